@@ -1,0 +1,44 @@
+# Everything here makes the environment it needs; only Python 3.11+, make and a package index are taken for granted.
+PYTHON ?= python3
+# a CPU build is enough for the tests; choose another build with TORCH=...
+TORCH ?= torch==2.13.0
+DEMO_ENV := .venv/demo
+TEST_ENV := .venv/test
+DEMO_RUN ?= runs/quickstart
+PIP := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench clean
+
+demo: $(DEMO_ENV)/.ready
+	rm -rf $(DEMO_RUN)
+	$(DEMO_ENV)/bin/icp run -c configs/quickstart.yaml --set run=$(DEMO_RUN)
+	$(DEMO_ENV)/bin/icp verify $(DEMO_RUN)
+	@echo "Shards for a trainer: $(DEMO_RUN)/packs/main/shards   All files: $(DEMO_RUN)"
+	@echo "Look at a window:     $(DEMO_ENV)/bin/icp inspect $(DEMO_RUN) --window 0"
+
+test: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python -m pytest
+
+lint: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/ruff check .
+	$(TEST_ENV)/bin/ruff format --check .
+	$(TEST_ENV)/bin/mypy
+
+bench: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python -m pytest tests/bench --benchmark-enable --benchmark-only
+
+clean:
+	rm -rf .venv runs build *.egg-info
+
+$(DEMO_ENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "icp needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(DEMO_ENV)
+	$(DEMO_ENV)/bin/python $(PIP) --editable ".[cpu]"
+	touch $@
+
+$(TEST_ENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "icp needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(TEST_ENV)
+	$(TEST_ENV)/bin/python $(PIP) "$(TORCH)"
+	$(TEST_ENV)/bin/python $(PIP) --editable ".[cpu,transformers,dev]"
+	touch $@

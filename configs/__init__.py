@@ -1,0 +1,1 @@
+"""Presets and the bundled quickstart corpus; imported as `icp.configs`."""

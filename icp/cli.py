@@ -1,0 +1,276 @@
+"""The commands: parse, call, print. Results go to stdout, progress and messages to stderr."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from icp import __version__
+from icp.errors import ConfigError, IcpError, Interrupted
+
+if TYPE_CHECKING:
+    from icp.config import Config
+
+STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph", "tokens", "order", "windows", "shards")
+LAST_WORD_SECONDS = 25
+
+
+def _shared_options(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Log details, tracebacks of failed parts among them."),
+        click.option("--log-json", is_flag=True, help="Log one JSON object a line."),
+    ):
+        function = option(function)
+    return function
+
+
+def _run_options(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the CPUs at hand."),
+        click.option("--master", metavar="URL", help="Spark master; needs --engine spark."),
+        click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. pack.seq_len=4096."
+        ),
+        click.option("-c", "--config", "config_path", required=True, metavar="FILE", help="The YAML configuration."),
+    ):
+        function = option(function)
+    return _shared_options(function)
+
+
+FRESH = click.option("--fresh", is_flag=True, help="Redo the first step made otherwise, and all after it.")
+PACK = click.option("--pack", "pack_name", default="main", show_default=True, help="Which pack of the run.")
+
+
+class _Group(click.Group):
+    """Turns errors of ours into one line and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IcpError as error:
+            click.echo(f"icp: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("icp: interrupted; what is done is kept", err=True)
+            ctx.exit(Interrupted.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="icp")
+def main() -> None:
+    """Turn documents into pretraining shards whose context windows hold related documents, each exactly once."""
+
+
+@main.command()
+@_run_options
+@FRESH
+def run(config_path: str, overrides: tuple[str, ...], fresh: bool, **options: Any) -> None:
+    """Build the graph, then pack it: from documents to shards."""
+    from icp.pipeline import build_graph, pack
+
+    config = _start(config_path, overrides, options)
+    with _working(config, options) as (executor, progress):
+        build_graph(config, executor, progress, fresh=fresh)
+        pack(config, executor, progress)
+    _print_summary(config, "main")
+
+
+@main.command("build-graph")
+@_run_options
+@FRESH
+@click.option("--until", type=click.Choice(STEPS[:5]), default="graph", show_default=True, help="The last step to do.")
+def build_graph_command(config_path: str, overrides: tuple[str, ...], fresh: bool, until: str, **options: Any) -> None:
+    """Documents -> dedup -> embeddings -> neighbors -> graph."""
+    from icp.pipeline import build_graph
+
+    config = _start(config_path, overrides, options)
+    with _working(config, options) as (executor, progress):
+        build_graph(config, executor, progress, until=until, fresh=fresh)
+    _print_summary(config, None)
+
+
+@main.command("pack")
+@_run_options
+@FRESH
+@click.option("--name", default="main", show_default=True, help="Many packs share one graph; each has a name.")
+def pack_command(config_path: str, overrides: tuple[str, ...], fresh: bool, name: str, **options: Any) -> None:
+    """Tokens -> order -> windows -> shards, into RUN/packs/NAME/."""
+    from icp.pipeline import pack
+
+    config = _start(config_path, overrides, options)
+    with _working(config, options) as (executor, progress):
+        pack(config, executor, progress, name=name, fresh=fresh)
+    _print_summary(config, name)
+
+
+@main.command("step")
+@click.argument("step", type=click.Choice(STEPS))
+@_run_options
+@click.option("--parts", default="0/1", show_default=True, metavar="I/N", help="Do parts I, I+N, I+2N, ...")
+@click.option("--name", default="main", show_default=True, help="The pack, for the steps of a pack.")
+def step_command(
+    step: str, config_path: str, overrides: tuple[str, ...], parts: str, name: str, **options: Any
+) -> None:
+    """One slice of one step, with no parent process; safe to repeat.
+
+    Exits with 4 while parts of other slices are missing: run it again when they are done.
+    """
+    from icp.errors import PartsFailedError
+    from icp.executor import SerialExecutor
+    from icp.pipeline import run_part
+
+    index, _, n_slices = parts.partition("/")
+    if not (index.isdigit() and n_slices.isdigit() and int(index) < int(n_slices)):
+        raise ConfigError(f"--parts {parts}: expected I/N with 0 <= I < N, e.g. 0/4")
+    config = _start(config_path, overrides, options)
+    _watch_signals()
+    _fill_kernel_cache()
+    missing = run_part(config, step, int(index), int(n_slices), SerialExecutor(), name=name)
+    if missing is not None:
+        phase, n_missing = missing
+        raise PartsFailedError(
+            f"{step}: this slice is done as far as it can be; {n_missing} parts of phase {phase} are missing; "
+            "run the same command again when the other slices are done"
+        )
+    click.echo(f"{step}: done")
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN")
+@PACK
+@_shared_options
+def verify(run_folder: str, pack_name: str, **options: Any) -> None:
+    """Audit a run from its files alone; exits 0 only if every promise holds."""
+    from icp.audit import verify_run
+    from icp.errors import BrokenPromise
+
+    _set_up_logging(options)
+    broken = 0
+    for finding in verify_run(Path(run_folder), pack=pack_name):
+        click.echo(finding.line())
+        broken += not finding.kept
+    if broken:
+        raise BrokenPromise(f"{run_folder}: {broken} broken {'promise' if broken == 1 else 'promises'}, see above")
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN")
+@click.option("--window", type=click.IntRange(0), help="Show a window: its documents and their text.")
+@click.option("--doc", help="Show a document: where it stands, its neighbours. An id or a doc number.")
+@click.option("--dup", help="Show a removed document beside the one kept in its place. An id or a doc number.")
+@PACK
+@_shared_options
+def inspect(
+    run_folder: str, window: int | None, doc: str | None, dup: str | None, pack_name: str, **options: Any
+) -> None:
+    """Show a window, a document, or a removed duplicate in the terminal."""
+    from icp.inspection import show_document, show_duplicate, show_window
+
+    _set_up_logging(options)
+    if sum(value is not None for value in (window, doc, dup)) != 1:
+        raise ConfigError("inspect: give one of --window N, --doc ID, --dup ID")
+    if window is not None:
+        lines = show_window(Path(run_folder), window, pack=pack_name)
+    elif doc is not None:
+        lines = show_document(Path(run_folder), doc, pack=pack_name)
+    else:
+        lines = show_duplicate(Path(run_folder), str(dup))
+    for line in lines:
+        click.echo(line)
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN")
+@_shared_options
+def status(run_folder: str, **options: Any) -> None:
+    """Progress of a run: steps, parts done, failed parts with their last error."""
+    from icp.inspection import show_status
+
+    _set_up_logging(options)
+    for line in show_status(Path(run_folder)):
+        click.echo(line)
+
+
+@main.command()
+@_shared_options
+def doctor(**options: Any) -> None:
+    """Check the installation: libraries, both faiss wheels, GPU, Java, threads, kernel cache."""
+    from icp.doctor import examine
+
+    _set_up_logging(options)
+    sound = True
+    for check in examine():
+        click.echo(check.line())
+        sound &= check.sound
+    if not sound:
+        raise ConfigError("doctor: something is missing or broken, see above")
+
+
+def _set_up_logging(options: dict[str, Any]) -> None:
+    from icp.progress import set_up_logging
+
+    set_up_logging(as_json=options["log_json"], verbose=options["verbose"])
+
+
+def _start(config_path: str, overrides: tuple[str, ...], options: dict[str, Any]) -> "Config":
+    from icp.config import load_config
+
+    _set_up_logging(options)
+    if options["engine"] == "spark":
+        raise ConfigError("--engine spark: this version does not build yet; use --engine local")
+    return load_config(config_path, overrides)
+
+
+class _working:  # noqa: N801 - reads as a verb where it stands
+    """Workers and progress for one command, ended in order on SIGINT and SIGTERM."""
+
+    def __init__(self, config: "Config", options: dict[str, Any]) -> None:
+        from icp.executor import ProcessExecutor
+        from icp.progress import Reporter
+
+        self._executor = ProcessExecutor(options["workers"] or len(os.sched_getaffinity(0)))
+        self._reporter = Reporter()
+
+    def __enter__(self) -> tuple[Any, Any]:
+        _watch_signals()
+        _fill_kernel_cache()
+        return self._executor.__enter__(), self._reporter.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._reporter.__exit__(*exception)
+        self._executor.__exit__(*exception)
+
+
+def _watch_signals() -> None:
+    """SIGINT and SIGTERM end the command soon, with what is done kept."""
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(Interrupted.exit_code))
+        signal.alarm(LAST_WORD_SECONDS)
+        raise Interrupted("interrupted; what is done is kept, run the same command to go on")
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _fill_kernel_cache() -> None:
+    from icp.warm import fill_kernel_cache
+
+    fill_kernel_cache()
+
+
+def _print_summary(config: "Config", pack_name: str | None) -> None:
+    from icp.stats import read_stats, summary
+
+    for line in summary(read_stats(Path(config.run)), Path(config.run), pack_name):
+        click.echo(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""The arrays that pass between steps and stand in the public API."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class KnnGraph:
+    """Nearest neighbours of each row, most similar first.
+
+    Attributes:
+        neighbors: (n, k) int32, row numbers, -1 where there is none; never the row itself.
+        similarities: (n, k) float32, cosine in [-1, 1]; 0 where there is no neighbour.
+    """
+
+    neighbors: NDArray[np.int32]
+    similarities: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class DocGraph:
+    """Undirected similarity graph in CSR form, each edge in both rows, rows most similar first (ties: lower row).
+
+    Attributes:
+        indptr: (n + 1,) int64, row bounds.
+        indices: (edges,) int32, neighbours.
+        weights: (edges,) float16, cosine.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    weights: NDArray[np.float16]
+
+    @property
+    def n_docs(self) -> int:
+        """Number of rows."""
+        return int(self.indptr.size - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Traversal:
+    """An order of all documents, and how good it is.
+
+    Attributes:
+        order: (n,) int32, a permutation of ``0..n-1``: the k-th document visited.
+        path_starts: (n,) bool, True where ``order[k]`` begins a path.
+        similarity: sum of the cosine of every step between ``order[k]`` and ``order[k + 1]``, path starts included.
+        upper_bound: what no order can exceed: sum over documents of half their two largest similarities.
+            Valid for exact neighbours, an estimate otherwise; 0.0 if no graph was at hand.
+        dual_bound: a tighter bound by the dual of the 2-matching; NaN where it was not computed.
+    """
+
+    order: NDArray[np.int32]
+    path_starts: NDArray[np.bool_]
+    similarity: float
+    upper_bound: float
+    dual_bound: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackPlan:
+    """Which piece of which document stands in which window; rows sorted by window, then position inside it.
+
+    Attributes:
+        doc: (segments,) int64, row of the arrays passed in (in a run: the node).
+        start: (segments,) int64, first token of the piece; offsets count the specials of the document.
+        stop: (segments,) int64, one past the last token of the piece.
+        window: (segments,) int64, never decreasing.
+    """
+
+    doc: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    window: NDArray[np.int64]
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows."""
+        return int(self.window[-1]) + 1 if self.window.size else 0
+
+
+class Rows(Protocol):
+    """Vectors gathered by row number: a numpy array of any float type, or `RowParts`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, dim)."""
+        ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]: ...
+
+
+class RowParts:
+    """Rows of the ``.npy`` parts of a step, read when asked for, as if they were one array.
+
+    Args:
+        paths: at least one file, in order, all of one dtype, (rows, dim) each.
+        rows: (n,) int64, ascending: the row of each that is wanted, over all files; None for all of them.
+    """
+
+    def __init__(self, paths: Sequence[Path], rows: NDArray[np.int64] | None = None) -> None:
+        parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        self._paths = tuple(paths)
+        self._bounds = np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64)))
+        self._rows = np.arange(self._bounds[-1]) if rows is None else rows
+        self._dtype = parts[0].dtype
+        self.shape = (int(self._rows.size), int(parts[0].shape[1]))
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]:
+        """(len(rows), dim) in the order of `rows`; each file is opened once, and read in ascending order."""
+        wanted = self._rows[rows]
+        ascending = np.argsort(wanted, kind="stable")
+        spans = np.searchsorted(wanted[ascending], self._bounds)
+        block = np.empty((wanted.size, self.shape[1]), dtype=self._dtype)
+        for path, first, begin, end in zip(self._paths, self._bounds, spans, spans[1:], strict=False):
+            if begin < end:
+                here = ascending[begin:end]
+                block[here] = np.load(path, mmap_mode="r", allow_pickle=False)[wanted[here] - first]
+        return block
+
+
+def load_graph(folder: Path) -> DocGraph:
+    """The graph in `folder`, memory-mapped; its pages are private, so that kernels see one array type."""
+    arrays = (np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in DocGraph.__slots__)
+    return DocGraph(*(array.view(np.ndarray) for array in arrays))

@@ -1,0 +1,64 @@
+"""Progress and log lines on stderr: a bar on a terminal, a line every few seconds elsewhere, JSON on request."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+LINE_SECONDS = 5.0
+log = logging.getLogger("icp")
+
+
+class Reporter:
+    """Called as ``reporter(label, done, total)`` by the steps; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._last = ("", 0.0)
+
+    def __enter__(self) -> "Reporter":
+        if sys.stderr.isatty() and not any(isinstance(h.formatter, JsonLines) for h in log.handlers):
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._bars = Progress(*columns, console=Console(stderr=True))
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Tell that `done` of `total` parts of `label` are done."""
+        if self._bars is not None:
+            if label not in self._tasks:
+                self._tasks[label] = self._bars.add_task(label, total=total)
+            self._bars.update(self._tasks[label], completed=done, total=total)
+            return
+        before, moment = self._last
+        if label != before or time.monotonic() - moment > LINE_SECONDS:
+            self._last = label, time.monotonic()
+            log.info("%s: %d of %d parts", label, done, total)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter.format`."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        row = {"time": f"{stamp}Z", "level": record.levelname.lower(), "message": record.getMessage()}
+        return json.dumps(row, ensure_ascii=False)
+
+
+def set_up_logging(*, as_json: bool, verbose: bool) -> None:
+    """Send the library's log to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    log.propagate = False

@@ -1,0 +1,285 @@
+"""Run a step: phase by phase, part by part, each part once, and fold the records into its manifest.
+
+A part with a record is not done again. A step whose manifest or records carry another basis (configuration, inputs,
+format) than is asked for is refused, with the differences named.
+"""
+
+import logging
+import platform
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from icp import artifacts
+from icp.artifacts import FileRecord, Manifest, PartRecord
+from icp.errors import ConfigError, IcpError, PartsFailedError
+from icp.executor import Executor, Failure
+from icp.steps import Context, PartOutput, Phase, Progress, Step
+
+LIBRARIES = ("icp", "numpy", "numba", "pyarrow", "faiss-cpu", "faiss-gpu", "tokenizers", "datasketch", "xxhash")
+log = logging.getLogger("icp")
+
+
+def basis_of(step: Step, context: Context) -> dict[str, Any]:
+    """All that the bytes of a step depend on, as plain values."""
+    return {
+        "format": step.format,
+        "config": context.config.values(step.keys(context.config)),
+        "inputs": {name: context.manifest(name).digest for name in step.inputs},
+        "sources": dict(step.sources(context.config)) if step.sources else {},
+    }
+
+
+def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[str]:
+    """How a folder's basis differs from the one asked for, a phrase each; empty if it is done or can go on."""
+    folder = context.folder(step.name)
+    manifest = artifacts.read_manifest(folder, check_sizes=False)
+    started = folder / artifacts.RECORDS / "basis.json"
+    if manifest is not None:
+        found = manifest.basis
+    elif started.exists():
+        found = artifacts.read_json(started, what="record of a started step")
+    else:
+        return []
+    rows = []
+    for section, word in (("config", ""), ("sources", "file "), ("inputs", "step ")):
+        old, new = found.get(section, {}), basis[section]
+        for key in sorted({*old, *new}):
+            if old.get(key) != new.get(key):
+                change = f" was {old.get(key)!r}, is {new.get(key)!r}" if section == "config" else " has changed"
+                rows.append(f"{word}{key}{change}")
+    if found.get("format") != basis["format"]:
+        rows.append(f"file format was {found.get('format')}, is {basis['format']}")
+    return rows
+
+
+def run_step(step: Step, context: Context, executor: Executor, progress: Progress) -> Manifest:
+    """Do what is left of a step and return its manifest.
+
+    Raises: ConfigError if the folder was made with another basis; PartsFailedError; what a task raises of ours.
+    """
+    context = replace(context, step=step.name)
+    folder, basis = context.folder(step.name), basis_of(step, context)
+    done = check_basis(step, context, basis)
+    if done is not None:
+        return done
+    _clean(step, context, folder)
+    started = time.monotonic()
+    artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis)
+    for phase in step.phases:
+        _run_phase(phase, context, artifacts.hash_json(basis), executor, progress)
+    return _fold(step, context, basis, time.monotonic() - started)
+
+
+def check_basis(step: Step, context: Context, basis: Mapping[str, Any]) -> Manifest | None:
+    """The manifest if the step is done already; raises ConfigError if its folder was made otherwise."""
+    folder = context.folder(step.name)
+    changed = differences(step, context, basis)
+    if changed:
+        raise ConfigError(
+            f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
+            "change it back, use another run folder, or redo this step and all after it with --fresh"
+        )
+    manifest = artifacts.read_manifest(folder)
+    if manifest is not None and (folder / artifacts.RECORDS).exists():
+        _tidy(folder, manifest)
+    return manifest
+
+
+def run_slice(step: Step, context: Context, index: int, n_slices: int, executor: Executor) -> tuple[str, int] | None:
+    """Do every `n_slices`-th part, from `index` on, of each phase; None when the step is done.
+
+    Returns: otherwise the phase that waits for other slices, and how many of its parts are missing.
+    """
+    context = replace(context, step=step.name)
+    basis = basis_of(step, context)
+    if check_basis(step, context, basis) is not None:
+        return None
+    folder = context.folder(step.name)
+    (folder / artifacts.RECORDS).mkdir(parents=True, exist_ok=True)
+    artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis, replace=False)
+    for phase in step.phases:
+        missing = _run_phase(phase, context, artifacts.hash_json(basis), executor, _silent, (index, n_slices))
+        if missing:
+            return phase.name, missing
+    if index == 0:
+        _fold(step, context, basis, 0.0)
+        return None
+    return None if (folder / artifacts.MANIFEST).exists() else ("manifest", 1)
+
+
+def _silent(label: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Task:
+    """One part of one phase, as a worker gets it."""
+
+    phase: Phase
+    context: Context
+    part: str
+    fingerprint: str
+
+    def record_path(self) -> Path:
+        """Where the record of this part stands."""
+        folder = self.context.folder(self.context.step)
+        return folder / artifacts.RECORDS / f"{self.phase.name}.{self.part}.json"
+
+
+def do_task(task: Task) -> dict[str, int]:
+    """Do one part unless it has a record; leave its files and its record."""
+    record_path = task.record_path()
+    if record_path.exists():
+        return {}
+    folder = task.context.folder(task.context.step)
+    output = PartOutput(folder)
+    _forget_peak()
+    started = time.monotonic()
+    try:
+        task.phase.work(task.context, task.part, output)
+        record = PartRecord(
+            task.fingerprint,
+            output.records(),
+            output.counts,
+            output.info,
+            round(time.monotonic() - started, 3),
+            round(_peak_mib(), 1),
+        )
+        artifacts.commit(folder, output.staged, record_path, record)
+    finally:
+        output.discard()
+    return output.counts
+
+
+def _run_phase(
+    phase: Phase,
+    context: Context,
+    fingerprint: str,
+    executor: Executor,
+    progress: Progress,
+    slice_of: tuple[int, int] = (0, 1),
+) -> int:
+    """Do the parts of a phase that have no record; returns how many parts of other slices are missing."""
+    parts = list(phase.parts(context))
+    index, n_slices = slice_of
+    context = replace(context, phase=phase.name, threads=max(1, executor.workers // max(1, len(parts))))
+    tasks = [Task(phase, context, part, fingerprint) for part in parts]
+    mine = [task for task in tasks[index::n_slices] if not task.record_path().exists()]
+    done = len(tasks[index::n_slices]) - len(mine)
+    failures: list[tuple[str, Failure]] = []
+    label = f"{context.step}: {phase.name}"
+    progress(label, done, len(tasks))
+    for position, outcome in executor.map(do_task, mine):
+        if isinstance(outcome, Failure):
+            if outcome.error is not None:
+                raise outcome.error
+            failures.append((mine[position].part, outcome))
+            _note_failure(mine[position], outcome)
+        done += 1
+        progress(label, done, len(tasks))
+    if failures:
+        raise _failed(context, len(parts), failures)
+    return sum(not task.record_path().exists() for task in tasks)
+
+
+def _failed(context: Context, n_parts: int, failures: Sequence[tuple[str, Failure]]) -> IcpError:
+    part, first = min(failures, key=lambda row: row[0])
+    for name, failure in failures:
+        log.debug("%s %s: %s", context.step, name, failure.detail)
+    return PartsFailedError(
+        f"{context.step}: {len(failures)} of {n_parts} parts of phase {context.phase} failed; {part}: {first.message}; "
+        "the others are kept, run the same command to go on (icp status shows each error)"
+    )
+
+
+def _note_failure(task: Task, failure: Failure) -> None:
+    path = task.record_path().with_suffix(".failed")
+    try:
+        artifacts.write_json(path, {"part": task.part, "phase": task.phase.name, "error": failure.message})
+    except OSError as error:  # a full disk is what failed the part
+        log.debug("%s: cannot be written: %s", path, error)
+
+
+def _clean(step: Step, context: Context, folder: Path) -> None:
+    records = folder / artifacts.RECORDS
+    records.mkdir(parents=True, exist_ok=True)
+    for path in records.glob("*.failed"):
+        path.unlink()
+    known = [name for phase in step.phases for record in context.records(phase.name).values() for name in record.files]
+    artifacts.remove_strangers(folder, known)
+
+
+def _tidy(folder: Path, manifest: Manifest) -> None:
+    artifacts.remove_strangers(folder, manifest.files)
+    artifacts.remove_tree(folder / artifacts.RECORDS)
+    artifacts.remove_strangers(folder, manifest.files)
+
+
+def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -> Manifest:
+    """Records of all phases -> manifest.json; then scratch files and records go."""
+    folder = context.folder(step.name)
+    files: dict[str, FileRecord] = {}
+    counts: dict[str, int] = {}
+    info: dict[str, dict[str, dict[str, Any]]] = {}
+    facts: dict[str, Any] = {}
+    peak, task_seconds = 0.0, 0.0
+    for phase in step.phases:
+        for part, record in context.records(phase.name).items():
+            peak, task_seconds = max(peak, record.peak_rss_mib), task_seconds + record.seconds
+            if record.info:
+                info.setdefault(phase.name, {})[part] = record.info
+            if phase.name == "facts":
+                facts |= record.info
+            for name, value in record.counts.items():
+                counts[name] = counts.get(name, 0) + value
+            if not phase.scratch:
+                files |= record.files
+    manifest = Manifest(
+        step.name,
+        step.format,
+        artifacts.hash_json(basis),
+        basis,
+        dict(sorted(files.items())),
+        dict(sorted(counts.items())),
+        info,
+        facts,
+        round(seconds or task_seconds, 3),
+        peak,
+        _versions(),
+    )
+    artifacts.write_json(folder / artifacts.MANIFEST, {**facts, **asdict(manifest)})
+    _tidy(folder, manifest)
+    return manifest
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _forget_peak() -> None:
+    """Start the kernel's high-water mark of this process anew, where it lets us."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        log.debug("the peak of memory is that of the whole process")
+
+
+def _peak_mib() -> float:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        log.debug("no /proc: the peak of memory is that of the whole process")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,98 @@
+"""The figures of a run, folded from its manifests into ``RUN/stats.json``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from icp import artifacts
+from icp.artifacts import Manifest
+from icp.steps import BUILD_STEPS, PACK_FOLDERS
+
+
+def write_stats(run: Path) -> dict[str, Any]:
+    """Fold the manifests that are there into ``RUN/stats.json`` and return it."""
+    found = {name: artifacts.read_manifest(run / name, check_sizes=False) for name in BUILD_STEPS}
+    done = {name: manifest for name, manifest in found.items() if manifest}
+    stats: dict[str, Any] = {"documents": _document_figures(done)}
+    if "graph" in done:
+        stats["graph"] = _graph_figures(done)
+    packs = {path.name: _pack_figures(path) for path in sorted((run / "packs").glob("*")) if path.is_dir()}
+    stats["packs"] = {name: figures for name, figures in packs.items() if figures}
+    stats["seconds"] = {name: manifest.seconds for name, manifest in done.items()}
+    stats["peak_rss_mib"] = {name: manifest.peak_rss_mib for name, manifest in done.items()}
+    for figures in stats["packs"].values():
+        for key in ("seconds", "peak_rss_mib"):
+            stats[key] = {**stats[key], **figures[key]}
+    artifacts.write_json(run / "stats.json", stats)
+    return stats
+
+
+def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
+    counts = {key: value for manifest in done.values() for key, value in manifest.counts.items()}
+    names = ("read", "rejected", "exact_duplicates", "near_duplicates", "semantic_duplicates")
+    figures = {name: counts.get(name, 0) for name in names}
+    removed = sum(figures[name] for name in names[1:])
+    return {**figures, "kept": figures["read"] - removed}
+
+
+def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
+    facts = {**done["neighbors"].facts, **done["graph"].facts}
+    config = done["graph"].basis["config"]
+    names = ("method", "recall", "recall_low", "recall_high", "random_p99")
+    counts = done["graph"].counts
+    return {
+        "k": config["graph.k"],
+        **{name: facts.get(name) for name in names},
+        "edges": counts.get("edges", 0),
+        "conflicts": counts.get("conflicts", 0),
+    }
+
+
+def _pack_figures(folder: Path) -> dict[str, Any]:
+    found = {step: artifacts.read_manifest(folder / name, check_sizes=False) for step, name in PACK_FOLDERS.items()}
+    done = {step: manifest for step, manifest in found.items() if manifest}
+    if "shards" not in done:
+        return {}
+    tokens = {name: done["shards"].counts.get(name, 0) for name in ("documents_in", "specials", "padding", "repeated")}
+    return {
+        "order": done["order"].facts,
+        "windows": done["windows"].facts,
+        "tokens": {**tokens, "written": done["shards"].counts.get("written", 0)},
+        "seconds": {step: manifest.seconds for step, manifest in done.items()},
+        "peak_rss_mib": {step: manifest.peak_rss_mib for step, manifest in done.items()},
+    }
+
+
+def read_stats(run: Path) -> dict[str, Any]:
+    """The figures of a run; raises ArtifactError if there are none yet."""
+    return dict(artifacts.read_json(run / "stats.json", what="figures of the run"))
+
+
+def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
+    """What a person wants to read when a command ends, a line each."""
+    documents = stats["documents"]
+    removed = documents["exact_duplicates"] + documents["near_duplicates"] + documents["semantic_duplicates"]
+    lines = [
+        f"documents   {documents['read']:,} read, {documents['rejected']:,} rejected, {removed:,} duplicates "
+        f"removed ({documents['exact_duplicates']:,} exact, {documents['near_duplicates']:,} near, "
+        f"{documents['semantic_duplicates']:,} semantic), {documents['kept']:,} kept"
+    ]
+    if graph := stats.get("graph"):
+        recall = f", recall {graph['recall']:.3f}" if graph["recall"] is not None else ""
+        lines.append(f"graph       {graph['edges']:,} edges, k = {graph['k']}, {graph['method']}{recall}")
+    if pack and (figures := stats["packs"].get(pack)):
+        lines += _pack_summary(figures, run / "packs" / pack)
+    return lines
+
+
+def _pack_summary(figures: Mapping[str, Any], folder: Path) -> list[str]:
+    tokens, windows = figures["tokens"], figures["windows"]
+    return [
+        f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
+        f"+ {tokens['padding']:,} padding = {tokens['written']:,} written",
+        f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
+        f"{windows['split_documents']:,} documents split",
+        f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
+        f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
+        f"shards      {folder / 'shards'}",
+    ]

@@ -1,0 +1,73 @@
+"""Compile the kernels once, in one process, before workers start.
+
+numba's disk cache must not be filled by several processes at once (numba issue 4807). A tiny corpus goes through every
+step in a process of its own; what the steps call is then compiled for the very types they pass.
+"""
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from icp.executor import Failure, ProcessExecutor, SerialExecutor
+
+log = logging.getLogger("icp")
+TEXT = "the quick brown fox jumps over a lazy dog while seven wizards mix bright potions für große Bären 東京 ไทย"
+
+
+def fill_kernel_cache() -> None:
+    """Compile all kernels unless that was done for this version, numba and CPU."""
+    marker = _marker()
+    if marker.exists():
+        return
+    log.info("compiling kernels once (under a minute); later runs find them in %s", marker.parent)
+    with ProcessExecutor(1) as executor:
+        for _, outcome in executor.map(run_tiny_corpus, [None]):
+            if isinstance(outcome, Failure):
+                # the run itself will say what is wrong, with the user's own files named
+                log.debug("kernels were not all compiled: %s", outcome.detail)
+                if outcome.error is not None:
+                    raise outcome.error
+                return
+    marker.touch()
+
+
+def _marker() -> Path:
+    from icp.kernels._jit import CACHE_FOLDER
+
+    return Path(CACHE_FOLDER) / "complete"
+
+
+def run_tiny_corpus(_: Any = None) -> None:
+    """Every step, local and in this process, on a corpus that reaches every kernel."""
+    from icp.config import parse_config
+    from icp.pipeline import build_graph, pack
+
+    with tempfile.TemporaryDirectory(prefix="icp-warm-") as folder:
+        corpus = Path(folder) / "tiny.jsonl"
+        corpus.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows()), encoding="utf-8")
+        tree = {
+            "run": f"{folder}/run",
+            "corpus": {"input": [str(corpus)]},
+            "embed": {"model": "lexical"},
+            "tokenizer": {"name": "bytes"},
+            "pack": {"seq_len": 64},
+        }
+        config = parse_config(tree)
+        build_graph(config, SerialExecutor(), _quiet)
+        pack(config, SerialExecutor(), _quiet)
+
+
+def tiny_rows() -> list[dict[str, str]]:
+    """160 short documents: related, near-duplicate, copied, and of several alphabets."""
+    words, rows = TEXT.split(), []
+    for number in range(160):
+        chosen = [words[(number * step + step) % len(words)] for step in range(1, 40)]
+        rows.append({"id": str(number), "text": " ".join(chosen), "source": "ab"[number % 2]})
+    rows += [{"id": f"copy-{n}", "text": rows[n]["text"] + " again", "source": "c"} for n in range(5)]
+    return [*rows, {"id": "same", "text": rows[0]["text"], "source": "c"}]
+
+
+def _quiet(label: str, done: int, total: int) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""Entry points for batch engines; imported as `icp.jobs`."""

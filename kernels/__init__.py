@@ -1,0 +1,1 @@
+"""Compiled loops over arrays: arrays in, arrays out; imported as `icp.kernels`."""

@@ -1,0 +1,137 @@
+from dataclasses import replace
+
+import pytest
+
+from icp import artifacts
+from icp.config import parse_config
+from icp.errors import ConfigError, InputError, PartsFailedError
+from icp.executor import SerialExecutor
+from icp.runner import basis_of, run_slice, run_step
+from icp.steps import Context, Phase, Step, one_part
+
+CALLS = []
+
+
+def three_parts(context):
+    return ["part-0", "part-1", "part-2"]
+
+
+def write_part(context, part, output):
+    CALLS.append(part)
+    if part in context.config.corpus.keep:
+        raise ValueError(f"cannot do {part}")
+    output.path(f"{part}.txt").write_text(f"{part} {context.config.seed}")
+    output.rows(f"{part}.txt", 1)
+    output.count("made")
+    output.info["name"] = part
+
+
+def join_parts(context, part, output):
+    records = context.records("make")
+    text = "+".join((context.folder("graph") / f"{name}.txt").read_text() for name in records)
+    output.path("all.txt").write_text(text)
+    output.info["joined"] = len(records)
+
+
+STEP = Step(
+    "graph",
+    1,
+    (),
+    lambda config: ("seed",),
+    (Phase("make", three_parts, write_part, scratch=True), Phase("facts", one_part, join_parts)),
+)
+
+
+def context(tmp_path, seed=0, fail=()):
+    config = parse_config({"run": str(tmp_path), "seed": seed, "corpus": {"input": "x", "keep": list(fail)}})
+    return Context(config, "", {"graph": "graph"})
+
+
+def run(tmp_path, **options):
+    CALLS.clear()
+    return run_step(STEP, context(tmp_path, **options), SerialExecutor(), lambda *_: None)
+
+
+def test_step_leaves_its_files_and_a_manifest(tmp_path):
+    manifest = run(tmp_path)
+    assert (tmp_path / "graph/all.txt").read_text() == "part-0 0+part-1 0+part-2 0"
+    assert sorted(path.name for path in (tmp_path / "graph").iterdir()) == ["all.txt", "manifest.json"]
+    assert (manifest.counts, manifest.facts) == ({"made": 3}, {"joined": 3})
+    assert list(manifest.files) == ["all.txt"]
+    assert manifest.info["make"]["part-1"] == {"name": "part-1"}
+    assert artifacts.read_json(tmp_path / "graph/manifest.json")["joined"] == 3
+
+
+def test_finished_step_is_not_done_again(tmp_path):
+    run(tmp_path)
+    run(tmp_path)
+    assert CALLS == []
+
+
+def test_failed_part_keeps_the_others_and_the_next_run_does_only_it(tmp_path):
+    with pytest.raises(PartsFailedError, match=r"1 of 3 parts of phase make failed; part-1: ValueError: cannot do"):
+        run(tmp_path, fail=["part-1"])
+    assert CALLS == ["part-0", "part-1", "part-1", "part-1", "part-2"]
+    assert (tmp_path / "graph/.parts/make.part-1.failed").exists()
+    run(tmp_path)
+    assert CALLS == ["part-1"]
+
+
+def test_file_without_a_record_is_removed_when_the_step_starts(tmp_path):
+    (tmp_path / "graph").mkdir()
+    (tmp_path / "graph/part-1.txt").write_text("left by an attempt that died")
+    (tmp_path / "graph/.tmp-abc").write_text("half")
+    run(tmp_path)
+    assert (tmp_path / "graph/all.txt").read_text() == "part-0 0+part-1 0+part-2 0"
+
+
+def test_other_configuration_is_refused_with_the_difference_named(tmp_path):
+    run(tmp_path, seed=1)
+    with pytest.raises(ConfigError, match=r"graph: step graph was made otherwise: seed was 1, is 2.*--fresh"):
+        run(tmp_path, seed=2)
+
+
+def test_other_configuration_of_an_unfinished_step_is_refused(tmp_path):
+    with pytest.raises(PartsFailedError):
+        run(tmp_path, seed=1, fail=["part-1"])
+    with pytest.raises(ConfigError, match="seed was 1, is 2"):
+        run(tmp_path, seed=2)
+
+
+def test_damaged_file_of_a_finished_step_is_named(tmp_path):
+    run(tmp_path)
+    (tmp_path / "graph/all.txt").write_text("short")
+    with pytest.raises(artifacts.ArtifactError, match=r"all.txt: 5 bytes, its manifest says 26"):
+        run(tmp_path)
+
+
+def test_leftovers_of_a_kill_after_the_manifest_are_tidied(tmp_path):
+    run(tmp_path)
+    (tmp_path / "graph/.parts").mkdir()
+    (tmp_path / "graph/.parts/make.part-0.json").write_text("{}")
+    (tmp_path / "graph/part-0.txt").write_text("scratch")
+    run(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "graph").iterdir()) == ["all.txt", "manifest.json"]
+
+
+def test_error_of_ours_ends_the_step_with_its_message(tmp_path):
+    def refuse(context, part, output):
+        raise InputError("x.jsonl: broken")
+
+    step = replace(STEP, phases=(Phase("make", three_parts, refuse),))
+    with pytest.raises(InputError, match=r"x.jsonl: broken"):
+        run_step(step, context(tmp_path), SerialExecutor(), lambda *_: None)
+
+
+def test_slices_make_what_one_run_makes(tmp_path):
+    whole, sliced = tmp_path / "whole", tmp_path / "sliced"
+    run(whole)
+    assert run_slice(STEP, context(sliced), 1, 2, SerialExecutor()) == ("make", 2)
+    assert run_slice(STEP, context(sliced), 0, 2, SerialExecutor()) is None
+    assert run_slice(STEP, context(sliced), 1, 2, SerialExecutor()) is None
+    assert (sliced / "graph/all.txt").read_bytes() == (whole / "graph/all.txt").read_bytes()
+    assert sorted(path.name for path in (sliced / "graph").iterdir()) == ["all.txt", "manifest.json"]
+
+
+def test_basis_names_format_and_configuration(tmp_path):
+    assert basis_of(STEP, context(tmp_path)) == {"format": 1, "config": {"seed": 0}, "inputs": {}, "sources": {}}
