@@ -71,9 +71,10 @@ def main() -> None:
 @FRESH
 def run(config_path: str, overrides: tuple[str, ...], fresh: bool, **options: Any) -> None:
     """Build the graph, then pack it: from documents to shards."""
-    from icp.pipeline import build_graph, pack
+    from icp.pipeline import build_graph, check_tokenizer, pack
 
     config = _start(config_path, overrides, options)
+    check_tokenizer(config)
     with _working(config, options) as (executor, progress):
         build_graph(config, executor, progress, fresh=fresh)
         pack(config, executor, progress)

@@ -109,7 +109,7 @@ class RowParts:
         self._bounds = np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64)))
         self._rows = np.arange(self._bounds[-1]) if rows is None else rows
         self._dtype = parts[0].dtype
-        self.shape = (int(self._rows.size), int(parts[0].shape[1]))
+        self.shape = (int(self._rows.size), max(int(part.shape[1]) for part in parts))
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]:
         """(len(rows), dim) in the order of `rows`; each file is opened once, and read in ascending order."""

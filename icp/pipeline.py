@@ -9,6 +9,7 @@ from pathlib import Path
 from icp import artifacts
 from icp.artifacts import Manifest
 from icp.config import Config, dump_config
+from icp.embedders import check_model
 from icp.errors import ArtifactError, ConfigError
 from icp.executor import Executor
 from icp.lock import RunLock
@@ -26,6 +27,7 @@ def build_graph(
     if until not in BUILD_STEPS:
         raise ConfigError(f"--until {until}: no such step; use one of {', '.join(BUILD_STEPS)}")
     wanted = BUILD_STEPS[: BUILD_STEPS.index(until) + 1]
+    check_model(config.embed.model)
     with _Run(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)
 
@@ -40,6 +42,17 @@ def pack(
     _require_graph(context)
     with _Run(config, "pack", name):
         return _run(PACK_STEPS, context, executor, progress, fresh)
+
+
+def check_tokenizer(config: Config) -> None:
+    """Refuse a tokenizer that cannot be used, before hours of work are done for it.
+
+    Raises: ConfigError, InputError, as `icp.tokenizer.load_tokenizer` does.
+    """
+    from icp.tokenizer import load_tokenizer, trained_ids
+
+    if trained_ids(config.tokenizer.name) is None:
+        load_tokenizer(config.tokenizer).roles()
 
 
 def run_part(

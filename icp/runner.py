@@ -53,7 +53,7 @@ def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[
                 change = f" was {old.get(key)!r}, is {new.get(key)!r}" if section == "config" else " has changed"
                 rows.append(f"{word}{key}{change}")
     if found.get("format") != basis["format"]:
-        rows.append(f"file format was {found.get('format')}, is {basis['format']}")
+        rows.append(f"its format was {found.get('format')}, is {basis['format']}")
     return rows
 
 
@@ -79,7 +79,10 @@ def check_basis(step: Step, context: Context, basis: Mapping[str, Any]) -> Manif
     """The manifest if the step is done already; raises ConfigError if its folder was made otherwise."""
     folder = context.folder(step.name)
     changed = differences(step, context, basis)
-    if changed:
+    if changed and all(phrase.startswith("file ") for phrase in changed) and not (folder / artifacts.MANIFEST).exists():
+        log.warning("%s: %s; the step was not finished and starts anew", step.name, "; ".join(changed[:3]))
+        artifacts.remove_tree(folder)
+    elif changed:
         raise ConfigError(
             f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
             "change it back, use another run folder, or redo this step and all after it with --fresh"
@@ -172,6 +175,8 @@ def _run_phase(
     mine = [task for task in tasks[index::n_slices] if not task.record_path().exists()]
     done = len(tasks[index::n_slices]) - len(mine)
     failures: list[tuple[str, Failure]] = []
+    if not tasks:
+        return 0
     label = f"{context.step}: {phase.name}"
     progress(label, done, len(tasks))
     for position, outcome in executor.map(do_task, mine):

@@ -1,0 +1,50 @@
+"""Promise 3, second half: some documents are encoded again and must give the tokens that are kept.
+
+In: tokens/, the texts. Out: breaches; how many documents decoding does not give back letter by letter.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.audit.findings import Breaches
+from icp.audit.run import Run
+from icp.audit.segments import Layout, TokenFiles
+from icp.audit.texts import TextReader
+
+SAMPLED = 1000
+ENCODED_AT_ONCE = 64
+_STREAM = 101  # beside the seed: no step draws with it
+
+
+def check_encoding(run: Run, layout: Layout, tokens: TokenFiles, found: Breaches) -> str:
+    """Encode `SAMPLED` documents again; returns what was seen."""
+    n_nodes = tokens.nodes.size
+    chooser = np.random.default_rng([run.config.seed, _STREAM])
+    nodes = np.sort(chooser.choice(n_nodes, min(SAMPLED, n_nodes), replace=False)) if n_nodes else np.arange(0)
+    reader = TextReader(run)
+    lossy = []
+    for begin in range(0, nodes.size, ENCODED_AT_ONCE):
+        block = nodes[begin : begin + ENCODED_AT_ONCE]
+        docs = tokens.nodes[block]
+        texts = reader.fetch(docs)
+        ids, bounds = layout.tokenizer.encode_batch([texts[doc] or "" for doc in docs.tolist()])
+        for at, (node, doc) in enumerate(zip(block.tolist(), docs.tolist(), strict=True)):
+            kept, made = tokens.document(node), ids[bounds[at] : bounds[at + 1]]
+            if not np.array_equal(kept, made):
+                found.add("documents whose text gives other tokens", f"doc {doc}: {_first_difference(kept, made)}")
+            elif layout.tokenizer.decode(made) != texts[doc]:
+                lossy.append(doc)
+    told = f"{nodes.size:,} documents encoded again are equal"
+    if lossy:
+        return f"{told}; decoding does not give back {len(lossy):,} of them (lossy tokenizer), e.g. doc {lossy[0]}"
+    return f"{told} and decode to their text"
+
+
+def _first_difference(kept: NDArray[Any], made: NDArray[Any]) -> str:
+    shared = min(kept.size, made.size)
+    differs = np.flatnonzero(kept[:shared] != made[:shared])
+    if differs.size:
+        return f"token {differs[0]} is {kept[differs[0]]}, encoding gives {made[differs[0]]}"
+    return f"{kept.size} tokens, encoding gives {made.size}"

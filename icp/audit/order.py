@@ -1,0 +1,112 @@
+"""Promises 6 and 7: in which order the windows come, and who must not stand together.
+
+In: order/, graph/conflicts.npy, what was gathered from the windows. Out: breaches.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.audit.findings import PLACES, Breaches, WrongForm
+from icp.audit.run import Run
+from icp.audit.segments import TokenFiles
+from icp.audit.windows import WindowTally
+
+
+def check_order(run: Run, tally: WindowTally, n_nodes: int, found: Breaches) -> str:
+    """Promise 6: the order visits every node once, the windows are a permutation of those along the path."""
+    order = np.asarray(run.array("order", "order.npy"))
+    starts = run.array("order", "path_starts.npy", kinds="b")
+    if not _is_permutation(order, n_nodes):
+        found.add(f"order.npy is no permutation of the {n_nodes:,} nodes")
+    if starts.size != n_nodes or (n_nodes and not starts[0]):
+        found.add("path_starts.npy does not fit the order")
+    ranks = np.concatenate([np.empty(0, dtype=np.int64), *tally.path_rank])
+    if not _is_permutation(ranks, ranks.size):
+        found.add("path ranks of the windows are no permutation")
+    shuffle = run.config.pack.shuffle
+    if shuffle == "none" and np.any(ranks != np.arange(ranks.size)):
+        found.add("windows are not in path order though shuffle is none")
+    return f"does not apply: shuffle is {shuffle}; the {ranks.size:,} windows are a permutation of those along the path"
+
+
+def _is_permutation(values: NDArray[np.integer], n: int) -> bool:
+    if values.size != n or (n and not (values.min() >= 0 and values.max() < n)):
+        return False
+    seen = np.zeros(n, dtype=np.bool_)
+    seen[values] = True
+    return bool(seen.all())
+
+
+def check_conflicts(
+    run: Run, tally: WindowTally, tokens: TokenFiles, conflicts: NDArray[np.int64], found: Breaches
+) -> str:
+    """Promise 7: the conflicts that share a window are those that the plan could not avoid."""
+    n_nodes = tokens.nodes.size
+    if conflicts.size and not (conflicts.min() >= 0 and conflicts.max() < n_nodes):
+        raise WrongForm(f"graph/conflicts.npy names nodes {conflicts.min()} to {conflicts.max()} of {n_nodes:,}")
+    _check_pairs(run, tokens, conflicts, found)
+    together = np.concatenate([np.empty((0, 2), dtype=np.int64), *tally.together])
+    broken = conflicts[share_a_window(conflicts, together)]
+    stated = run.manifests["windows"].facts.get("conflicts_broken")
+    if stated != len(broken):
+        found.add("conflicts that share a window", f"{len(broken):,}, the plan's manifest says {stated}")
+    groups = "group_by is empty" if not run.config.pack.group_by else "group_by holds"
+    if not len(broken):
+        return f"no window holds two of {len(conflicts):,} conflicting pairs; {groups}"
+    docs = tokens.nodes[broken[:PLACES]].tolist()
+    shown = ", ".join(f"docs {a} and {b}" for a, b in docs) + (", ..." if len(broken) > PLACES else "")
+    return (
+        f"{len(broken):,} of {len(conflicts):,} conflicting pairs share a window, as stated: {run.config.pack.method} "
+        f"cannot avoid them ({shown}); {groups}"
+    )
+
+
+def _check_pairs(run: Run, tokens: TokenFiles, conflicts: NDArray[np.int64], found: Breaches) -> None:
+    """The conflicts are the kept neighbours that are `duplicate_similarity` alike or more, as neighbors/ has them."""
+    n_nodes = tokens.nodes.size
+    alike = np.unique(_alike(run, tokens))
+    given = conflicts.min(axis=1) * n_nodes + conflicts.max(axis=1) if conflicts.size else alike[:0]
+
+    def describe(key: int) -> str:
+        return f"docs {tokens.nodes[key // n_nodes]} and {tokens.nodes[key % n_nodes]}"
+
+    for kind, keys in (
+        ("pairs too alike to share a window that graph/conflicts.npy lacks", np.setdiff1d(alike, given)),
+        ("pairs in graph/conflicts.npy that are no such neighbours", np.setdiff1d(given, alike)),
+    ):
+        found.add_all(kind, np.arange(keys.size), lambda at, keys=keys: describe(int(keys[at])))  # type: ignore[misc]
+
+
+def _alike(run: Run, tokens: TokenFiles) -> NDArray[np.int64]:
+    """Pairs of nodes that neighbors/ calls too alike, each as lower * n_nodes + higher."""
+    survivors = np.asarray(run.array("dedup", "survivors.npy"))
+    node_of_row = np.full(survivors.size, -1, dtype=np.int64)
+    node_of_row[np.searchsorted(survivors, tokens.nodes)] = np.arange(tokens.nodes.size)
+    first, pairs = 0, [np.empty(0, dtype=np.int64)]
+    for name in run.names("neighbors", "part-*.neighbors.npy"):
+        neighbors = run.array("neighbors", name, ndim=2)
+        values = run.array("neighbors", name.replace(".neighbors.", ".similarities."), ndim=2, kinds="f")
+        if values.shape != neighbors.shape or (neighbors.size and neighbors.max() >= survivors.size):
+            raise WrongForm(f"neighbors/{name}: does not fit its similarities or the {survivors.size:,} survivors")
+        row, place = np.nonzero((neighbors >= 0) & (values.astype(np.float64) >= run.config.graph.duplicate_similarity))
+        one, other = node_of_row[first + row], node_of_row[neighbors[row, place]]
+        kept = (one >= 0) & (other >= 0)
+        pairs.append(np.minimum(one, other)[kept] * tokens.nodes.size + np.maximum(one, other)[kept])
+        first += len(neighbors)
+    return np.concatenate(pairs)
+
+
+def share_a_window(conflicts: NDArray[np.int64], together: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n_conflicts,) bool: some window holds both nodes; `together` (n, 2) int64 names node and window."""
+    if not conflicts.size or not together.size:
+        return np.zeros(len(conflicts), dtype=np.bool_)
+    n_windows = int(together[:, 1].max()) + 1
+    placed = np.sort(together[:, 0] * n_windows + together[:, 1])
+    first, last = (np.searchsorted(placed, (conflicts[:, 0] + more) * n_windows) for more in (0, 1))
+    counts = last - first
+    owner = np.repeat(np.arange(len(conflicts)), counts)
+    at = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(owner.size)
+    wanted = conflicts[owner, 1] * n_windows + placed[at] % n_windows
+    shares = np.zeros(len(conflicts), dtype=np.bool_)
+    shares[owner[np.isin(wanted, placed)]] = True
+    return shares

@@ -1,0 +1,247 @@
+"""The figures of windows, made again: who stands together, and how alike they are.
+
+In: plan/, shards/, embeddings/, the sources in documents/. Out: breaches of what ``shards/windows`` and the plan say.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from icp.audit.duplicates import vectors_of
+from icp.audit.findings import Breaches, WrongForm
+from icp.audit.run import Run, read_columns
+from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
+from icp.audit.texts import TextReader
+from icp.data import RowParts
+
+MEMBERS = 8192
+"""Members of windows whose vectors are held at once."""
+EXACT_REACH = 513
+"""Up to so many documents a window's largest similarity is exact; beyond it is a lower bound and not compared."""
+TOLERANCE = 1e-3
+
+
+@dataclass(slots=True)
+class WindowTally:
+    """What the windows of a pack are, made again from segments and embeddings.
+
+    Attributes:
+        path_rank: (n_windows,) int64, as ``shards/windows`` says.
+        weighted: sum over subjects of their mean similarity.
+        appearances: (n_nodes,) int32, windows in which each node stands.
+        together: (n, 2) int64, node and window, of nodes that have a conflict.
+    """
+
+    appearances: NDArray[np.int32]
+    path_rank: list[NDArray[np.int64]] = field(default_factory=list)
+    weighted: float = 0.0
+    together: list[NDArray[np.int64]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Documents of windows, each once a window, sorted by window.
+
+    Attributes:
+        window: (n,) int64, rank of the window in its part.
+        node: (n,) int64.
+        tokens: (n,) int64, with specials.
+        bounds: (n_windows + 1,) int64.
+    """
+
+    window: NDArray[np.int64]
+    node: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+
+
+def check_windows(
+    run: Run, layout: Layout, tokens: TokenFiles, found: Breaches
+) -> tuple[WindowTally, NDArray[np.int64]]:
+    """Compare the columns of ``shards/windows`` and the plan; returns the tally and the conflicts, as nodes."""
+    conflicts = np.asarray(run.array("graph", "conflicts.npy", ndim=2), dtype=np.int64)
+    involved = np.unique(conflicts)
+    survivors = run.array("dedup", "survivors.npy")
+    rows = np.searchsorted(survivors, tokens.nodes)
+    vectors, sources = vectors_of(run), _sources(run, tokens.nodes)
+    tally = WindowTally(np.zeros(tokens.nodes.size, dtype=np.int32))
+    plan = _Plan(run, layout)
+    for part in read_parts(run, layout, tokens):
+        if not part.sound.all():
+            raise WrongForm("segments that name no tokens of a node: the windows cannot be measured")
+        plan.compare(part, found)
+        members = _members(part)
+        _check_counts(part, members, layout, found)
+        _check_sources(run, part, sources, found)
+        mean, largest, of_member = _similarities(members, rows, vectors)
+        _check_similarities(run, part, (mean, largest), np.diff(members.bounds), found)
+        tally.path_rank.append(part.windows["path_rank"])
+        tally.appearances += np.bincount(members.node, minlength=tokens.nodes.size).astype(np.int32)
+        tally.weighted += float((_weights(members, tokens, layout) * of_member).sum())
+        here = np.isin(members.node, involved)
+        tally.together.append(np.stack((members.node[here], part.windows["window"][members.window[here]]), axis=1))
+    return tally, conflicts
+
+
+class _Plan:
+    """The arrays of ``plan/``, compared with the segments window by window."""
+
+    def __init__(self, run: Run, layout: Layout) -> None:
+        names = ("doc", "start", "stop", "window")
+        self._arrays = {name: run.array("windows", f"{name}.npy") for name in names}
+        self._rank = run.array("windows", "path_rank.npy")
+        self._n_bos, _ = layout.document_specials
+
+    def compare(self, part: WindowPart, found: Breaches) -> None:
+        """Note pieces of a part that the plan does not have, and ranks that differ."""
+        number = part.windows["window"]
+        if not number.size:
+            return
+        first, last = np.searchsorted(self._arrays["window"], (number[0], number[-1] + 1))
+        plan = {name: np.asarray(array[first:last]) for name, array in self._arrays.items()}
+        if last - first != part.node.size:
+            text = f"{part.name}: {part.node.size:,} segments, the plan has {last - first:,}"
+            found.add("segments other than the plan's", text)
+            return
+        start = np.maximum(plan["start"] - self._n_bos, 0)
+        stop = np.minimum(plan["stop"] - self._n_bos, part.length)
+        differs = (plan["doc"] != part.node) | (plan["window"] != part.pieces["window"])
+        differs |= (start != part.pieces["doc_start"]) | (stop != part.pieces["doc_stop"])
+        found.add_all("segments other than the plan's", np.flatnonzero(differs), part.shown)
+        rank = np.asarray(self._rank[number[0] : number[-1] + 1])
+        if not np.array_equal(rank, part.windows["path_rank"]):
+            found.add("path ranks other than the plan's", part.name)
+
+
+def _members(part: WindowPart) -> _Members:
+    window_of = part.window_of
+    spans = part.before + part.after + part.pieces["doc_stop"] - part.pieces["doc_start"]
+    order = np.lexsort((part.node, window_of))
+    node, window = part.node[order], window_of[order]
+    begins = np.ones(order.size, dtype=np.bool_)
+    begins[1:] = (node[1:] != node[:-1]) | (window[1:] != window[:-1])
+    firsts = np.flatnonzero(begins)
+    n_tokens = np.add.reduceat(spans[order], firsts) if firsts.size else spans[order]
+    bounds = np.searchsorted(window[firsts], np.arange(part.end.size + 1)).astype(np.int64)
+    return _Members(window[firsts], node[firsts], n_tokens, bounds)
+
+
+def _check_counts(part: WindowPart, members: _Members, layout: Layout, found: Breaches) -> None:
+    number = part.windows["window"]
+    made = {"n_docs": np.diff(members.bounds), "n_pad": layout.stride - part.end}
+    for name, values in made.items():
+        stated = part.windows[name]
+        found.add_all(
+            f"windows with a wrong {name}",
+            np.flatnonzero(stated != values),
+            lambda at, stated=stated, values=values: f"window {number[at]}: {stated[at]}, is {values[at]}",  # type: ignore[misc]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """The source of each node: a number for each, and what it stands for."""
+
+    code: NDArray[np.int64]
+    number: dict[str | None, int]
+
+
+def _sources(run: Run, nodes: NDArray[np.int64]) -> _Sources:
+    chunks, first = [], 0
+    for column in TextReader(run).column("source"):
+        begin, end = np.searchsorted(nodes, (first, first + len(column)))
+        chunks += column.cast(pa.large_string()).take(nodes[begin:end] - first).chunks
+        first += len(column)
+    coded: Any = pa.chunked_array(chunks, type=pa.large_string()).combine_chunks().dictionary_encode("encode")
+    number = {value: code for code, value in enumerate(coded.dictionary.to_pylist())}
+    return _Sources(np.asarray(coded.indices, dtype=np.int64), number)
+
+
+def _check_sources(run: Run, part: WindowPart, sources: _Sources, found: Breaches) -> None:
+    """The source that a window names has as many tokens in it as any other."""
+    column = read_columns(run.path("shards", f"windows/{part.name}"), ("source",)).column(0)
+    stated = column.to_pylist()
+    named = np.array([sources.number.get(value, -1) for value in stated], dtype=np.int64)
+    n_codes = max(1, len(sources.number))
+    pairs, inverse = np.unique(part.window_of * n_codes + sources.code[part.node], return_inverse=True)
+    spans = part.pieces["doc_stop"] - part.pieces["doc_start"]
+    n_tokens = np.bincount(inverse, weights=spans, minlength=pairs.size)
+    most = np.zeros(part.end.size)
+    np.maximum.at(most, pairs // n_codes, n_tokens)
+    wanted = np.arange(part.end.size) * n_codes + named
+    at = np.minimum(np.searchsorted(pairs, wanted), max(0, pairs.size - 1))
+    has = np.where((pairs[at] == wanted) & (named >= 0), n_tokens[at], -1.0) if pairs.size else most
+    number = part.windows["window"]
+    wrong = np.flatnonzero(has < most)
+    found.add_all("windows with a wrong source", wrong, lambda row: f"window {number[row]}: {stated[row]}")
+
+
+def _stretches(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    first = 0
+    while first < bounds.size - 1:
+        last = int(np.searchsorted(bounds, bounds[first] + MEMBERS, side="right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last
+
+
+def _similarities(
+    members: _Members, rows: NDArray[np.int64], vectors: RowParts
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and largest cosine in each window (largest NaN where it is not exact), and the mean of each member."""
+    n_windows = members.bounds.size - 1
+    mean, largest = np.zeros(n_windows), np.zeros(n_windows)
+    of_member = np.zeros(members.node.size)
+    for first, last in _stretches(members.bounds):
+        block = vectors[rows[members.node[members.bounds[first] : members.bounds[last]]]].astype(np.float32)
+        for window in range(first, last):
+            begin, end = members.bounds[window], members.bounds[window + 1]
+            here = block[begin - members.bounds[first] : end - members.bounds[first]]
+            if len(here) < 2:
+                continue
+            total = here.sum(axis=0, dtype=np.float64)
+            of_member[begin:end] = (here @ total - np.einsum("ij,ij->i", here, here, dtype=np.float64)) / (
+                len(here) - 1
+            )
+            mean[window] = of_member[begin:end].mean()
+            largest[window] = _largest(here) if len(here) <= EXACT_REACH else np.nan
+    return mean, largest, of_member
+
+
+def _largest(vectors: NDArray[np.float32]) -> float:
+    products = vectors @ vectors.T
+    np.fill_diagonal(products, -np.inf)
+    return float(products.max())
+
+
+def _check_similarities(
+    run: Run,
+    part: WindowPart,
+    made: tuple[NDArray[np.float64], NDArray[np.float64]],
+    n_docs: NDArray[np.int64],
+    found: Breaches,
+) -> None:
+    names = ("mean_similarity", "max_pair_similarity")
+    table = read_columns(run.path("shards", f"windows/{part.name}"), names)
+    number = part.windows["window"]
+    for name, values in zip(names, made, strict=True):
+        stated = np.nan_to_num(np.asarray(table.column(name).to_numpy(), dtype=np.float64))
+        wrong = np.flatnonzero(np.abs(stated - values) > TOLERANCE)
+        found.add_all(
+            f"windows with a wrong {name}",
+            wrong,
+            lambda at, stated=stated, values=values: (  # type: ignore[misc]
+                f"window {number[at]} of {n_docs[at]} documents: {stated[at]:.4f}, is {values[at]:.4f}"
+            ),
+        )
+
+
+def _weights(members: _Members, tokens: TokenFiles, layout: Layout) -> NDArray[np.float64]:
+    """The share of each member's tokens that stands in the window; 0 for documents longer than a window."""
+    whole = tokens.lengths[members.node] + sum(layout.document_specials)
+    subject = whole <= layout.stride - layout.window_specials
+    return np.where(subject, members.tokens / whole, 0.0)

@@ -1,0 +1,131 @@
+"""Files of signatures: what the step ``dedup`` knows of each document without its text.
+
+Columns: doc int64; n_bytes int64, of the text; n_shingles int64, repeats counted, 0 without words; words_hash
+fixed_size_binary(16), equal for exact copies; signature fixed_size_binary(4 * num_perm), little-endian uint32. The
+metadata of a file name the `Scheme`. Without near-duplicates there are no columns n_shingles and signature, and no
+scheme.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from icp.errors import ArtifactError
+from icp.minhash import Scheme, sign_and_digest, word_digests
+from icp.texts import text_buffers
+
+_RANDOM_BITS = ("words_hash", "signature")  # not worth compressing
+
+
+def write_signatures(path: Path, tables: Iterable[Any], scheme: Scheme | None) -> int:
+    """Sign the texts of `tables` (columns doc, text), a row group each; `scheme` None: only tell exact copies.
+
+    Returns: number of rows.
+    """
+    schema = _schema(scheme)
+    compression: Any = {name: "none" if name in _RANDOM_BITS else "zstd" for name in schema.names}
+    n_rows = 0
+    options: dict[str, Any] = {"compression": compression, "use_dictionary": False, "write_statistics": ["doc"]}
+    with pq.ParquetWriter(path, schema, **options) as writer:
+        for table in tables:
+            writer.write_table(_sign(table, scheme, schema), row_group_size=max(1, table.num_rows))
+            n_rows += table.num_rows
+    return n_rows
+
+
+def read_schema(path: Path) -> Any:
+    """The Arrow schema of a Parquet file of the run.
+
+    Raises: ArtifactError naming a file that cannot be read.
+    """
+    with _naming(path):
+        return pq.read_schema(path)
+
+
+def read_groups(path: Path, columns: list[str], scheme: Scheme | None = None) -> Iterator[Any]:
+    """Some columns of a Parquet file of the run, a table for each row group.
+
+    Raises: ArtifactError naming a file that cannot be read, or that was signed by another scheme than `scheme`.
+    """
+    with _naming(path):
+        file = pq.ParquetFile(path, memory_map=True)
+    with file:
+        if scheme is not None:
+            scheme.check(file.schema_arrow.metadata, str(path))
+        for group in range(file.num_row_groups):
+            with _naming(path):
+                table = file.read_row_group(group, columns=columns)
+            yield table
+
+
+def read_column(path: Path, column: str, scheme: Scheme | None = None) -> Any:
+    """A whole column of a Parquet file of the run; raises as `read_groups`."""
+    type_of = read_schema(path).field(column).type
+    chunks = [chunk for table in read_groups(path, [column], scheme) for chunk in table[column].chunks]
+    return pa.chunked_array(chunks, type=type_of)
+
+
+def read_rows(path: Path, column: str, rows: NDArray[np.int64], scheme: Scheme | None = None) -> Iterator[Any]:
+    """The values of a column in `rows` (ascending), row group after row group; raises as `read_groups`."""
+    start = 0
+    for table in read_groups(path, [column], scheme):
+        low, high = np.searchsorted(rows, [start, start + table.num_rows])
+        if high > low:
+            yield table[column].take(pa.array(rows[low:high] - start))
+        start += table.num_rows
+
+
+def fixed_values(column: Any, dtype: str) -> NDArray[Any]:
+    """The values of a fixed-size binary ChunkedArray as rows of numbers: (rows, values) `dtype`, native byte order."""
+    width = column.type.byte_width
+    pieces = [np.zeros(0, np.uint8)]
+    for chunk in column.chunks:
+        if len(chunk):
+            raw: Any = chunk.buffers()[1]
+            pieces.append(np.frombuffer(raw, np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width])
+    found = np.concatenate(pieces).view(dtype)
+    return found.astype(found.dtype.newbyteorder("="), copy=False).reshape(len(column), -1 if len(column) else 0)
+
+
+def _schema(scheme: Scheme | None) -> Any:
+    columns: dict[str, Any] = {"doc": pa.int64(), "n_bytes": pa.int64()}
+    if scheme is not None:
+        columns["n_shingles"] = pa.int64()
+    columns["words_hash"] = pa.binary(16)
+    if scheme is not None:
+        columns["signature"] = pa.binary(4 * scheme.num_perm)
+    metadata: Any = scheme.metadata() if scheme is not None else None
+    return pa.schema([pa.field(name, kind) for name, kind in columns.items()], metadata=metadata)
+
+
+def _sign(table: Any, scheme: Scheme | None, schema: Any) -> Any:
+    texts = text_buffers(table["text"])
+    columns: dict[str, Any] = {"doc": table["doc"], "n_bytes": np.diff(texts.offsets)}
+    if scheme is None:
+        digests = word_digests(texts)
+    else:
+        signatures, columns["n_shingles"], digests = sign_and_digest(texts, scheme)
+        columns["signature"] = _fixed_column(signatures.astype("<u4"))
+    columns["words_hash"] = _fixed_column(digests.astype("<u8"))
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _fixed_column(rows: Any) -> Any:
+    """Rows of a contiguous array as fixed-size binary values."""
+    width = rows.shape[1] * rows.itemsize
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows.shape[0], [None, pa.py_buffer(rows)])
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(f"{path}: cannot be read ({reason}); restore it or redo its step with --fresh") from None

@@ -1,0 +1,151 @@
+"""Step `windows`: an order and the documents' lengths -> which piece stands in which window, in training order.
+
+In: order/, graph/, tokens/, embeddings/, the sources in documents/. Out: doc.npy start.npy stop.npy window.npy, int64
+(segments,) each, sorted by (window, position), doc being the node; path_rank.npy int64 (n_windows,), the rank along the
+path of each window; in the manifest's facts, the figures `windows` of DESIGN.md section 5 for this plan and for others.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.config import Config
+from icp.data import DocGraph, PackPlan, RowParts, load_graph
+from icp.errors import InputError
+from icp.figures import WindowFigures, window_figures
+from icp.packing import broken_conflicts, plan_windows, renumber, training_order
+from icp.steps import Context, PartOutput, Phase, Step, one_part
+from icp.tokenizer import load_tokenizer
+from icp.traversal import greedy_order, source_groups
+
+LISTED_CONFLICTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a plan is made of.
+
+    Attributes:
+        nodes: (n_nodes,) int64, doc of each node.
+        lengths: (n_nodes,) int64, tokens with the document's specials, 0 for a document without tokens.
+        specials: bos and eos tokens of a document.
+        window_specials: bos tokens of a window.
+    """
+
+    nodes: NDArray[np.int64]
+    graph: DocGraph
+    embeddings: RowParts
+    lengths: NDArray[np.int64]
+    specials: tuple[int, int]
+    window_specials: int
+
+
+def plan(context: Context, part: str, output: PartOutput) -> None:
+    """Fill windows along the order, and number them in training order."""
+    config, inputs = context.config, _inputs(context)
+    if not inputs.lengths.any():
+        raise InputError(
+            f"{config.run}: none of the {inputs.lengths.size} documents kept has a token, so no window can be filled; "
+            "check corpus.text and tokenizer.name"
+        )
+    order = np.load(context.folder("order") / "order.npy", allow_pickle=False)
+    groups = source_groups(context.folder("documents"), inputs.nodes) if config.pack.method == "source" else None
+    along_path = _planned(config, inputs, order, config.pack.method, groups)
+    path_rank = training_order(along_path.n_windows, shuffle=config.pack.shuffle, seed=config.seed)
+    in_training = renumber(along_path, path_rank)
+    arrays = {name: getattr(in_training, name) for name in PackPlan.__slots__} | {"path_rank": path_rank}
+    for name, array in arrays.items():
+        with output.path(f"{name}.npy").open("wb") as stream:
+            np.save(stream, array, allow_pickle=False)
+        output.rows(f"{name}.npy", array.size)
+    conflicts = np.load(context.folder("graph") / "conflicts.npy", allow_pickle=False)
+    broken = broken_conflicts(in_training, conflicts)
+    output.info["conflicts_broken"] = len(broken)
+    output.info["broken_conflicts"] = inputs.nodes[broken[:LISTED_CONFLICTS]].tolist()
+    output.count("documents", int(np.count_nonzero(inputs.lengths)))
+    output.count("empty_documents", int(np.count_nonzero(inputs.lengths == 0)))
+
+
+def measure(context: Context, part: str, output: PartOutput) -> None:
+    """Figures of the plan, and of random windows and the paper's method on the same documents."""
+    config, inputs = context.config, _inputs(context)
+    folder = context.folder("windows")
+    made = PackPlan(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in PackPlan.__slots__))
+    greedy, _ = greedy_order(inputs.graph)
+    own = _figures(made, inputs, config)
+    output.info.update(count=made.n_windows, seq_len=config.pack.seq_len)
+    output.info.update({field.name: getattr(own, field.name) for field in fields(own)})
+    ours = (config.order.method, config.pack.method) == ("algorithm1", "path-cut")
+    baselines = (("random", "random", config.pack.method == "random"), ("algorithm1", "path-cut", ours))
+    for name, method, is_own in baselines:
+        figures = own if is_own else _figures(_planned(config, inputs, greedy, method, None), inputs, config)
+        output.info[f"{name}_mean_similarity"] = figures.mean_similarity
+        output.info[f"{name}_max_similarity"] = figures.max_similarity
+    output.info["conflicts_broken"] = context.records("plan")["all"].info["conflicts_broken"]
+    output.info["empty_documents"] = int(np.count_nonzero(inputs.lengths == 0))
+
+
+def _inputs(context: Context) -> _Inputs:
+    config = context.config
+    graph, tokens = context.folder("graph"), context.folder("tokens")
+    nodes = np.load(graph / "nodes.npy", allow_pickle=False)
+    survivors = np.load(context.folder("dedup") / "survivors.npy", allow_pickle=False)
+    parts = sorted(context.folder("embeddings").glob("part-*.npy"))
+    vocabulary = load_tokenizer(config.tokenizer, trained=tokens / "tokenizer.json")
+    specials = (int(config.tokenizer.bos == "document"), int(vocabulary.eos_id is not None))
+    n_tokens = np.diff(np.load(tokens / "offsets.npy", allow_pickle=False))
+    return _Inputs(
+        nodes,
+        load_graph(graph),
+        RowParts(parts, np.searchsorted(survivors, nodes).astype(np.int64)),
+        np.where(n_tokens > 0, n_tokens + sum(specials), 0).astype(np.int64),
+        specials,
+        int(config.tokenizer.bos == "window"),
+    )
+
+
+def _planned(
+    config: Config,
+    inputs: _Inputs,
+    order: NDArray[np.int32],
+    method: str,
+    groups: NDArray[np.int64] | None,
+) -> PackPlan:
+    return plan_windows(
+        inputs.graph,
+        inputs.embeddings,
+        order,
+        inputs.lengths,
+        seq_len=config.pack.capacity - inputs.window_specials,
+        method=method,
+        min_fill=config.pack.min_fill,
+        split=config.pack.split,
+        seed=config.seed,
+        specials=inputs.specials,
+        groups=groups,
+    )
+
+
+def _figures(made: PackPlan, inputs: _Inputs, config: Config) -> WindowFigures:
+    return window_figures(
+        made,
+        inputs.embeddings,
+        inputs.lengths,
+        capacity=config.pack.capacity - inputs.window_specials,
+        window_specials=inputs.window_specials,
+    )
+
+
+def _keys(config: Config) -> tuple[str, ...]:
+    pack = ("seq_len", "stride", "method", "min_fill", "split", "group_by", "inside", "mix_random", "shuffle")
+    return (*(f"pack.{name}" for name in pack), "tokenizer.bos", "tokenizer.eos", "tokenizer.pad", "seed")
+
+
+STEP = Step(
+    name="windows",
+    format=1,
+    inputs=("documents", "dedup", "embeddings", "graph", "tokens", "order"),
+    keys=_keys,
+    phases=(Phase("plan", one_part, plan), Phase("facts", one_part, measure)),
+)

@@ -1,0 +1,228 @@
+"""Groups of near-duplicates: band keys, buckets, and who is kept.
+
+In: signatures and, for the exact check, sets of shingle hashes. Everything here speaks of positions 0..n-1 in order of
+preference: the caller has sorted the documents so that the lower of two positions is the one to keep. Nothing is
+checked.
+
+`keep_greedily` walks the positions once and removes one only if it is alike to a kept one: no chain of pairs removes
+what is unlike all that stays. `join_buckets` is for those who do without a check: whoever is reached through shared
+bands goes. Neither depends on the order of the buckets, but for which of several twins `keep_greedily` names.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.kernels._jit import kernel
+
+BY_ESTIMATE, BY_SETS = 1, 2  # `Rule.mode`
+LEADERS = (
+    64  # kept members of one bucket that each further one is compared with: bounds a bucket of m to 64 m comparisons
+)
+
+
+class Evidence(NamedTuple):
+    """What similarity is judged by.
+
+    Attributes:
+        signatures: (n, num_perm) uint32.
+        values: (total,) uint32, shingle hashes, ascending and distinct inside a set; used by `BY_SETS` alone.
+        starts: (n,) int64, where the set of each position begins in `values`.
+        stops: (n,) int64, where it ends.
+    """
+
+    signatures: NDArray[np.uint32]
+    values: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+
+
+class Rule(NamedTuple):
+    """When two documents are alike.
+
+    Attributes:
+        mode: `BY_ESTIMATE` (share of equal signature values) or `BY_SETS` (Jaccard similarity of the sets).
+        threshold: least Jaccard similarity, or its estimate.
+        floor: with `BY_SETS`, the share of equal signature values below which sets are not looked at.
+    """
+
+    mode: int
+    threshold: float
+    floor: float
+
+
+@kernel
+def band_keys(signatures, first_band, n_bands, rows):
+    """Hash of each band of each signature.
+
+    Args: signatures (n, num_perm) uint32; bands first_band.. of `rows` values each.
+    Returns: (n_bands, n) uint64; two rows of equal band values have equal keys, others hardly ever.
+    """
+    n = signatures.shape[0]
+    keys = np.empty((n_bands, n), np.uint64)
+    for i in range(n):
+        for k in range(n_bands):
+            band = first_band + k
+            h = np.uint64(band + 1) * np.uint64(0x9E3779B97F4A7C15)
+            for j in range(band * rows, (band + 1) * rows):
+                h = (h ^ np.uint64(signatures[i, j])) * np.uint64(0xD6E8FEB86659FD93)
+                h ^= h >> np.uint64(32)
+            keys[k, i] = h
+    return keys
+
+
+@kernel
+def find_buckets(packed, id_mask):
+    """The positions that share a key with another.
+
+    Args:
+        packed: (n,) uint64, ascending: key in the high bits, position in those of `id_mask`.
+        id_mask: uint64.
+
+    Returns:
+        members: (n_members,) int64, positions, ascending inside a bucket.
+        starts: (n_buckets,) int64, where each bucket begins in `members`; a bucket has two members or more.
+    """
+    n = packed.shape[0]
+    members = np.empty(n, np.int64)
+    starts = np.empty(n // 2, np.int64)
+    n_members = 0
+    n_buckets = 0
+    for i in range(1, n):
+        if packed[i] & ~id_mask != packed[i - 1] & ~id_mask:
+            continue
+        if n_members == 0 or members[n_members - 1] != np.int64(packed[i - 1] & id_mask):
+            starts[n_buckets] = n_members
+            n_buckets += 1
+            members[n_members] = np.int64(packed[i - 1] & id_mask)
+            n_members += 1
+        members[n_members] = np.int64(packed[i] & id_mask)
+        n_members += 1
+    return members[:n_members].copy(), starts[:n_buckets].copy()
+
+
+@kernel
+def keep_greedily(members, starts, bounds, buckets, evidence, rule):
+    """Walk along the positions and remove those that are alike to a kept one with which they share a bucket.
+
+    Args:
+        members, starts: buckets as `find_buckets` gives them, of one or more bands.
+        bounds, buckets: the buckets of each position, of `list_buckets`.
+        evidence, rule: `Evidence`, `Rule`.
+
+    Returns:
+        keeper: (n,) int64, a kept position each one is alike to, itself if it is kept.
+        alike: (n,) float64, `similarity` to it; 1.0 for kept ones.
+        n_checks: pairs compared.
+    """
+    n = bounds.shape[0] - 1
+    keeper = np.arange(n)
+    alike = np.ones(n, np.float64)
+    kept = np.empty_like(members)  # the first kept members of each bucket, from its start on
+    n_kept = np.zeros(starts.shape[0], np.int64)
+    compared = np.full(n, -1, np.int64)
+    n_checks = 0
+    for x in range(n):
+        for bucket in buckets[bounds[x] : bounds[x + 1]]:
+            for y in kept[starts[bucket] : starts[bucket] + n_kept[bucket]]:
+                if compared[y] == x:
+                    continue
+                compared[y] = x
+                n_checks += 1
+                found = similarity(evidence, rule, x, y)
+                if found >= 0:
+                    keeper[x] = y
+                    alike[x] = found
+                    break
+            if keeper[x] != x:
+                break
+        if keeper[x] != x:
+            continue
+        for bucket in buckets[bounds[x] : bounds[x + 1]]:
+            if n_kept[bucket] < LEADERS:
+                kept[starts[bucket] + n_kept[bucket]] = x
+                n_kept[bucket] += 1
+    return keeper, alike, n_checks
+
+
+@kernel
+def list_buckets(members, starts, n):
+    """The buckets of each of `n` positions.
+
+    Returns: bounds (n + 1,) int64; buckets (n_members,) int64, those of position x are
+        ``buckets[bounds[x]:bounds[x + 1]]``, ascending.
+    """
+    bounds = np.zeros(n + 1, np.int64)
+    for x in members:
+        bounds[x + 1] += 1
+    for x in range(n):
+        bounds[x + 1] += bounds[x]
+    ends = bounds[:-1].copy()
+    buckets = np.empty_like(members)
+    for bucket in range(starts.shape[0]):
+        stop = starts[bucket + 1] if bucket + 1 < starts.shape[0] else members.shape[0]
+        for x in members[starts[bucket] : stop]:
+            buckets[ends[x]] = bucket
+            ends[x] += 1
+    return bounds, buckets
+
+
+@kernel
+def join_buckets(members, starts, n):
+    """(n,) int64: the smallest position that each one is connected to through shared buckets.
+
+    Source: union-find whose roots are the smallest members, with halving of paths.
+    """
+    parent = np.arange(n)
+    for bucket in range(starts.shape[0]):
+        stop = starts[bucket + 1] if bucket + 1 < starts.shape[0] else members.shape[0]
+        for x in members[starts[bucket] + 1 : stop]:
+            a, b = find_root(parent, members[starts[bucket]]), find_root(parent, x)
+            parent[max(a, b)] = min(a, b)
+    for x in range(n):
+        parent[x] = find_root(parent, x)
+    return parent
+
+
+@kernel
+def find_root(parent, x):
+    """The smallest position of the component of x; shortens the way for the next."""
+    while parent[x] != x:
+        parent[x] = parent[parent[x]]
+        x = parent[x]
+    return x
+
+
+@kernel
+def similarity(evidence, rule, i, j):
+    """Jaccard similarity of i and j (by `rule`, its estimate) if they are alike, else -1."""
+    estimate = agreement(evidence.signatures[i], evidence.signatures[j])
+    if rule.mode == BY_ESTIMATE:
+        return estimate if estimate >= rule.threshold else -1.0
+    if estimate < rule.floor:
+        return -1.0
+    exact = set_jaccard(evidence.values, evidence.starts[i], evidence.stops[i], evidence.starts[j], evidence.stops[j])
+    return exact if exact >= rule.threshold else -1.0
+
+
+@kernel
+def agreement(first, second):
+    """Share of equal values of two signatures, (num_perm,) uint32 each."""
+    equal = 0
+    for p in range(first.shape[0]):
+        equal += first[p] == second[p]
+    return equal / first.shape[0]
+
+
+@kernel
+def set_jaccard(values, p, p_stop, q, q_stop):
+    """Jaccard similarity of two ascending sets values[p:p_stop] and values[q:q_stop], not both empty."""
+    total = (p_stop - p) + (q_stop - q)
+    common = 0
+    while p < p_stop and q < q_stop:
+        left, right = values[p], values[q]
+        common += left == right
+        p += left <= right
+        q += right <= left
+    return common / (total - common)

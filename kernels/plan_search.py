@@ -1,0 +1,159 @@
+"""Make a plan better by steps that each gain: the soft plan, whose windows may overflow at a price, and the hard search.
+
+In: items, windows, rules. Out: windows changed in place. Nothing is checked.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.kernels._jit import kernel
+from icp.kernels.plan_moves import (
+    CHAIN_GAIN,
+    MAX_MEMBERS,
+    Rules,
+    Scratch,
+    Search,
+    join_of,
+    leave_of,
+    list_members,
+    propose_chains,
+    propose_move,
+    propose_pairs,
+    propose_swaps,
+)
+from icp.kernels.plan_state import Items, State, attraction, clashes, put_in, refresh, take_out
+
+LEAST_GAIN = 1e-4
+
+
+@kernel
+def search_windows(items: Items, state: State, rules: Rules, schedule: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Visit every item once for each penalty of the schedule, and take the best step around it if it gains.
+
+    Args:
+        items: n items.
+        state: changed.
+        rules: what is allowed; its penalty is set from the schedule.
+        schedule: (sweeps,) float64, penalties, one a sweep. An item around which nothing has changed since its last
+            visit under the same penalty is passed over.
+
+    Returns: (sweeps, 2) int64: items visited, steps taken.
+    Cost: O(sweeps * n * k * dim); falling, as ever fewer items see a change.
+    Source: research/windows.md, "soft plan" and "hard search".
+    """
+    n, k = items.neighbors.shape
+    n_windows = state.count.size
+    scratch = Scratch(
+        np.empty(k, np.int32),
+        np.empty(k, np.float64),
+        np.empty(MAX_MEMBERS, np.int32),
+        np.empty(MAX_MEMBERS, np.float64),
+        np.empty(MAX_MEMBERS, np.float64),
+        np.full(n_windows, -1, np.int64),
+        np.empty(1, np.float64),
+        np.empty(4, np.int64),
+    )
+    search = Search(items, state, rules, scratch)
+    changed = np.zeros(n_windows, np.int64)
+    visited = np.full(n, -1, np.int64)
+    stats = np.zeros((schedule.size, 2), np.int64)
+    clock = 0
+    for sweep in range(schedule.size):
+        same = sweep > 0 and schedule[sweep] == schedule[sweep - 1]
+        rules.penalty[0] = schedule[sweep]
+        for i in range(n):
+            if same and not _has_news(items, state, changed, i, visited[i]):
+                continue
+            clock += 1
+            visited[i] = clock
+            stats[sweep, 0] += 1
+            if _visit(search, i, clock):
+                stats[sweep, 1] += 1
+                _take_step(search, i, changed, clock + 1)
+    return stats
+
+
+@kernel
+def _has_news(items: Items, state: State, changed: NDArray[np.int64], i: int, seen: int) -> bool:
+    if changed[state.window[i]] > seen:
+        return True
+    for near in items.neighbors[i]:
+        if near < 0:
+            break
+        if changed[state.window[near]] > seen:
+            return True
+    return False
+
+
+@kernel
+def _visit(search: Search, i: int, clock: int) -> bool:
+    """Look for the best step of item `i`; True if it gains."""
+    rules, scratch = search.rules, search.scratch
+    n_near = _look_around(search, i, clock)
+    scratch.gain[0] = LEAST_GAIN
+    scratch.step[:] = -1
+    if n_near == 0:
+        return False
+    leave = leave_of(search, i)
+    for place in range(n_near):
+        join = join_of(search, i, scratch.window[place], scratch.toward[place])
+        gain = propose_move(search, leave, join)
+        if place >= rules.swap_windows:
+            continue
+        n_members = list_members(search, join.window)
+        propose_swaps(search, leave, join, n_members)
+        if place < rules.chain_windows and gain > CHAIN_GAIN:
+            propose_chains(search, leave, join, n_members)
+        if rules.pairs:
+            propose_pairs(search, leave, join, n_members)
+    return scratch.step[0] >= 0
+
+
+@kernel
+def _look_around(search: Search, i: int, clock: int) -> int:
+    """The open windows of the item's neighbours, largest mean cosine first; returns how many."""
+    items, state, scratch = search.items, search.state, search.scratch
+    scratch.stamp[state.window[i]] = clock
+    n_near = 0
+    for near in items.neighbors[i]:
+        if near < 0:
+            break
+        window = state.window[near]
+        if scratch.stamp[window] == clock:
+            continue
+        scratch.stamp[window] = clock
+        if clashes(items, state, i, window):
+            continue
+        toward = attraction(items, state, i, window)
+        place = n_near
+        while place > 0 and toward * state.mass[scratch.window[place - 1]] > (
+            scratch.toward[place - 1] * state.mass[window]
+        ):
+            scratch.window[place] = scratch.window[place - 1]
+            scratch.toward[place] = scratch.toward[place - 1]
+            place -= 1
+        scratch.window[place] = window
+        scratch.toward[place] = toward
+        n_near += 1
+    return n_near
+
+
+@kernel
+def _take_step(search: Search, i: int, changed: NDArray[np.int64], clock: int) -> None:
+    items, state, step = search.items, search.state, search.scratch.step
+    a, b, j, h, c = state.window[i], step[0], step[1], step[2], step[3]
+    take_out(items, state, i)
+    put_in(items, state, i, b)
+    if j >= 0:
+        take_out(items, state, j)
+        put_in(items, state, j, c if c >= 0 else a)
+    if h >= 0:
+        take_out(items, state, h)
+        put_in(items, state, h, a)
+    refresh(items, state, a)
+    refresh(items, state, b)
+    changed[a] = clock
+    changed[b] = clock
+    if c >= 0:
+        refresh(items, state, c)
+        changed[c] = clock

@@ -1,0 +1,116 @@
+# ruff: noqa: RUF001 - many alphabets on purpose
+import re
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from icp.errors import InputError
+from icp.texts import BREAK_AFTER, BREAK_BEFORE, CASE_IGNORABLE, CASED, OWN_WORDS, text_buffers, word_table
+
+
+def as_list(texts):
+    bounds = texts.offsets.tolist()
+    return [bytes(texts.data[start:stop]).decode() for start, stop in pairwise(bounds)]
+
+
+STRINGS = ["one", "", "zwei drei", "漢字 😀", "a\0b", "é"]
+
+
+def test_strings_become_one_buffer():
+    texts = text_buffers(["ab", "", "é"])
+    assert bytes(texts.data) == b"ab\xc3\xa9"
+    assert texts.offsets.tolist() == [0, 2, 2, 4]
+    assert texts.n_docs == 3
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: a,
+        lambda a: pa.chunked_array([a]),
+        lambda a: pa.chunked_array([a.slice(0, 2), a.slice(2, 0), a.slice(2)]),
+        lambda a: pa.concat_arrays([pa.array(["before"], a.type), a, pa.array(["after"], a.type)]).slice(1, len(a)),
+    ],
+    ids=["array", "one chunk", "three chunks", "slice"],
+)
+def test_arrow_in_any_shape_gives_the_same_as_strings(kind, make):
+    expected = text_buffers(STRINGS)
+    texts = text_buffers(make(pa.array(STRINGS, kind)))
+    assert as_list(texts) == STRINGS
+    assert texts.offsets.dtype == np.int64
+    assert (texts.offsets.tolist(), bytes(texts.data)) == (expected.offsets.tolist(), bytes(expected.data))
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [[], (), pa.array([], pa.string()), pa.chunked_array([], pa.large_string()), pa.array(STRINGS).slice(2, 0)],
+    ids=["list", "tuple", "array", "no chunk", "slice"],
+)
+def test_no_texts_are_no_texts(empty):
+    texts = text_buffers(empty)
+    assert (texts.n_docs, texts.data.size, texts.offsets.tolist()) == (0, 0, [0])
+
+
+def test_empty_texts_have_no_bytes():
+    assert text_buffers(pa.array(["", ""])).offsets.tolist() == [0, 0, 0]
+    assert text_buffers(["", ""]).data.size == 0
+
+
+def test_one_arrow_chunk_is_not_copied_and_cannot_be_written():
+    column = pa.array(["x" * 1_000_000])
+    tracemalloc.start()
+    texts = text_buffers(column)
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+    with pytest.raises(ValueError, match="read-only"):
+        texts.data[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("one text", "is one str; pass a sequence"),
+        (["a", 3], "row 1 is int, expected str"),
+        (["a", None], "row 1 is NoneType, expected str"),
+        (["a", "b", "c\ud800"], r"row 2 holds a lone surrogate \(U\+D800\) at character 1"),
+        (pa.array(["a", None]), "row 1 is null"),
+        (pa.chunked_array([["a", "b"], ["c", None]]), "row 3 is null"),
+        (pa.array([1, 2]), "Arrow array of int64, expected string"),
+    ],
+)
+def test_what_is_not_text_is_refused_by_row(texts, message):
+    with pytest.raises(InputError, match=message):
+        text_buffers(texts)
+
+
+def test_table_holds_lower_case_of_word_characters():
+    table = word_table()
+    low = table & np.uint32(0x1FFFFF)
+    codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000 and code != 0x130]
+    expected = [ord(chr(code).lower()) if re.match(r"\w", chr(code).lower()) else 0 for code in codes]
+    assert low[codes].tolist() == expected
+    assert low[0x130] == ord("i")  # the combining dot that follows in str.lower is no word character
+    assert not low[0xD800:0xE000].any()
+
+
+def test_table_marks_words_of_their_own():
+    table = word_table()
+    both = BREAK_BEFORE | BREAK_AFTER
+    for char in "日カぁกﾊ𠀀豈々":
+        assert table[ord(char)] & both == both, char
+    for char in "a한ㄱеß_9İ":
+        assert not table[ord(char)] & BREAK_BEFORE, char
+    assert table[0x130] & BREAK_AFTER
+    marked = np.flatnonzero(table & BREAK_BEFORE)
+    assert all(any(first <= code <= last for first, last in OWN_WORDS) for code in marked.tolist())
+
+
+def test_table_knows_cased_characters():
+    table = word_table()
+    assert all(table[ord(char)] & CASED for char in "aZσΣǅİ")
+    assert not any(table[ord(char)] & (CASED | CASE_IGNORABLE) for char in " 1日क")
+    assert all(table[ord(char)] & CASE_IGNORABLE for char in "'.^\u0301\u00adʰ")

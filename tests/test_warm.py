@@ -1,0 +1,28 @@
+from pathlib import Path
+
+from tiny import make_run, tiny_config
+
+from icp import warm
+from icp.executor import ProcessExecutor
+from icp.kernels._jit import CACHE_FOLDER
+from icp.warm import fill_kernel_cache, run_tiny_corpus
+
+
+def compiled():
+    return {path.name for path in Path(CACHE_FOLDER).rglob("*.nbc")}
+
+
+def test_workers_compile_nothing_after_the_cache_was_filled(tmp_path):
+    list(ProcessExecutor(1).map(run_tiny_corpus, [None]))
+    before = compiled()
+    assert before
+    with ProcessExecutor(2) as executor:
+        make_run(tiny_config(tmp_path, corpus={"part_mib": 0.01}, pack={"seq_len": 128, "method": "random"}), executor)
+    assert compiled() == before
+
+
+def test_filled_cache_is_not_filled_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm, "_marker", lambda: tmp_path / "complete")
+    (tmp_path / "complete").touch()
+    monkeypatch.setattr(warm, "ProcessExecutor", None)
+    fill_kernel_cache()

@@ -1,0 +1,53 @@
+"""A tiny corpus and its runs, for tests of whole pipelines."""
+
+import json
+from pathlib import Path
+
+from icp.config import Config, parse_config
+from icp.executor import SerialExecutor
+from icp.warm import tiny_rows
+
+
+def quiet(label, done, total):
+    """Progress that nobody watches."""
+
+
+def write_jsonl(path: Path, rows) -> Path:
+    """Rows as JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def tiny_config(folder: Path, **sections) -> Config:
+    """A configuration of the tiny corpus in `folder`, with sections overridden: ``pack={"seq_len": 32}``."""
+    corpus = folder / "tiny.jsonl"
+    if "input" not in sections.get("corpus", {}) and not corpus.exists():
+        write_jsonl(corpus, tiny_rows())
+    tree = {
+        "run": str(folder / "run"),
+        "corpus": {"input": str(corpus)},
+        "tokenizer": {"name": "bytes"},
+        "pack": {"seq_len": 64},
+    }
+    for name, values in sections.items():
+        tree[name] = {**tree.get(name, {}), **values} if isinstance(values, dict) else values
+    return parse_config(tree)
+
+
+def make_run(config: Config, executor=None) -> Path:
+    """Build the graph and pack it, in this process unless told otherwise."""
+    from icp.pipeline import build_graph, pack
+
+    build_graph(config, executor or SerialExecutor(), quiet)
+    pack(config, executor or SerialExecutor(), quiet)
+    return Path(config.run)
+
+
+def data_files(run: Path) -> dict[str, bytes]:
+    """Every file of a run that must repeat byte for byte, by name."""
+    leave = {"manifest.json", "stats.json", "config.yaml"}
+    return {
+        path.relative_to(run).as_posix(): path.read_bytes()
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and path.name not in leave
+    }
