@@ -29,7 +29,7 @@ def check_encoding(run: Run, layout: Layout, tokens: TokenFiles, found: Breaches
         block = nodes[begin : begin + ENCODED_AT_ONCE]
         docs = tokens.nodes[block]
         texts = reader.fetch(docs)
-        ids, bounds = layout.tokenizer.encode_batch([texts[doc] or "" for doc in docs.tolist()])
+        ids, bounds = layout.tokenizer.encode_batch([texts[doc] for doc in docs.tolist()])
         for at, (node, doc) in enumerate(zip(block.tolist(), docs.tolist(), strict=True)):
             kept, made = tokens.document(node), ids[bounds[at] : bounds[at + 1]]
             if not np.array_equal(kept, made):

@@ -150,7 +150,7 @@ def integers(table: pa.Table, column: str) -> NDArray[np.int64]:
     values = table.column(column)
     if values.null_count or not pa.types.is_integer(values.type):
         raise WrongForm(f"column {column} holds {values.type} with {values.null_count} nulls, expected integers")
-    return values.to_numpy().astype(np.int64, copy=False)
+    return np.asarray(values.to_numpy(), dtype=np.int64)
 
 
 def _config(path: Path) -> Config:

@@ -3,7 +3,7 @@
 In: doc numbers. Out: texts, a bounded number of bytes at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,12 @@ class TextReader:
         """Number of documents."""
         return int(self.bounds[-1])
 
-    def fetch(self, docs: NDArray[np.integer], *, column: str = "text") -> dict[int, str | None]:
-        """The values of a string column for some docs, in any order.
+    def fetch(self, docs: NDArray[np.integer]) -> dict[int, str]:
+        """The texts of some docs, given in any order; raises as `rows`."""
+        return {doc: row["text"] or "" for doc, row in self.rows(docs, ("text",)).items()}
+
+    def rows(self, docs: NDArray[np.integer], columns: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """Some columns of some docs, given in any order.
 
         Raises: ArtifactError for a damaged part; WrongForm for docs that are not there.
         """
@@ -45,13 +49,12 @@ class TextReader:
         if wanted.size and not 0 <= wanted[0] <= wanted[-1] < self.n_docs:
             raise WrongForm(f"docs {wanted[0]} to {wanted[-1]} are named, documents/ has {self.n_docs:,}")
         spans = np.searchsorted(wanted, self.bounds)
-        values: dict[int, str | None] = {}
+        found: dict[int, dict[str, Any]] = {}
         for part in range(len(self._names)):
             here = wanted[spans[part] : spans[part + 1]]
             if here.size:
-                rows = self._rows(part, here - self.bounds[part], column)
-                values.update(zip(here.tolist(), rows, strict=True))
-        return values
+                found.update(zip(here.tolist(), self._rows(part, here - self.bounds[part], columns), strict=True))
+        return found
 
     def column(self, column: str) -> Iterator[Any]:
         """A column, part by part."""
@@ -81,12 +84,11 @@ class TextReader:
         order = np.lexsort((docs, others))
         held = np.cumsum(self.sizes(docs[order]) + self.sizes(others[order])) // BLOCK_BYTES
         for block in np.split(order, np.flatnonzero(np.diff(held)) + 1):
-            texts = self.fetch(np.concatenate((docs[block], others[block])))
-            yield block, {doc: text or "" for doc, text in texts.items()}
+            yield block, self.fetch(np.concatenate((docs[block], others[block])))
 
-    def _rows(self, part: int, rows: NDArray[np.int64], column: str) -> list[str | None]:
+    def _rows(self, part: int, rows: NDArray[np.int64], columns: Sequence[str]) -> list[dict[str, Any]]:
         path = self._run.path("documents", self._names[part])
-        values: list[str | None] = []
+        values: list[dict[str, Any]] = []
         try:
             with pq.ParquetFile(path) as file:
                 sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -94,7 +96,7 @@ class TextReader:
                 spans = np.searchsorted(rows, starts)
                 for group in np.flatnonzero(np.diff(spans)).tolist():
                     here = rows[spans[group] : spans[group + 1]] - starts[group]
-                    values += file.read_row_group(group, columns=[column]).column(0).take(here).to_pylist()
+                    values += file.read_row_group(group, columns=list(columns)).take(here).to_pylist()
         except (OSError, pa.ArrowException, IndexError) as error:
             raise ArtifactError(f"{path}: damaged ({error}); restore it or redo the step with --fresh") from None
         return values
