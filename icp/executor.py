@@ -168,9 +168,10 @@ def _call(task: Callable[[Any], Any], item: Any) -> Any:
     except IcpError as error:
         return Failure(str(error), traceback.format_exc(), error, retry=False)
     except OSError as error:
+        cut_short = error.errno is None and "requested and" in str(error)  # numpy, when the disk is full
         where = f" ({error.filename})" if error.filename else ""
-        message = f"{error.strerror or error}{where}"
-        return Failure(message, traceback.format_exc(), retry=error.errno not in HOPELESS)
+        message = f"{os.strerror(errno.ENOSPC) if cut_short else error.strerror or error}{where}"
+        return Failure(message, traceback.format_exc(), retry=not cut_short and error.errno not in HOPELESS)
     except MemoryError:
         return Failure("out of memory; lower corpus.part_mib or --workers", traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - a part that fails must not take the others with it

@@ -39,10 +39,15 @@ class Reporter:
                 self._tasks[label] = self._bars.add_task(label, total=total)
             self._bars.update(self._tasks[label], completed=done, total=total)
             return
+        step = label.partition(":")[0]
         before, moment = self._last
-        if label != before or time.monotonic() - moment > LINE_SECONDS:
-            self._last = label, time.monotonic()
+        if step != before:
+            log.info("%s", step)
+        elif time.monotonic() - moment > LINE_SECONDS:
             log.info("%s: %d of %d parts", label, done, total)
+        else:
+            return
+        self._last = step, time.monotonic()
 
 
 class JsonLines(logging.Formatter):

@@ -54,6 +54,8 @@ def _pack_figures(folder: Path) -> dict[str, Any]:
     if "shards" not in done:
         return {}
     tokens = {name: done["shards"].counts.get(name, 0) for name in ("documents_in", "specials", "padding", "repeated")}
+    made = artifacts.read_manifest(folder.parents[1] / done["shards"].facts["tokens"], check_sizes=False)
+    done |= {"tokens": made} if made else {}
     return {
         "order": done["order"].facts,
         "windows": done["windows"].facts,

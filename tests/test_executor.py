@@ -77,6 +77,14 @@ def test_no_room_is_not_tried_again():
     assert failure.message == "No space left on device (out.bin)"
 
 
+def test_write_that_numpy_reports_as_cut_short_is_a_full_disk():
+    def task(item):
+        raise OSError("1048576 requested and 617440 written")
+
+    (failure,) = outcomes(SerialExecutor(), task, [0]).values()
+    assert (failure.message, failure.retry) == ("No space left on device", False)
+
+
 def test_blas_of_workers_has_one_thread(workers):
     assert outcomes(workers, os.getenv, ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]) == {0: "1", 1: "1"}
 
