@@ -391,6 +391,28 @@ def test_an_unreadable_file_is_named_and_ends_the_audit(run, name):
         list(verify_run(run))
 
 
+def test_tokens_that_are_cut_short_are_found_and_what_needs_them_is_not_called_kept(run):
+    (path,) = run.glob("tokens/*/part-00000.bin")
+    path.write_bytes(path.read_bytes()[:-2])
+    settle(run)
+    found = broken(run)
+    assert "does not rise from 0 to the" in found[3][0]
+    assert [found[promise] for promise in (4, 6, 7)] == [["not checked to the end, see promise 3: 1"]] * 3
+    assert "files with other rows" in found[5][0]
+
+
+def test_tokens_changed_with_their_manifest_are_found(run):
+    (folder,) = run.glob("tokens/*")
+    tokens = np.memmap(folder / "part-00000.bin", dtype=np.uint16, mode="r+")
+    tokens[5] ^= 1
+    tokens.flush()
+    record = FileRecord(tokens.nbytes, hash_file(folder / "part-00000.bin"), tokens.size)
+    edit_manifest(folder, lambda tree: tree["files"].update({"part-00000.bin": asdict(record)}))
+    found = broken(run)
+    assert sorted(found) == [3, 5]
+    assert "shards of tokens" in " ".join(found[5])
+
+
 def test_an_unknown_pack_is_refused_with_the_names_of_those_there(run):
     with pytest.raises(ArtifactError, match=r"pack other is not there or not finished \(finished packs: main\)"):
         list(verify_run(run, pack="other"))

@@ -155,6 +155,7 @@ def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found
         found.add("tokens do not add up", f"{text}{tally.padding:,} padding, {written:,} written")
     for name, value in sums.items():
         _compare(f"shards manifest, counts.{name}", run.manifests["shards"].counts.get(name), value, found)
+    _compare("tokens manifest, counts.tokens", run.manifests["tokens"].counts.get("tokens"), n_in, found)
     facts = {
         "seq_len": run.config.pack.seq_len,
         "stride": layout.stride,
@@ -164,6 +165,7 @@ def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found
         "eos_id": layout.eos_id,
         "pad_id": layout.pad_id,
         "windows": tally.windows,
+        "tokens": run.shown(run.folders["tokens"]),
     }
     stated = artifacts.read_json(run.path("shards", MANIFEST), what="manifest")
     for name, fact in facts.items():

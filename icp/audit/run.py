@@ -161,12 +161,13 @@ def _config(path: Path) -> Config:
 
 
 def _tokens(folder: Path, shards: Manifest) -> tuple[Path, Manifest]:
-    """The tokens folder of which the shards were made, found by its content."""
+    """The tokens folder of which the shards were made: the one they name, else the one of that content."""
     wanted = shards.basis.get("inputs", {}).get("tokens")
+    named = folder / str(shards.facts.get("tokens", "tokens"))
     paths = sorted(path.parent for path in (folder / "tokens").glob(f"*/{artifacts.MANIFEST}"))
-    for path in paths:
+    for path in (named, *paths):
         manifest = artifacts.read_manifest(path, check_sizes=False)
-        if manifest is not None and manifest.digest == wanted:
+        if manifest is not None and (path == named or manifest.digest == wanted):
             return path, manifest
     raise ArtifactError(
         f"{folder / 'tokens'}: none of the {len(paths)} folders there is the one the pack was made of; "

@@ -81,7 +81,7 @@ def _places(run: Run, doc: int) -> Iterator[str]:
     for at, piece in enumerate(pieces[:SHOWN_DOCS]):
         label = "windows" if at == 0 else ""
         span = f"tokens {piece['doc_start']:,} to {piece['doc_stop']:,}"
-        yield f"{label:<9} {piece['window']:,}, position {piece['position']}: {span}"
+        yield f"{label:<9} {piece['window']}, position {piece['position']}: {span}"
     if len(pieces) > SHOWN_DOCS:
         yield f"          and {len(pieces) - SHOWN_DOCS:,} more"
 

@@ -36,8 +36,9 @@ def show_duplicate(run: Path, doc_or_id: str) -> Iterator[str]:
     yield f"{fate.kind} duplicate, Jaccard {fate.jaccard:.4f}"
     for mark, word, number in (("-", "removed", doc), ("+", "kept", fate.duplicate_of)):
         row = rows[number]
-        place = f"{row['file']} row {row['row']}, {len(row['text']):,} characters"
-        yield f"{mark} {word:<8} doc {number}  id {row['id']}  source {row['source'] or '-'}  ({place})"
+        yield f"{mark} {word:<8} doc {number}  id {row['id']}"
+        yield f"{mark} {'':<8} {len(row['text']):,} characters, source {row['source'] or '-'}"
+        yield f"{mark} {'':<8} from {row['file']} row {row['row']}"
     yield ""
     yield from compare_words(rows[doc]["text"], rows[fate.duplicate_of]["text"])
 

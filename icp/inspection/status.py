@@ -48,7 +48,7 @@ def show_status(run: Path) -> Iterator[str]:
     for step in BUILD_STEPS:
         yield from _step_lines(run, step, run / step, (config, folders, "main"))
     for folder in sorted(path for path in (run / "tokens").glob("*") if path.is_dir()):
-        yield f"tokens      {folder.name}"
+        yield f"tokenizer   {folder.name}"
         yield from _step_lines(run, "tokens", folder, (config, folders | {"tokens": f"tokens/{folder.name}"}, "main"))
     for pack in sorted(path for path in (run / "packs").glob("*") if path.is_dir()):
         yield f"pack        {pack.name}"

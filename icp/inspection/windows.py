@@ -21,7 +21,7 @@ FIGURES = ("window", "shard", "row", "n_docs", "n_pad", "path_rank", "mean_simil
 
 
 def show_window(run: Path, window: int, *, pack: str = "main") -> Iterator[str]:
-    """A window of a pack: a line of figures, then two for each piece.
+    """A window of a pack: figures, then for each piece where it comes from and how it begins.
 
     Raises: ConfigError for a window that is not there; ArtifactError for a pack that is not.
     """
@@ -48,10 +48,10 @@ def _window_lines(run: Run, reader: TextReader, window: int) -> Iterator[str]:
     for piece, alike in zip(pieces, similarity, strict=True):
         row = rows[piece["doc"]]
         yield ""
+        yield f"{piece['position']:>3}  doc {piece['doc']}  id {row['id']}"
         yield (
-            f"{piece['position']:>3}  doc {piece['doc']}  id {row['id']}  source {row['source'] or '-'}  tokens "
-            f"{piece['doc_start']:,} to {piece['doc_stop']:,} at {piece['win_start']:,}"
-            + ("" if alike is None else f"  similarity to the previous {alike:.4f}")
+            f"     source {row['source'] or '-'}  tokens {piece['doc_start']:,} to {piece['doc_stop']:,} at "
+            f"{piece['win_start']:,}" + ("" if alike is None else f"  similarity to the previous {alike:.4f}")
         )
         yield from wrapped("     ", excerpt(_begin_of(run, layout, piece), SHOWN_CHARS))
 
