@@ -44,7 +44,7 @@ class RunLock:
         holder = self.holder(self.path)
         if holder is None:
             return
-        if holder.get("host") != self._me["host"] or _alive(holder):
+        if holder.get("host") != self._me["host"] or is_alive(holder):
             raise ConfigError(
                 f"{self.path.parent}: in use by process {holder.get('pid')} on {holder.get('host')} "
                 f"({holder.get('command')}); wait for it, or remove {self.path} if that process is gone"
@@ -76,7 +76,8 @@ def _start_time(pid: int) -> str:
         return ""
 
 
-def _alive(holder: Mapping[str, Any]) -> bool:
+def is_alive(holder: Mapping[str, Any]) -> bool:
+    """Whether the process named in a lock of this machine still runs, and is the same one."""
     pid = holder.get("pid")
     if not isinstance(pid, int):
         return False

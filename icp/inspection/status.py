@@ -3,20 +3,18 @@
 In: manifests, records and the lock of a run. Out: lines.
 """
 
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from icp import artifacts
 from icp.artifacts import MANIFEST, RECORDS, Manifest
 from icp.config import Config, load_config
 from icp.errors import ArtifactError, IcpError
-from icp.lock import RunLock
+from icp.lock import RunLock, is_alive
 from icp.steps import BUILD_STEPS, PACK_FOLDERS, Context, Step
 
 ROWS = {
@@ -65,19 +63,7 @@ def _lock_line(run: Path) -> str:
     who = f"process {holder.get('pid')} on {holder.get('host')} ({holder.get('command')})"
     if holder.get("host") != socket.gethostname():
         return f"held by {who}: another machine, whether it lives is not known here"
-    return f"held by {who}, " + ("running" if _lives(holder.get("pid")) else "gone: the next command goes on")
-
-
-def _lives(pid: Any) -> bool:
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return f"held by {who}, " + ("running" if is_alive(holder) else "gone: the next command goes on")
 
 
 def _config(path: Path) -> Config | None:
