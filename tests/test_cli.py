@@ -16,7 +16,7 @@ COMMANDS = sorted(cli.main.commands)
 
 
 def test_steps_of_the_command_line_are_the_pipelines():
-    assert cli.STEPS == (*BUILD_STEPS, *PACK_STEPS)
+    assert (*BUILD_STEPS, *PACK_STEPS) == cli.STEPS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -55,6 +55,7 @@ def test_help_is_quick():
 
 
 def test_importing_icp_loads_no_library():
-    code = "import sys, icp, icp.cli; print([m for m in ('numpy', 'numba', 'pyarrow', 'faiss', 'torch') if m in sys.modules])"
+    heavy = ("numpy", "numba", "pyarrow", "faiss", "torch")
+    code = f"import sys, icp, icp.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
