@@ -56,7 +56,7 @@ class _Group(click.Group):
             click.echo(f"icp: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("icp: interrupted; what is done is kept", err=True)
+            click.echo("icp: interrupted; what is done is kept, run the same command to go on", err=True)
             ctx.exit(Interrupted.exit_code)
 
 
@@ -71,10 +71,12 @@ def main() -> None:
 @FRESH
 def run(config_path: str, overrides: tuple[str, ...], fresh: bool, **options: Any) -> None:
     """Build the graph, then pack it: from documents to shards."""
+    from icp.export import check_exports
     from icp.pipeline import build_graph, check_tokenizer, pack
 
     config = _start(config_path, overrides, options)
     check_tokenizer(config)
+    check_exports(config)
     with _working(config, options) as (executor, progress):
         build_graph(config, executor, progress, fresh=fresh)
         pack(config, executor, progress)
@@ -141,16 +143,52 @@ def step_command(
     click.echo(f"{step}: done")
 
 
+@main.command("plan")
+@_run_options
+@click.option("--name", default="main", show_default=True, help="The pack whose steps are shown.")
+def plan_command(config_path: str, overrides: tuple[str, ...], name: str, **options: Any) -> None:
+    """What would run and what is done already: input, parts, steps, and what the bands of dedup would find."""
+    from icp.plan import show_plan
+
+    for line in show_plan(_start(config_path, overrides, options), pack=name):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN")
+@click.option("--format", "fmt", required=True, metavar="F", help="megatron, olmo, datatrove, parquet, mds or litdata.")
+@click.option("--out", required=True, metavar="DIR", help="A new or empty folder.")
+@PACK
+@click.option("--allow-reshuffle", is_flag=True, help="Export though the loader gives up an order that matters.")
+@click.option("--allow-padding", is_flag=True, help="Export though the trainer would be trained on padding.")
+@click.option("--verify", "audit", is_flag=True, help="Check every promise first, not only hashes and sizes.")
+@_shared_options
+def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **options: Any) -> None:
+    """Shards in the format of a trainer, with a README that tells how to load them whole."""
+    from icp.export import export_pack
+
+    _set_up_logging(options)
+    if audit:
+        _audit(run_folder, pack_name)
+    allowed = {name: options[name] for name in ("allow_reshuffle", "allow_padding")}
+    for line in export_pack(Path(run_folder), fmt, Path(out), pack=pack_name, **allowed).lines():
+        click.echo(line)
+
+
 @main.command()
 @click.argument("run_folder", metavar="RUN")
 @PACK
 @_shared_options
 def verify(run_folder: str, pack_name: str, **options: Any) -> None:
     """Audit a run from its files alone; exits 0 only if every promise holds."""
+    _set_up_logging(options)
+    _audit(run_folder, pack_name)
+
+
+def _audit(run_folder: str, pack_name: str) -> None:
     from icp.audit import verify_run
     from icp.errors import BrokenPromise
 
-    _set_up_logging(options)
     broken = 0
     for finding in verify_run(Path(run_folder), pack=pack_name):
         click.echo(finding.line())
@@ -254,7 +292,8 @@ def _watch_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, lambda *_: os._exit(Interrupted.exit_code))
         signal.alarm(LAST_WORD_SECONDS)
-        raise Interrupted("interrupted; what is done is kept, run the same command to go on")
+        # not one of ours: libraries that let no Exception through, logging among them, let this one
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)

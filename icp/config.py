@@ -1,21 +1,26 @@
 """The configuration of a run: one YAML file, checked; every default lives here."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from icp.errors import ConfigError, InputError
 
 # Values that DESIGN names and this version does not build yet: refused by name, never ignored.
 PLANNED = {
-    "graph.method": ("cells",),
-    "order.method": ("matching",),
-    "pack.method": ("windows", "path-fit", "best-fit", "knn"),
     "pack.shuffle": ("spread",),
 }
 
@@ -75,9 +80,12 @@ class GraphConfig(_Section):
     """Which documents are neighbours."""
 
     k: int = Field(10, ge=1)
-    method: Literal["auto", "exact", "ivf"] = "auto"
+    method: Literal["auto", "exact", "cells", "ivf"] = "auto"
     target_recall: float = Field(0.95, gt=0, le=1)
     min_similarity: Literal["auto"] | float = "auto"
+    max_similarity: float | None = None
+    same_source: Literal["any", "across", "within"] = "any"
+    max_degree: int | None = Field(None, ge=1)
     duplicate_similarity: float = Field(0.97, ge=-1)
     duplicate_jaccard: float = Field(0.7, ge=0, le=1)
 
@@ -85,9 +93,10 @@ class GraphConfig(_Section):
 class OrderConfig(_Section):
     """In which order the documents are visited."""
 
-    method: Literal["algorithm1", "random", "source"] = "algorithm1"
-    improve: Literal[False] = False
-    partitions: Literal[1] = 1
+    method: Literal["matching", "algorithm1", "random", "source"] = "algorithm1"
+    improve: bool = False
+    partitions: int = Field(1, ge=1)
+    recompute_degree: bool = False
 
 
 class TokenizerConfig(_Section):
@@ -99,18 +108,35 @@ class TokenizerConfig(_Section):
     pad: str = "auto"
 
 
+class MixConfig(_Section):
+    """The share of windows packed at random: a number, or a ramp ``{from, to, over}`` along training order."""
+
+    begin: float = Field(ge=0, le=1, alias="from")
+    end: float = Field(ge=0, le=1, alias="to")
+    over: float = Field(1.0, gt=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constant(cls, value: Any) -> Any:
+        return {"from": value, "to": value} if isinstance(value, int | float) else value
+
+    @model_serializer
+    def _as_written(self) -> float | dict[str, float]:
+        return self.begin if self.begin == self.end else {"from": self.begin, "to": self.end, "over": self.over}
+
+
 class PackConfig(_Section):
     """How windows are made of documents and written."""
 
     seq_len: int = Field(8192)
     stride: Literal["seq_len", "seq_len+1"] = "seq_len"
-    method: Literal["path-cut", "random", "source"] = "path-cut"
+    method: Literal["windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn"] = "path-cut"
     min_fill: float = Field(0.995, gt=0, le=1)
-    split: Literal["free"] = "free"
+    split: Literal["minimal", "free", "never"] = "minimal"
     group_by: tuple[()] = ()
-    inside: Literal["path"] = "path"
-    mix_random: float = 0.0
-    shuffle: Literal["random", "none"] = "random"
+    inside: Literal["path", "reverse", "random"] = "path"
+    mix_random: MixConfig = Field(0.0, validate_default=True)
+    shuffle: Literal["random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "random"
     shard_mib: float = Field(256, gt=0)
 
     @field_validator("seq_len")
@@ -120,17 +146,31 @@ class PackConfig(_Section):
             raise ValueError(f"is {value}, must be at least 2; set it to your model's context length, e.g. 8192")
         return value
 
-    @field_validator("mix_random")
-    @classmethod
-    def _no_mix_yet(cls, value: float) -> float:
-        if value:
-            raise ValueError(f"is {value}, which this version does not build yet; leave it at 0")
-        return value
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PackConfig":
+        if self.split == "never" and self.method in ("path-cut", "random", "source", "knn"):
+            raise ValueError(f"split is never, which pack.method {self.method} cannot do; use windows or path-fit")
+        if (self.mix_random.begin or self.mix_random.end) and (
+            self.method == "knn" or self.shuffle.startswith("lanes")
+        ):
+            raise ValueError(
+                f"mix_random is set, which pack.method {self.method} with pack.shuffle {self.shuffle} cannot do: "
+                "random windows would break the lanes, and knn is a baseline of its own; leave it at 0"
+            )
+        return self
 
     @property
     def capacity(self) -> int:
         """Tokens of one row: the stride as a number."""
         return self.seq_len + (self.stride == "seq_len+1")
+
+
+class ExportConfig(_Section):
+    """A format that `icp pack` writes itself; a bare name stands for its defaults."""
+
+    format: Literal["megatron", "olmo", "datatrove", "parquet", "mds", "litdata"]
+    allow_reshuffle: bool = False
+    allow_padding: bool = False
 
 
 class Config(_Section):
@@ -145,7 +185,15 @@ class Config(_Section):
     order: OrderConfig = OrderConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     pack: PackConfig = PackConfig()
-    export: tuple[()] = ()
+    export: tuple[ExportConfig, ...] = ()
+
+    @field_validator("export", mode="before")
+    @classmethod
+    def _names_or_sections(cls, value: Any) -> Any:
+        listed = (value,) if isinstance(value, str | Mapping) else value
+        if not isinstance(listed, tuple):
+            return listed
+        return tuple({"format": item} if isinstance(item, str) else item for item in listed)
 
     def values(self, keys: Sequence[str]) -> dict[str, Any]:
         """The values under dotted `keys`, flattened: ``{"dedup.near": True, ...}``, sorted by key."""
@@ -268,8 +316,16 @@ def _allowed(key: str) -> str:
     *sections, name = key.split(".")
     for section in sections:
         model = model.model_fields[section].annotation  # type: ignore[assignment]
-    choices = [str(choice) for choice in get_args(model.model_fields[name].annotation) if isinstance(choice, str)]
+    choices = list(_choices(model.model_fields[name].annotation))
     return f"use one of {', '.join(choices)}" if choices else ""
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    for choice in get_args(annotation):
+        if isinstance(choice, str):
+            yield choice
+        else:
+            yield from _choices(choice)
 
 
 def _suggest(key: str, known: Sequence[str]) -> str:

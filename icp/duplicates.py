@@ -7,7 +7,7 @@ document has a kept one, `duplicate_of`, with Jaccard similarity of their `icp.s
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from icp.buckets import Buckets, signature_buckets
 from icp.errors import ConfigError
 from icp.kernels.components import (
     BY_ESTIMATE,
     BY_SETS,
     Evidence,
     Rule,
-    agreement,
-    band_keys,
-    find_buckets,
+    agreements,
     join_buckets,
     keep_greedily,
     list_buckets,
@@ -34,8 +33,6 @@ from icp.texts import Texts, text_buffers
 MODES = {"estimate": BY_ESTIMATE, "exact": BY_SETS}
 VERIFY = ("exact", "estimate", "none")
 FLOOR_DEVIATIONS = 4.0  # a pair at the threshold falls below the signature floor once in 30,000 times
-KEY_BYTES = 1 << 29  # memory for the keys of the bands handled at a time
-Found = tuple[NDArray[np.int64], NDArray[np.int64]]  # members and starts of the buckets of one band
 TYPES = {"doc": pa.int64(), "duplicate_of": pa.int64(), "jaccard": pa.float64(), "kind": pa.string()}
 
 
@@ -54,21 +51,6 @@ class Rules:
         num_perm = self.bands * self.rows
         deviation = math.sqrt(self.threshold * (1 - self.threshold) / num_perm)
         return Rule(MODES[self.verify], float(self.threshold), float(self.threshold - FLOOR_DEVIATIONS * deviation))
-
-
-@dataclass(frozen=True, slots=True)
-class Buckets:
-    """Documents that share a band with another.
-
-    Attributes:
-        docs: (n_candidates,) int64, the documents in some bucket, preferred first.
-        members: (n_members,) int64, positions in `docs`, bucket after bucket, ascending in each.
-        starts: (n_buckets,) int64, where each bucket begins in `members`.
-    """
-
-    docs: NDArray[np.int64]
-    members: NDArray[np.int64]
-    starts: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +74,12 @@ class Keepers:
         kinds = np.where(self.is_near[docs], "near", "exact")
         columns = [docs, self.duplicate_of[docs], self.jaccard[docs], pa.array(kinds.tolist(), pa.string())]
         return pa.table(columns, schema=pa.schema([pa.field(name, kind) for name, kind in TYPES.items()]))
+
+    def largest_groups(self, n: int) -> list[dict[str, int]]:
+        """The kept documents that stand for most others, ties by doc: ``doc``, and ``documents``, itself included."""
+        kept, sizes = np.unique(self.duplicate_of, return_counts=True)
+        order = np.lexsort((kept, -sizes))[:n]
+        return [{"doc": int(kept[i]), "documents": int(sizes[i])} for i in order if sizes[i] > 1]
 
 
 def find_duplicates(
@@ -131,14 +119,11 @@ def find_duplicates(
     order = order_by_priority(_priorities(buffers, keep, priority))
     twins = first_copies(digests, order)
     near = pick_near(order, twins, n_shingles)
-    found: list[Found] = []
-    for some in bands_at_a_time(near.size, rules.bands):
-        found += find_band_buckets(band_keys(signatures[near], some.start, len(some), rules.rows))
-    buckets = gather_buckets(near, found)
+    buckets = signature_buckets(signatures, near, bands=rules.bands, rows=rules.rows)
     docs = buckets.docs
     judged = docs if rules.verify == "exact" else docs[:0]
     values, indptr = shingle_sets(_take(buffers, judged), ngram=scheme.ngram)
-    evidence = Evidence(signatures[docs], values, indptr[:-1], indptr[1:])
+    evidence = Evidence(signatures, docs, values, indptr[:-1], indptr[1:])
     return choose_keepers(twins, buckets, evidence, rules).table()
 
 
@@ -171,39 +156,6 @@ def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: ND
     return np.compress(is_near[order], order)
 
 
-def find_band_buckets(keys: NDArray[np.uint64]) -> Iterator[Found]:
-    """Members and starts of the buckets of each band; `keys` (bands, n) uint64 are used up.
-
-    Positions take the low bits, so one sort in place groups a band; 2^26 rows leave 38 bits of key.
-    """
-    n = keys.shape[1]
-    id_mask = np.uint64((1 << max(1, (n - 1).bit_length())) - 1)
-    positions = np.arange(n, dtype=np.uint64)
-    for band in keys:
-        band &= ~id_mask
-        band |= positions
-        band.sort()
-        yield find_buckets(band, id_mask)
-
-
-def bands_at_a_time(n_rows: int, bands: int) -> list[range]:
-    """Bands in groups whose keys for `n_rows` documents fit into `KEY_BYTES`."""
-    step = max(1, KEY_BYTES // max(1, 8 * n_rows))
-    return [range(first, min(first + step, bands)) for first in range(0, bands, step)]
-
-
-def gather_buckets(near: NDArray[np.int64], found: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> Buckets:
-    """The buckets of all bands together; `found` speaks of positions in `near` (n,) int64, rows preferred first."""
-    sizes = np.cumsum([0] + [members.size for members, _ in found])
-    empty = np.zeros(0, np.int64)
-    members = np.concatenate([empty, *(members for members, _ in found)])
-    starts = np.concatenate([empty, *(starts + size for (_, starts), size in zip(found, sizes, strict=False))])
-    is_candidate = np.zeros(near.size, np.bool_)
-    is_candidate[members] = True
-    place = np.cumsum(is_candidate) - 1
-    return Buckets(near[is_candidate], place[members], starts)
-
-
 def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidence, rules: Rules) -> Keepers:
     """Keep greedily (unchecked: one of all that are connected), and let exact copies follow their twin to its keeper.
 
@@ -212,8 +164,7 @@ def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidenc
     docs, members, starts = buckets.docs, buckets.members, buckets.starts
     if rules.verify == "none":
         keeper, n_checks = join_buckets(members, starts, docs.size), 0
-        pairs = zip(evidence.signatures, evidence.signatures[keeper], strict=True)
-        alike = np.array([agreement(one, other) for one, other in pairs], np.float64)
+        alike = agreements(evidence, keeper)
     else:
         lists = list_buckets(members, starts, docs.size)
         keeper, alike, n_checks = keep_greedily(members, starts, *lists, evidence, rules.kernel_rule)

@@ -80,7 +80,9 @@ def window_figures(
     # added up by document, so that the same windows under other numbers have the same figures
     rows = np.lexsort((members.start, members.doc))
     appearances = np.bincount(members.doc[subject], minlength=lengths.size)
-    n_subjects = max(1, int(np.count_nonzero(appearances)))
+    n_subjects: float = max(1, int(np.count_nonzero(appearances)))
+    if share.sum() > n_subjects + 0.5:  # documents that come again count as often
+        n_subjects = float(share.sum())
     room = plan.n_windows * (capacity + window_specials)
     filled = int(members.tokens.sum()) + plan.n_windows * window_specials
     return WindowFigures(

@@ -20,6 +20,7 @@ from icp.texts import WORDS_VERSION, Texts, text_buffers, word_table
 
 MAX_NGRAM = 16
 MAX_PERMUTATIONS = 65_536
+PERMUTATION = "affine32"  # datasketch's name of the family
 _METADATA_KEY = "icp.minhash."
 
 
@@ -38,7 +39,7 @@ class Scheme:
     num_perm: int
     ngram: int
     seed: int
-    permutation: str = "affine32"
+    permutation: str = PERMUTATION
     words: str = WORDS_VERSION
 
     def metadata(self) -> dict[str, str]:
@@ -93,6 +94,40 @@ def minhash_signatures(
         buffers.data, buffers.offsets, word_table(), make_hashing(scheme), none
     )[0]
     return signatures
+
+
+def to_lean_minhash(signature: NDArray[np.uint32], seed: int = 1) -> Any:
+    """A row of `minhash_signatures` as a ``datasketch.LeanMinHash``: to query an index, or to compare with others'.
+
+    Args:
+        signature: (num_perm,) uint32.
+        seed: that of the signatures.
+
+    Raises: ConfigError naming the argument.
+    """
+    from datasketch import LeanMinHash
+
+    if getattr(signature, "dtype", None) != np.uint32 or signature.ndim != 1 or not signature.size:
+        found = f"{type(signature).__name__} {getattr(signature, 'dtype', '')}{getattr(signature, 'shape', '')}"
+        raise ConfigError(f"signature is {found}, must be one row of minhash_signatures: uint32 of shape (num_perm,)")
+    checked = check_integer("seed", seed, 0, 2**32 - 1)
+    return LeanMinHash(seed=checked, hashvalues=signature.copy(), scheme=PERMUTATION)
+
+
+def from_lean_minhash(lean: Any, *, seed: int = 1) -> NDArray[np.uint32]:
+    """(num_perm,) uint32, the values of a ``datasketch.LeanMinHash`` or ``MinHash``, as a row of `minhash_signatures`.
+
+    They agree with ours only if datasketch was fed hashes of `shingle_hashes`: a signature does not tell.
+
+    Raises: ConfigError if it was made with another scheme or seed, naming both.
+    """
+    for name, found, expected in (("scheme", lean.scheme, PERMUTATION), ("seed", lean.seed, seed)):
+        if found != expected:
+            raise ConfigError(
+                f"the MinHash was made with {name} {found}, expected {name} {expected}; signatures of different "
+                "schemes or seeds cannot be compared: make it again"
+            )
+    return np.asarray(lean.hashvalues).astype(np.uint32)
 
 
 def sign_and_digest(texts: Texts, scheme: Scheme) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint64]]:

@@ -1,13 +1,22 @@
 """Which piece of which document stands in which window: what `icp.plan_windows` gives."""
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icp import laying
 from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
+from icp.items import Corpus
 from icp.kernels import windows
+from icp.lanes import lane_order, lanes_of
+from icp.planning import plan_related
+from icp.repeats import plan_repeats
+
+METHODS = ("windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn")
+SPLITS = ("never", "minimal", "free")
+_CUTTING = ("path-cut", "random", "source", "knn")
 
 _PLAN_STREAM, _SHUFFLE_STREAM = 2, 3  # beside the seed, so that no two permutations share their numbers
 
@@ -19,13 +28,14 @@ def plan_windows(
     lengths: NDArray[np.int64],
     *,
     seq_len: int,
-    method: str = "path-cut",
+    method: str = "windows",
     min_fill: float = 0.995,
-    split: str = "free",
+    split: str = "minimal",
     conflicts: NDArray[np.int64] | None = None,
     seed: int = 0,
     specials: tuple[int, int] = (0, 0),
     groups: NDArray[np.integer] | None = None,
+    sources: NDArray[np.integer] | None = None,
 ) -> PackPlan:
     """Windows of related documents, each token of each document once, numbered along the path.
 
@@ -35,39 +45,48 @@ def plan_windows(
         order: (n,) integers, a permutation: the path through the documents.
         lengths: (n,) int64, tokens of each document, its specials among them; 0 takes no window.
         seq_len: tokens of a window.
-        method: ``path-cut``, the paper's: documents one after another along the path, cut every `seq_len` tokens.
-            ``random`` and ``source``: the same along a permutation, and along rows sorted by group.
-        min_fill: share of a window that must be tokens; these methods fill every window but the last.
-        split: ``free``: any document may be cut.
-        conflicts: (m, 2) int64, pairs that should not share a window; these methods cannot heed them,
-            `broken_conflicts` says which ones they break.
+        method: ``windows``: the documents of a window are chosen together, so that they are related; few are cut.
+            ``path-cut``, the paper's: one after another along the path, cut every `seq_len` tokens; ``random`` and
+            ``source``: the same along a permutation, and along rows sorted by source. ``path-fit``: along the path,
+            each window with the first documents that fit. ``best-fit``: by size alone. ``knn``, the paper's baseline:
+            a document with its nearest ones, which may come again; see `icp.repeats`.
+        min_fill: share of the windows that must be tokens; ``path-cut``, ``random`` and ``source`` fill every window
+            but the last. Conflicts, groups, and ``split: never`` where sizes do not fit may cost more.
+        split: ``minimal``: few documents are cut; ``free``: any, if windows gain by it; ``never``: none that fits a
+            window. Documents longer than a window are always cut, into whole windows and a rest. ``best-fit`` cuts no
+            others, ``path-cut``, ``random`` and ``source`` know only one way.
+        conflicts: (m, 2) int64, pairs that must not share a window.
         seed: of ``random``.
         specials: tokens (bos, eos) at a document's ends, counted in `lengths`. No cut parts bos from the first token or
-            eos from the last: the window then ends up to ``bos + eos`` tokens early.
-        groups: (n,) integers, for ``source`` only.
+            eos from the last.
+        groups: (n,) integers from 0 on; a window never mixes them.
+        sources: (n,) integers, for ``source`` only.
 
-    Raises: ConfigError for what this version does not have or a window too small; InputError for arrays that do not
-        fit together.
-    Cost: O(n + windows).
-    Source: arXiv 2310.10638, section 2.2 and figure 2: concatenated, then divided.
+    Raises: ConfigError for an unknown method, a window too small, what a method cannot do; InputError for arrays that
+        do not fit together.
+    Cost: O(n) for all but ``windows``, whose time is about n * dim * 20 neighbours * 16 sweeps.
+    Source: arXiv 2310.10638, section 2.2 and figure 2 (``path-cut``); arXiv 2404.10830 (``best-fit``).
     """
-    if method not in _METHODS:
-        raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(_METHODS)}")
-    if split != "free":
-        raise ConfigError(f"pack.split is {split!r}, which pack.method {method} cannot do; use free")
-    if not 0 < min_fill <= 1:
-        raise ConfigError(f"pack.min_fill is {min_fill}, must be above 0 and at most 1")
-    n_bos, n_eos = specials
-    if seq_len < n_bos + 1 + n_eos:
-        raise ConfigError(
-            f"pack.seq_len leaves {seq_len} tokens of a window for documents, must be at least {n_bos + 1 + n_eos}: "
-            "one token and its specials; set it to your model's context length, e.g. 8192"
-        )
-    _check_lengths(lengths, n_bos + 1 + n_eos)
-    _check_rows(lengths.size, graph, embeddings, order, groups, conflicts)
-    laid = _METHODS[method](order, seed, groups)
-    doc, start, stop, window = windows.cut_path(laid, lengths.astype(np.int64), seq_len, n_bos, n_eos)
-    return PackPlan(doc, start, stop, window)
+    _check_options(method, split, min_fill, seq_len, specials)
+    _check_lengths(lengths, sum(specials) + 1)
+    _check_rows(lengths.size, graph, embeddings, order, conflicts)
+    for name, numbers in (("groups", groups), ("sources", sources)):
+        if numbers is not None and (numbers.shape != lengths.shape or numbers.dtype.kind not in "iu"):
+            raise InputError(f"{name} are {numbers.shape} {numbers.dtype}, expected ({lengths.size},) integers")
+    if method == "knn":
+        if groups is not None:
+            raise ConfigError("pack.method is 'knn', a baseline that knows no groups; leave pack.group_by empty")
+        return plan_repeats(graph, lengths.astype(np.int64), capacity=seq_len, specials=specials, seed=seed)
+    corpus = _corpus(graph, embeddings, order, groups, conflicts)
+    corpus = replace(corpus, capacity=seq_len, least=max(specials) + 1, min_fill=min_fill, whole=split == "never")
+    lengths = lengths.astype(np.int64)
+    if method == "windows":
+        return plan_related(corpus, lengths, specials[1])
+    if method == "path-fit":
+        return laying.fit_along(corpus, lengths, specials[1])
+    if method == "best-fit":
+        return laying.fit_by_size(corpus, lengths, specials[1])
+    return laying.cut(corpus, lengths, _laid(method, order, seed, sources), specials)
 
 
 def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -86,12 +105,15 @@ def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np
 def training_order(n_windows: int, *, shuffle: str = "random", seed: int = 0) -> NDArray[np.int64]:
     """(n_windows,) int64: the window of the plan (its rank along the path) that comes at each step of training.
 
-    Raises: ConfigError for a `shuffle` other than ``random`` and ``none``.
+    Raises: ConfigError for a `shuffle` other than ``random``, ``none`` and ``lanes:<batch>``.
     """
     if shuffle == "none":
         return np.arange(n_windows, dtype=np.int64)
     if shuffle == "random":
         return np.random.default_rng([seed, _SHUFFLE_STREAM]).permutation(n_windows).astype(np.int64)
+    batch = lanes_of(shuffle)
+    if batch is not None:
+        return lane_order(n_windows, batch)
     raise ConfigError(f"pack.shuffle is {shuffle!r}, which is not built; use one of random, none")
 
 
@@ -104,28 +126,54 @@ def renumber(plan: PackPlan, path_rank: NDArray[np.int64]) -> PackPlan:
     return PackPlan(plan.doc[rows], plan.start[rows], plan.stop[rows], window[rows])
 
 
-_Groups = NDArray[np.integer] | None
-
-
-def _path(order: NDArray[np.integer], seed: int, groups: _Groups) -> NDArray[np.int64]:
+def _laid(method: str, order: NDArray[np.integer], seed: int, sources: NDArray[np.integer] | None) -> NDArray[np.int64]:
+    """The order in which a method that cuts lays the documents."""
+    if method == "random":
+        return np.random.default_rng([seed, _PLAN_STREAM]).permutation(order.size).astype(np.int64)
+    if method == "source":
+        if sources is None:
+            raise ConfigError("pack.method is 'source', which needs the source of each document; pass sources=")
+        return np.argsort(sources, kind="stable").astype(np.int64)
     return order.astype(np.int64)
 
 
-def _random(order: NDArray[np.integer], seed: int, groups: _Groups) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, _PLAN_STREAM]).permutation(order.size).astype(np.int64)
+def _corpus(
+    graph: DocGraph,
+    embeddings: Rows,
+    order: NDArray[np.integer],
+    groups: NDArray[np.integer] | None,
+    conflicts: NDArray[np.int64] | None,
+) -> Corpus:
+    """Groups renumbered from 0, one after another on the path, and conflicts in both directions; no limits yet."""
+    n = order.size
+    group = np.zeros(n, np.int32)
+    if groups is not None and n:
+        group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+    position = np.empty(n, np.int64)
+    position[order[np.argsort(group[order], kind="stable")]] = np.arange(n)
+    pairs = np.empty((0, 2), np.int64) if conflicts is None else conflicts.reshape(-1, 2).astype(np.int64)
+    both = np.concatenate((pairs, pairs[:, ::-1]))
+    both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
+    bounds = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(both[:, 0], minlength=n), out=bounds[1:])
+    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), 0, 1, 1.0, False)
 
 
-def _source(order: NDArray[np.integer], seed: int, groups: _Groups) -> NDArray[np.int64]:
-    if groups is None:
-        raise ConfigError("pack.method is 'source', which needs the group of each document; pass groups=")
-    return np.argsort(groups, kind="stable").astype(np.int64)
-
-
-_METHODS: dict[str, Callable[[NDArray[np.integer], int, _Groups], NDArray[np.int64]]] = {
-    "path-cut": _path,
-    "random": _random,
-    "source": _source,
-}
+def _check_options(method: str, split: str, min_fill: float, seq_len: int, specials: tuple[int, int]) -> None:
+    if method not in METHODS:
+        raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(METHODS)}")
+    if split not in SPLITS:
+        raise ConfigError(f"pack.split is {split!r}; use one of {', '.join(SPLITS)}")
+    if split == "never" and method in _CUTTING:
+        raise ConfigError(f"pack.split is 'never', which pack.method {method} cannot do; use minimal or free")
+    if not 0 < min_fill <= 1:
+        raise ConfigError(f"pack.min_fill is {min_fill}, must be above 0 and at most 1")
+    least = sum(specials) + 1
+    if seq_len < least:
+        raise ConfigError(
+            f"pack.seq_len leaves {seq_len} tokens of a window for documents, must be at least {least}: "
+            "one token and its specials; set it to your model's context length, e.g. 8192"
+        )
 
 
 def _check_lengths(lengths: NDArray[np.integer], shortest: int) -> None:
@@ -144,7 +192,6 @@ def _check_rows(
     graph: DocGraph,
     embeddings: Rows,
     order: NDArray[np.integer],
-    groups: _Groups,
     conflicts: NDArray[np.int64] | None,
 ) -> None:
     if graph.n_docs != n_docs or embeddings.shape[0] != n_docs:
@@ -161,8 +208,6 @@ def _check_rows(
         seen[order] = True
     if order.shape != (n_docs,) or not seen.all():
         raise InputError(f"order is not a permutation of 0 to {n_docs - 1}; icp.visit_order gives one")
-    if groups is not None and (groups.shape != (n_docs,) or groups.dtype.kind not in "iu"):
-        raise InputError(f"groups are {groups.shape} {groups.dtype}, expected ({n_docs},) integers")
     if conflicts is not None and conflicts.size:
         if conflicts.ndim != 2 or conflicts.shape[1] != 2 or conflicts.dtype.kind not in "iu":
             raise InputError(f"conflicts are {conflicts.shape} {conflicts.dtype}, expected (m, 2) integers")

@@ -12,6 +12,7 @@ from icp.config import Config, dump_config
 from icp.embedders import check_model
 from icp.errors import ArtifactError, ConfigError
 from icp.executor import Executor
+from icp.export import check_exports, export_all
 from icp.lock import RunLock
 from icp.runner import basis_of, differences, run_slice, run_step
 from icp.stats import write_stats
@@ -38,10 +39,13 @@ def pack(
     """Tokens -> order -> windows -> shards, into ``RUN/packs/<name>/``, from a finished graph."""
     if not NAME.fullmatch(name):
         raise ConfigError(f"--name {name}: a pack is named with letters, digits, dots, dashes and underscores")
+    check_exports(config)
     context = context_of(config, name)
     _require_graph(context)
     with _Run(config, "pack", name):
-        return _run(PACK_STEPS, context, executor, progress, fresh)
+        manifests = _run(PACK_STEPS, context, executor, progress, fresh)
+        export_all(config, pack=name)
+        return manifests
 
 
 def check_tokenizer(config: Config) -> None:
@@ -63,7 +67,7 @@ def run_part(
     _claim(Path(config.run), config)
     RunLock(Path(config.run), f"step {step}").check()
     if step == "tokens" or step in PACK_FOLDERS:
-        context = _with_tokens(context)
+        context = with_tokens(context)
     missing = run_slice(load_step(step), context, index, n_slices, executor)
     if missing is None:
         write_stats(Path(config.run))
@@ -85,7 +89,7 @@ def context_of(config: Config, pack: str = "main") -> Context:
     return Context(config, "", folders, pack=pack)
 
 
-def _with_tokens(context: Context) -> Context:
+def with_tokens(context: Context) -> Context:
     """The context with the folder of the tokens: ``tokens/<name>-<hash of all that they depend on>``."""
     basis = basis_of(load_step("tokens"), replace(context, step="tokens"))
     name = context.config.tokenizer.name.rstrip("/").removesuffix("/tokenizer.json").rpartition("/")[2]
@@ -106,7 +110,7 @@ def _run(
 ) -> dict[str, Manifest]:
     if "shards" in names:
         _check_graph(context)
-        context = _with_tokens(context)
+        context = with_tokens(context)
     if fresh:
         _start_anew(names, context)
     manifests = {name: run_step(load_step(name), context, executor, progress) for name in names}

@@ -1,23 +1,25 @@
 """What a trainer imports: the windows of a pack as samples, in training order, from memory-mapped shards.
 
-In: ``RUN/packs/<pack>/shards/``. Out: dictionaries of numpy arrays, which a plain torch ``DataLoader`` batches. numpy
-and pyarrow are all it needs.
+In: ``RUN/packs/<pack>/shards/``, a folder or a URL. Out: dictionaries of numpy arrays, which a plain torch
+``DataLoader`` batches. numpy and pyarrow are all it needs.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.artifacts import MANIFEST, Manifest, read_json, read_manifest
 from icp.errors import ArtifactError, ConfigError
+from icp.lanes import lane_order, lane_places, lane_windows, lanes_of
+from icp.shard_files import ShardFiles
+
+if TYPE_CHECKING:
+    from icp.stream import WindowStream
 
 IGNORED = -100
 """Label of what gives no loss, as in torch's cross entropy."""
-NEEDED = ("seq_len", "stride", "dtype", "windows", "policy", "shuffle", "seed")
 _EPOCH_STREAM = 4  # beside the seed, so that no permutation is that of another step
 Sample = dict[str, Any]
 
@@ -25,9 +27,11 @@ Sample = dict[str, Any]
 class WindowDataset:
     """Samples of one rank, map-style: ``len``, ``[i]``, iteration.
 
-    Sample ``i`` is window ``start + i * world_size + rank`` of the epoch. Epoch 0 is training order; a later epoch is a
-    permutation of its own, from the seed of the run and the epoch (``shuffle: none``: the same order again). Every
-    window is a sample of exactly one rank, so that the lengths of two ranks may differ by one.
+    Sample ``i`` is window ``start + i * world_size + rank`` of the epoch. Epoch 0 is training order. A later epoch has
+    an order of its own, from the seed of the run and the epoch, that keeps what `shuffle` promises: ``random`` a
+    permutation; ``spread`` the same order from another window on, and around its end; ``lanes`` lanes that begin
+    elsewhere on the path; ``none`` the same again. Every window is a sample of exactly one rank, so that the lengths
+    of two ranks may differ by one.
 
     A sample holds, with ``n = seq_len``:
         input_ids: (n,) int64.
@@ -39,14 +43,17 @@ class WindowDataset:
             n to the end: of one length, so that samples stack, which gives attention kernels empty sequences.
         seq_idx: (n,) int32, the same as segment_ids, but the padding counts as one segment more.
         shifted: bool, True for packs of stride ``seq_len + 1``: there ``labels[t]`` follows ``input_ids[t]``.
+        reset: bool, False where a carried state may go on: with ``shuffle: lanes:<batch>``, and ranks that share the
+            batch evenly, where the row continues the path of the same row one batch before.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or its URL (fsspec); shards are fetched into `cache` when they are first read.
         pack: name of the pack.
         rank, world_size: of the process that trains, not of a ``DataLoader``'s worker.
         epoch: from 0.
         start: samples of this epoch that all ranks together have seen.
         mask: ``cross``: tokens see what precedes them in the window; ``intra``: only their own document.
+        cache: for a URL: where files are kept; default ``icp/shards`` in the user's cache folder.
 
     Raises: ArtifactError if the shards are missing, unfinished, or not of the size in their manifest; ConfigError for
         arguments that are not possible.
@@ -63,6 +70,7 @@ class WindowDataset:
         epoch: int = 0,
         start: int = 0,
         mask: str = "cross",
+        cache: str | Path | None = None,
     ) -> None:
         if mask not in ("cross", "intra"):
             raise ConfigError(f"mask is {mask!r}; use cross or intra")
@@ -71,21 +79,21 @@ class WindowDataset:
                 f"rank {rank} of world_size {world_size}, epoch {epoch}, start {start}: expected rank from 0 to "
                 "world_size - 1, and epoch and start from 0"
             )
-        folder = Path(run) / "packs" / pack / "shards"
-        manifest, facts = _read_manifest(folder)
+        self._files = ShardFiles(run, pack, cache)
+        facts = self._files.facts
         self.rank, self.world_size, self.mask = rank, world_size, mask
         self.seq_len, self.stride = int(facts["seq_len"]), int(facts["stride"])
         self.n_windows = int(facts["windows"])
         self._dtype = np.dtype(facts["dtype"]).newbyteorder("<")
-        self._seed, self._reshuffle = int(facts["seed"]), facts["shuffle"] != "none"
-        self._digest = manifest.digest
-        self._paths, self._first = _shard_files(folder, manifest, self.stride * self._dtype.itemsize, self.n_windows)
-        self._indptr, self._begins = _read_segments(folder, manifest, facts)
-        self._ends = self.stride - _read_column(folder, manifest, "windows", "n_pad").astype(np.int32)
+        self._seed, self._shuffle = int(facts["seed"]), str(facts["shuffle"])
+        self._lanes = lanes_of(self._shuffle)
+        self._names, self._first = self._files.shards(self.stride * self._dtype.itemsize)
+        self._indptr, self._begins = _read_segments(self._files, facts)
+        self._ends = self.stride - self._files.columns("windows", ("n_pad",))[0].astype(np.int32)
         self._widest = int(np.diff(self._indptr).max(initial=0)) + 2
         self._maps: dict[int, NDArray[Any]] = {}
         self.epoch, self.start = epoch, start
-        self._permutation: NDArray[np.int64] | None = None
+        self._order: tuple[NDArray[np.int64], int] | None = None
 
     def __len__(self) -> int:
         left = self.n_windows - self.start - self.rank
@@ -95,7 +103,8 @@ class WindowDataset:
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        return self.window(self._window_at(self.start + place * self.world_size + self.rank))
+        sample = self.start + place * self.world_size + self.rank
+        return {**self.window(self._window_at(sample)), "reset": self._resets(sample)}
 
     def __iter__(self) -> Iterator[Sample]:
         for place in range(len(self)):
@@ -132,7 +141,7 @@ class WindowDataset:
         """(stride,) uint16 or uint32: a row as it lies in its shard."""
         shard = int(np.searchsorted(self._first, window, side="right")) - 1
         if shard not in self._maps:
-            rows = np.memmap(self._paths[shard], dtype=self._dtype, mode="r")
+            rows = np.memmap(self._files.path(self._names[shard]), dtype=self._dtype, mode="r")
             self._maps[shard] = rows.reshape(-1, self.stride)
         row: NDArray[Any] = self._maps[shard][window - int(self._first[shard])]
         return row
@@ -145,28 +154,51 @@ class WindowDataset:
         """
         seen = self.start + samples_seen
         whole = max(1, self.n_windows)
-        return {"epoch": self.epoch + seen // whole, "start": seen % whole, "shards": self._digest}
+        return {"epoch": self.epoch + seen // whole, "start": seen % whole, "shards": self._files.manifest.digest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken.
 
         Raises: ArtifactError if it was taken from other shards.
         """
-        if state["shards"] != self._digest:
+        if state["shards"] != self._files.manifest.digest:
             raise ArtifactError(
                 "the state was taken from other shards than these (their hashes differ); resume with the run and pack "
                 "it came from, or start at 0"
             )
         self.epoch, self.start = int(state["epoch"]), int(state["start"])
-        self._permutation = None
+        self._order = None
+
+    def stream(self, *, batch_size: int = 1) -> "WindowStream":
+        """The same samples as a torch ``IterableDataset``; see `icp.stream.WindowStream`."""
+        from icp.stream import WindowStream
+
+        return WindowStream(self, batch_size=batch_size)
 
     def _window_at(self, sample: int) -> int:
-        if self.epoch == 0 or not self._reshuffle:
+        if self.epoch == 0 or self._shuffle == "none":
             return sample
-        if self._permutation is None:
-            generator = np.random.default_rng([self._seed, _EPOCH_STREAM, self.epoch])
-            self._permutation = generator.permutation(self.n_windows)
-        return int(self._permutation[sample])
+        if self._order is None:
+            self._order = self._order_of_epoch()
+        return int(self._order[0][sample])
+
+    def _order_of_epoch(self) -> tuple[NDArray[np.int64], int]:
+        """The window of each sample of a later epoch, and the window or place on the path that comes first."""
+        generator = np.random.default_rng([self._seed, _EPOCH_STREAM, self.epoch])
+        if self._shuffle == "random":
+            return generator.permutation(self.n_windows), 0
+        offset = int(generator.integers(max(1, self.n_windows)))
+        if self._lanes is None:
+            return np.roll(np.arange(self.n_windows), -offset), offset
+        places = (lane_order(self.n_windows, self._lanes) + offset) % max(1, self.n_windows)
+        return lane_windows(places, self.n_windows, self._lanes), offset
+
+    def _resets(self, sample: int) -> bool:
+        if self._lanes is None or sample < self._lanes:
+            return True
+        windows = np.array([self._window_at(number) for number in (sample - self._lanes, sample)])
+        before, place = lane_places(windows, self.n_windows, self._lanes)
+        return bool(place != before + 1)
 
     def _bounds(self, begins: NDArray[np.int32], end: int) -> NDArray[np.int32]:
         bounds = np.full(self._widest, self.seq_len, dtype=np.int32)
@@ -175,46 +207,9 @@ class WindowDataset:
         return bounds
 
 
-def _read_manifest(folder: Path) -> tuple[Manifest, dict[str, Any]]:
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise ArtifactError(f"{folder}: holds no finished shards; run `icp pack`, or name another run or pack")
-    facts = read_json(folder / MANIFEST, what="manifest")
-    missing = [name for name in NEEDED if name not in facts]
-    if missing:
-        raise ArtifactError(f"{folder / MANIFEST}: lacks {', '.join(missing)}; redo the step with --fresh")
-    return manifest, facts
-
-
-def _shard_files(
-    folder: Path, manifest: Manifest, row_bytes: int, n_windows: int
-) -> tuple[list[Path], NDArray[np.int64]]:
-    """Paths of the shards, and the first window of each."""
-    records = {name: record for name, record in manifest.files.items() if name.endswith(".bin")}
-    rows = [record.bytes // row_bytes for record in records.values()]
-    odd = [name for name, record in records.items() if record.bytes % row_bytes]
-    if odd or sum(rows) != n_windows:
-        raise ArtifactError(
-            f"{folder}: {odd[0] if odd else f'{len(rows)} shards'} hold no whole number of rows of {row_bytes} bytes, "
-            f"or not {n_windows} in all; redo the step with --fresh"
-        )
-    first = np.concatenate(([0], np.cumsum(rows, dtype=np.int64)))[:-1]
-    return [folder / name for name in records], first.astype(np.int64)
-
-
-def _read_column(folder: Path, manifest: Manifest, table: str, column: str) -> NDArray[Any]:
-    names = [name for name in manifest.files if name.startswith(f"{table}/")]
-    chunks = [pq.read_table(folder / name, columns=[column]).column(0).to_numpy() for name in names]
-    return np.concatenate([np.empty(0, dtype=np.int32), *chunks])
-
-
-def _read_segments(
-    folder: Path, manifest: Manifest, facts: Mapping[str, Any]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _read_segments(files: ShardFiles, facts: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """First segment of each window (n_windows + 1,) int64; begin of each segment in its row (segments,) int32."""
-    window, position, win_start, doc_start = (
-        _read_column(folder, manifest, "segments", name) for name in ("window", "position", "win_start", "doc_start")
-    )
+    window, position, win_start, doc_start = files.columns("segments", ("window", "position", "win_start", "doc_start"))
     begins = win_start.astype(np.int32)
     if facts["policy"]["bos"] == "document":
         begins -= doc_start == 0  # the token before it

@@ -16,7 +16,7 @@ from typing import Any
 
 from icp import artifacts
 from icp.artifacts import FileRecord, Manifest, PartRecord
-from icp.errors import ConfigError, IcpError, PartsFailedError
+from icp.errors import ArtifactError, ConfigError, IcpError, PartsFailedError
 from icp.executor import Executor, Failure
 from icp.steps import Context, PartOutput, Phase, Progress, Step
 
@@ -68,6 +68,8 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
     if done is not None:
         return done
     _clean(step, context, folder)
+    for caution in step.cautions(context.config) if step.cautions else ():
+        log.warning("%s", caution)
     started = time.monotonic()
     artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis)
     for phase in step.phases:
@@ -215,8 +217,21 @@ def _clean(step: Step, context: Context, folder: Path) -> None:
     records.mkdir(parents=True, exist_ok=True)
     for path in records.glob("*.failed"):
         path.unlink()
+    _forget_damaged(step, context, folder)
     known = [name for phase in step.phases for record in context.records(phase.name).values() for name in record.files]
     artifacts.remove_strangers(folder, known)
+
+
+def _forget_damaged(step: Step, context: Context, folder: Path) -> None:
+    """Drop the records of parts whose files are not as they were left: those parts are done again, no other."""
+    for phase in step.phases:
+        for part, record in context.records(phase.name).items():
+            try:
+                for name, file in record.files.items():
+                    artifacts.check_size(folder / name, file)
+            except ArtifactError as error:
+                log.warning("%s: %s; its part is done again", step.name, str(error).partition(";")[0])
+                (folder / artifacts.RECORDS / f"{phase.name}.{part}.json").unlink()
 
 
 def _tidy(folder: Path, manifest: Manifest) -> None:
@@ -235,6 +250,8 @@ def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -
     peak, task_seconds = 0.0, 0.0
     for phase in step.phases:
         for part, record in context.records(phase.name).items():
+            for line in record.info.get("warnings", ()):  # told here, as workers have no log of ours
+                log.warning("%s", line)
             peak, task_seconds = max(peak, record.peak_rss_mib), task_seconds + record.seconds
             if record.info:
                 info.setdefault(phase.name, {})[part] = record.info

@@ -31,7 +31,12 @@ def write_signatures(path: Path, tables: Iterable[Any], scheme: Scheme | None) -
     schema = _schema(scheme)
     compression: Any = {name: "none" if name in _RANDOM_BITS else "zstd" for name in schema.names}
     n_rows = 0
-    options: dict[str, Any] = {"compression": compression, "use_dictionary": False, "write_statistics": ["doc"]}
+    options: dict[str, Any] = {
+        "compression": compression,
+        "use_dictionary": False,
+        "write_statistics": ["doc"],
+        "write_page_checksum": True,
+    }
     with pq.ParquetWriter(path, schema, **options) as writer:
         for table in tables:
             writer.write_table(_sign(table, scheme, schema), row_group_size=max(1, table.num_rows))
@@ -54,7 +59,7 @@ def read_groups(path: Path, columns: list[str], scheme: Scheme | None = None) ->
     Raises: ArtifactError naming a file that cannot be read, or that was signed by another scheme than `scheme`.
     """
     with _naming(path):
-        file = pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
     with file:
         if scheme is not None:
             scheme.check(file.schema_arrow.metadata, str(path))

@@ -38,12 +38,14 @@ def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
 def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
     facts = {**done["neighbors"].facts, **done["graph"].facts}
     config = done["graph"].basis["config"]
-    names = ("method", "recall", "recall_low", "recall_high", "random_p99")
+    names = ("method", "recall", "recall_low", "recall_high", "target_missed", "random_p99", "min_similarity")
+    shape = ("degree_mean", "degree_max", "hub_share", "components", "largest_component", "edge_similarity")
     counts = done["graph"].counts
     return {
         "k": config["graph.k"],
-        **{name: facts.get(name) for name in names},
+        **{name: facts.get(name) for name in (*names, *shape)},
         "edges": counts.get("edges", 0),
+        "isolated": counts.get("isolated", 0),
         "conflicts": counts.get("conflicts", 0),
     }
 
@@ -81,6 +83,8 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
     ]
     if graph := stats.get("graph"):
         recall = f", recall {graph['recall']:.3f}" if graph["recall"] is not None else ""
+        if graph.get("target_missed"):
+            recall += " (misses graph.target_recall)"
         lines.append(f"graph       {graph['edges']:,} edges, k = {graph['k']}, {graph['method']}{recall}")
     if pack and (figures := stats["packs"].get(pack)):
         lines += _pack_summary(figures, run / "packs" / pack)

@@ -127,7 +127,8 @@ class Phase:
 class Step:
     """A step: what it reads, which configuration keys change its bytes, and its phases.
 
-    `sources` gives ``(name, identity)`` of files outside the run that it reads.
+    `sources` gives ``(name, identity)`` of files outside the run that it reads; `cautions` what a user should know of
+    these settings before the step starts, a line each.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Step:
     keys: Callable[[Config], tuple[str, ...]]
     phases: tuple[Phase, ...]
     sources: Callable[[Config], Sequence[tuple[str, str]]] | None = None
+    cautions: Callable[[Config], Sequence[str]] | None = None
 
 
 Progress = Callable[[str, int, int], None]

@@ -56,6 +56,8 @@ def run_tiny_corpus(_: Any = None) -> None:
         }
         config = parse_config(tree)
         build_graph(config, SerialExecutor(), _quiet)
+        by_cells = parse_config({**tree, "run": f"{folder}/cells", "graph": {"method": "cells"}})
+        build_graph(by_cells, SerialExecutor(), _quiet, until="neighbors")
         pack(config, SerialExecutor(), _quiet)
 
 

@@ -59,6 +59,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         numba.config.CACHE_DIR = before
 
 
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Put `function` into the kernels that call it: for small ones that get a tuple of many arrays."""
+    return numba.njit(nogil=True, inline="always")(function)
+
+
 @intrinsic
 def load64(typingctx, array, index):
     """Eight bytes of a uint8 array from `index` on as one little-endian uint64, unaligned and unchecked."""
@@ -71,3 +76,71 @@ def load64(typingctx, array, index):
         return value
 
     return types.uint64(array, index), codegen
+
+
+LANES = 64
+"""Interleaved partial sums of `dot_lanes`: wide enough for any vector unit, so no sum needs reordering."""
+
+
+@intrinsic
+def _dot_lanes(typingctx, left, right):
+    """See `dot_lanes`.
+
+    Lane i sums the products of positions i, i + 64, ... in rising order; then the upper half of the lanes is added to
+    the lower until one is left. No product is fused with its sum.
+    """
+
+    def codegen(context, builder, signature, args):
+        row, number, word = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64), ir.IntType(32)
+        arrays = [
+            context.make_array(kind)(context, builder, arg) for kind, arg in zip(signature.args, args, strict=True)
+        ]
+        size = builder.extract_value(arrays[0].shape, 0)
+        whole = builder.and_(size, ir.Constant(number, -LANES))
+
+        def loop(name, start, stop, step, sums, advance):
+            """``for at in range(start, stop, step): sums = advance(at, sums)``."""
+            before, body, after = builder.block, *(builder.append_basic_block(name + part) for part in ("", ".end"))
+            builder.cbranch(builder.icmp_signed("<", start, stop), body, after)
+            builder.position_at_end(body)
+            at, running = builder.phi(number), builder.phi(sums.type)
+            added = advance(at, running)
+            following = builder.add(at, ir.Constant(number, step))
+            for phi, first, later in ((at, start, following), (running, sums, added)):
+                phi.add_incoming(first, before)
+                phi.add_incoming(later, body)
+            builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
+            builder.position_at_end(after)
+            total = builder.phi(sums.type)
+            total.add_incoming(sums, before)
+            total.add_incoming(added, body)
+            return total
+
+        def add_row(at, sums):
+            loads = [builder.load(builder.bitcast(builder.gep(a.data, [at]), row.as_pointer())) for a in arrays]
+            for load in loads:
+                load.align = 4
+            return builder.fadd(sums, builder.fmul(*loads))
+
+        def add_one(at, sums):
+            product = builder.fmul(*(builder.load(builder.gep(a.data, [at])) for a in arrays))
+            lane = builder.trunc(builder.sub(at, whole), word)
+            return builder.insert_element(sums, builder.fadd(builder.extract_element(sums, lane), product), lane)
+
+        sums = loop("rows", ir.Constant(number, 0), whole, LANES, ir.Constant(row, [0.0] * LANES), add_row)
+        sums = loop("rest", whole, size, 1, sums, add_one)
+        width = LANES
+        while width > 1:
+            width //= 2
+            masks = ([ir.Constant(word, first + lane) for lane in range(width)] for first in (0, width))
+            halves = [builder.shuffle_vector(sums, sums, ir.Constant(ir.VectorType(word, width), m)) for m in masks]
+            sums = builder.fadd(*halves)
+        return builder.extract_element(sums, ir.Constant(word, 0))
+
+    return types.float32(left, right), codegen
+
+
+@kernel
+def dot_lanes(left, right):
+    """Dot product of two contiguous float32 rows of one length, the same bits on any machine: unchecked."""
+    return _dot_lanes(left, right)

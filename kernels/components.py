@@ -2,11 +2,9 @@
 
 In: signatures and, for the exact check, sets of shingle hashes. Everything here speaks of positions 0..n-1 in order of
 preference: the caller has sorted the documents so that the lower of two positions is the one to keep. Nothing is
-checked.
-
-`keep_greedily` walks the positions once and removes one only if it is alike to a kept one: no chain of pairs removes
-what is unlike all that stays. `join_buckets` is for those who do without a check: whoever is reached through shared
-bands goes. Neither depends on the order of the buckets, but for which of several twins `keep_greedily` names.
+checked. `keep_greedily` removes what is alike to a kept one: no chain of pairs removes what is unlike all that stays.
+`join_buckets` is for those who do without a check: whoever is reached through shared bands goes. Neither depends on the
+order of the buckets, but for which of several twins `keep_greedily` names.
 """
 
 from typing import NamedTuple
@@ -17,22 +15,23 @@ from numpy.typing import NDArray
 from icp.kernels._jit import kernel
 
 BY_ESTIMATE, BY_SETS = 1, 2  # `Rule.mode`
-LEADERS = (
-    64  # kept members of one bucket that each further one is compared with: bounds a bucket of m to 64 m comparisons
-)
+LEADERS = 64  # kept members of a bucket that each further one is compared with: m members cost 64 m at most
+BLOCK = 512  # signatures whose bands are hashed together, so that they stay in the cache
 
 
 class Evidence(NamedTuple):
     """What similarity is judged by.
 
     Attributes:
-        signatures: (n, num_perm) uint32.
+        signatures: (any, num_perm) uint32.
+        rows: (n,) int64, the row of each position in `signatures`.
         values: (total,) uint32, shingle hashes, ascending and distinct inside a set; used by `BY_SETS` alone.
         starts: (n,) int64, where the set of each position begins in `values`.
         stops: (n,) int64, where it ends.
     """
 
     signatures: NDArray[np.uint32]
+    rows: NDArray[np.int64]
     values: NDArray[np.uint32]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
@@ -53,23 +52,32 @@ class Rule(NamedTuple):
 
 
 @kernel
-def band_keys(signatures, first_band, n_bands, rows):
-    """Hash of each band of each signature.
+def band_keys(signatures, first_band, rows, keys):
+    """Hash of some bands of each signature.
 
-    Args: signatures (n, num_perm) uint32; bands first_band.. of `rows` values each.
-    Returns: (n_bands, n) uint64; two rows of equal band values have equal keys, others hardly ever.
+    Args:
+        signatures: (n, num_perm) uint32, bands of `rows` values each.
+        keys: (n_bands, n) uint64, gets those from first_band on; bands of equal values have equal keys, others hardly.
+
+    Source: multilinear hashing mod 2^64, whose products do not wait for one another; then one round of mixing.
     """
     n = signatures.shape[0]
-    keys = np.empty((n_bands, n), np.uint64)
-    for i in range(n):
-        for k in range(n_bands):
-            band = first_band + k
-            h = np.uint64(band + 1) * np.uint64(0x9E3779B97F4A7C15)
-            for j in range(band * rows, (band + 1) * rows):
-                h = (h ^ np.uint64(signatures[i, j])) * np.uint64(0xD6E8FEB86659FD93)
-                h ^= h >> np.uint64(32)
-            keys[k, i] = h
-    return keys
+    multipliers = np.empty(rows, np.uint64)
+    for j in range(rows):  # splitmix64
+        state = np.uint64(j + 1) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        multipliers[j] = (mixed ^ (mixed >> np.uint64(31))) | np.uint64(1)
+    for begin in range(0, n, BLOCK):
+        end = min(n, begin + BLOCK)
+        for k in range(keys.shape[0]):
+            first = (first_band + k) * rows
+            for i in range(begin, end):
+                h = np.uint64(first)
+                for j in range(rows):
+                    h += np.uint64(signatures[i, first + j]) * multipliers[j]
+                h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+                keys[k, i] = h ^ (h >> np.uint64(32))
 
 
 @kernel
@@ -85,21 +93,26 @@ def find_buckets(packed, id_mask):
         starts: (n_buckets,) int64, where each bucket begins in `members`; a bucket has two members or more.
     """
     n = packed.shape[0]
-    members = np.empty(n, np.int64)
-    starts = np.empty(n // 2, np.int64)
-    n_members = 0
-    n_buckets = 0
+    n_members, n_buckets, joins = 0, 0, False
+    for i in range(1, n):  # count first: what is not allocated need not be cleared
+        joined = joins
+        joins = (packed[i] ^ packed[i - 1]) <= id_mask
+        n_members += joins
+        n_buckets += joins and not joined
+    members = np.empty(n_members + n_buckets, np.int64)
+    starts = np.empty(n_buckets, np.int64)
+    at = bucket = 0
+    joins = False
     for i in range(1, n):
-        if packed[i] & ~id_mask != packed[i - 1] & ~id_mask:
+        joined, joins = joins, (packed[i] ^ packed[i - 1]) <= id_mask
+        if not joins:
             continue
-        if n_members == 0 or members[n_members - 1] != np.int64(packed[i - 1] & id_mask):
-            starts[n_buckets] = n_members
-            n_buckets += 1
-            members[n_members] = np.int64(packed[i - 1] & id_mask)
-            n_members += 1
-        members[n_members] = np.int64(packed[i] & id_mask)
-        n_members += 1
-    return members[:n_members].copy(), starts[:n_buckets].copy()
+        if not joined:
+            starts[bucket], members[at] = at, np.int64(packed[i - 1] & id_mask)
+            bucket, at = bucket + 1, at + 1
+        members[at] = np.int64(packed[i] & id_mask)
+        at += 1
+    return members, starts
 
 
 @kernel
@@ -197,7 +210,7 @@ def find_root(parent, x):
 @kernel
 def similarity(evidence, rule, i, j):
     """Jaccard similarity of i and j (by `rule`, its estimate) if they are alike, else -1."""
-    estimate = agreement(evidence.signatures[i], evidence.signatures[j])
+    estimate = agreement(evidence.signatures[evidence.rows[i]], evidence.signatures[evidence.rows[j]])
     if rule.mode == BY_ESTIMATE:
         return estimate if estimate >= rule.threshold else -1.0
     if estimate < rule.floor:
@@ -213,6 +226,15 @@ def agreement(first, second):
     for p in range(first.shape[0]):
         equal += first[p] == second[p]
     return equal / first.shape[0]
+
+
+@kernel
+def agreements(evidence, keeper):
+    """(n,) float64: `agreement` of the signature of each position with that of its keeper."""
+    shares = np.empty(keeper.shape[0], np.float64)
+    for x in range(keeper.shape[0]):
+        shares[x] = agreement(evidence.signatures[evidence.rows[x]], evidence.signatures[evidence.rows[keeper[x]]])
+    return shares
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Join documents into fragments of paths by the most similar pairs, and walk through what came out.
 
-In: edges sorted by falling similarity, integer similarities of fragment ends. Out: fragments, candidates for joining
-them, an order of all documents. Nothing is checked: bad input reads out of bounds.
+In: edges in the order in which to take them, similarities of fragment ends as whole numbers. Out: fragments, candidates
+for joining them, an order of all documents. Nothing is checked: bad input reads out of bounds.
 """
 
 from typing import NamedTuple
@@ -24,49 +24,6 @@ class Fragments(NamedTuple):
     links: NDArray[np.int32]
     degree: NDArray[np.int8]
     parent: NDArray[np.int32]
-
-
-@kernel
-def falling_edges(
-    indptr: NDArray[np.int64], indices: NDArray[np.int32], weights: NDArray[np.uint16]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Each edge of an undirected graph once, by falling weight.
-
-    Args:
-        indptr: (n + 1,) int64.
-        indices: (edges,) int32, each edge in both rows.
-        weights: (edges,) uint16, bits of float16 without NaN.
-
-    Returns: lower and higher row of each edge, int32; equal weights by the lower row, then by place in its row.
-    Cost: a radix sort with one digit of 16 bits: O(edges + 65,536), 8 bytes an edge.
-    """
-    places = np.zeros(1 << 16, dtype=np.int64)
-    for row in range(indptr.size - 1):
-        for edge in range(indptr[row], indptr[row + 1]):
-            if indices[edge] > row:
-                places[_falling_rank(weights[edge])] += 1
-    total = 0
-    for rank in range(places.size):
-        here = places[rank]
-        places[rank] = total
-        total += here
-    heads = np.empty(total, dtype=np.int32)
-    tails = np.empty(total, dtype=np.int32)
-    for row in range(indptr.size - 1):
-        for edge in range(indptr[row], indptr[row + 1]):
-            if indices[edge] > row:
-                rank = _falling_rank(weights[edge])
-                heads[places[rank]] = row
-                tails[places[rank]] = indices[edge]
-                places[rank] += 1
-    return heads, tails
-
-
-@kernel
-def _falling_rank(bits):
-    """0..65535, rising while the float16 of these bits falls."""
-    value = np.int64(bits)
-    return value if value & 0x8000 else 0x7FFF - value
 
 
 @kernel

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icp.kernels._jit import kernel
 from icp.kernels.text import PADDING, hash_words, join_words, split_words
 
-LANES = 32  # shingles are padded to a multiple of it, so that the minima have no scalar tail
+LANES = 8  # hashes that `permute` takes at a time; the last of a text is repeated up to a multiple of it
 
 
 class Hashing(NamedTuple):
@@ -183,28 +183,24 @@ def mix(shingles, n):
 
 @kernel
 def permute(hashes, n, a, b, signature):
-    """signature[p] = least ``a[p] * hashes[i] + b[p]`` mod 2^32 over i < n; four permutations a pass."""
+    """signature[p] = least ``a[p] * hashes[i] + b[p]`` mod 2^32 over i < n, a multiple of `LANES`.
+
+    Permutations, not hashes, fill the lanes of the processor: short texts leave none empty, and no lanes have to be
+    folded at the end. Eight hashes a pass make up for reading the constants again.
+    """
     num_perm = a.shape[0]
-    whole = num_perm - num_perm % 4
-    for p in range(0, whole, 4):
-        a0, b0, a1, b1 = a[p], b[p], a[p + 1], b[p + 1]
-        a2, b2, a3, b3 = a[p + 2], b[p + 2], a[p + 3], b[p + 3]
-        m0 = np.uint32(0xFFFFFFFF)
-        m1 = m0
-        m2 = m0
-        m3 = m0
-        for i in range(n):
-            h = hashes[i]
-            m0 = min(m0, np.uint32(np.uint32(h * a0) + b0))
-            m1 = min(m1, np.uint32(np.uint32(h * a1) + b1))
-            m2 = min(m2, np.uint32(np.uint32(h * a2) + b2))
-            m3 = min(m3, np.uint32(np.uint32(h * a3) + b3))
-        signature[p], signature[p + 1], signature[p + 2], signature[p + 3] = m0, m1, m2, m3
-    for p in range(whole, num_perm):
-        least = np.uint32(0xFFFFFFFF)
-        for i in range(n):
-            least = min(least, np.uint32(np.uint32(hashes[i] * a[p]) + b[p]))
-        signature[p] = least
+    for p in range(num_perm):
+        signature[p] = np.uint32(0xFFFFFFFF)
+    for i in range(0, n, LANES):
+        h0, h1, h2, h3 = hashes[i], hashes[i + 1], hashes[i + 2], hashes[i + 3]
+        h4, h5, h6, h7 = hashes[i + 4], hashes[i + 5], hashes[i + 6], hashes[i + 7]
+        for p in range(num_perm):
+            x, y = a[p], b[p]
+            m0 = min(np.uint32(np.uint32(h0 * x) + y), np.uint32(np.uint32(h1 * x) + y))
+            m1 = min(np.uint32(np.uint32(h2 * x) + y), np.uint32(np.uint32(h3 * x) + y))
+            m2 = min(np.uint32(np.uint32(h4 * x) + y), np.uint32(np.uint32(h5 * x) + y))
+            m3 = min(np.uint32(np.uint32(h6 * x) + y), np.uint32(np.uint32(h7 * x) + y))
+            signature[p] = min(signature[p], min(min(m0, m1), min(m2, m3)))
 
 
 @kernel

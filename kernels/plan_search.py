@@ -1,4 +1,4 @@
-"""Make a plan better by steps that each gain: the soft plan, whose windows may overflow at a price, and the hard search.
+"""Make a plan better by steps that each gain: softly, when windows may overflow at a price, or hard.
 
 In: items, windows, rules. Out: windows changed in place. Nothing is checked.
 """
@@ -9,19 +9,14 @@ from numpy.typing import NDArray
 from icp.kernels._jit import kernel
 from icp.kernels.plan_moves import (
     CHAIN_GAIN,
-    MAX_MEMBERS,
-    Rules,
-    Scratch,
-    Search,
-    join_of,
-    leave_of,
     list_members,
     propose_chains,
     propose_move,
     propose_pairs,
     propose_swaps,
 )
-from icp.kernels.plan_state import Items, State, attraction, clashes, put_in, refresh, take_out
+from icp.kernels.plan_state import Items, State, clashes, pull, put_in, refresh, take_out
+from icp.kernels.plan_step import MAX_MEMBERS, Rules, Scratch, Search, join_of, leave_of
 
 LEAST_GAIN = 1e-4
 
@@ -96,7 +91,7 @@ def _visit(search: Search, i: int, clock: int) -> bool:
         return False
     leave = leave_of(search, i)
     for place in range(n_near):
-        join = join_of(search, i, scratch.window[place], scratch.toward[place])
+        join = join_of(search, scratch.window[place], scratch.toward[place])
         gain = propose_move(search, leave, join)
         if place >= rules.swap_windows:
             continue
@@ -124,10 +119,10 @@ def _look_around(search: Search, i: int, clock: int) -> int:
         scratch.stamp[window] = clock
         if clashes(items, state, i, window):
             continue
-        toward = attraction(items, state, i, window)
+        toward = pull(items, state, i, window)
         place = n_near
-        while place > 0 and toward * state.mass[scratch.window[place - 1]] > (
-            scratch.toward[place - 1] * state.mass[window]
+        while place > 0 and toward * state.count[scratch.window[place - 1]] > (
+            scratch.toward[place - 1] * state.count[window]
         ):
             scratch.window[place] = scratch.window[place - 1]
             scratch.toward[place] = scratch.toward[place - 1]
@@ -157,3 +152,40 @@ def _take_step(search: Search, i: int, changed: NDArray[np.int64], clock: int) -
     if c >= 0:
         refresh(items, state, c)
         changed[c] = clock
+
+
+@kernel
+def fill_empty(items: Items, state: State, seq_len: int) -> int:
+    """Give each empty window the later half of a window that overflows, fullest first; returns how many were filled.
+
+    Members are halved by number, which is the order of the path.
+    """
+    empty = np.flatnonzero(state.count == 0)
+    full = np.argsort(-state.filled, kind="mergesort")
+    members = np.empty(items.tokens.size, np.int32)
+    n_filled = at = 0
+    for window in empty:
+        while at < full.size and state.group[full[at]] != state.group[window]:
+            at += 1
+        if at == full.size or state.filled[full[at]] <= seq_len or state.count[full[at]] < 2:
+            at = 0 if at == full.size else at
+            continue
+        count = 0
+        i = state.first[full[at]]
+        while i >= 0:
+            members[count] = i
+            count += 1
+            i = state.after[i]
+        inside = np.sort(members[:count])
+        half, moved = state.filled[full[at]] // 2, 0
+        for place in range(count - 1, 0, -1):
+            if moved >= half:
+                break
+            moved += items.tokens[inside[place]]
+            take_out(items, state, inside[place])
+            put_in(items, state, inside[place], window)
+        refresh(items, state, window)
+        refresh(items, state, full[at])
+        n_filled += 1
+        at += 1
+    return n_filled

@@ -2,9 +2,9 @@
 
 In: items with quantised vectors, and a window for each. Out: a `State` that moves keep up to date. Nothing is checked.
 
-All vector sums are integers: a dot product of an int8 vector with an int16 window sum is made in int32, exactly, in any
-order. Weights are multiples of 1/`WEIGHT_UNIT`, so masses and squares are exact in float64, too; what remains are single
-float64 operations in a written order. So every processor makes the same plan.
+A window is worth the sum over its members of the member's weight times its mean cosine to the others. All vector sums
+are integers: a dot product of an int8 vector with an int16 window sum is made in int32, exactly, in any order; what
+remains are single float64 operations in a written order. So every processor makes the same plan.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import kernel
+from icp.kernels._jit import inlined, kernel
 
 WEIGHT_UNIT = 256
 SCALED_LONGEST = 32_000  # length of a scaled sum: its components fit int16, its dot products with int8 rows int32
@@ -24,7 +24,8 @@ class Items(NamedTuple):
     Attributes:
         vectors: (n, dim) int8, quantised with one scale.
         tokens: (n,) int64.
-        weight: (n,) float64, positive multiples of ``1 / WEIGHT_UNIT``, mean about 1.
+        weight: (n,) float64, multiples of ``1 / WEIGHT_UNIT``, above 0: what the item counts itself: 1, for a piece its
+            share of the document. Each is a full member for the others.
         length2: (n,) float64, squared length of a vector: about 1, or 0.
         neighbors: (n, k) int32, items most similar first, then -1.
         conflict_bounds: (n + 1,) int64, CSR row bounds of `conflicts`.
@@ -47,65 +48,98 @@ class Items(NamedTuple):
 
 
 class State(NamedTuple):
-    """Windows and their members. A window's value is its mass times the weighted mean cosine of its pairs.
+    """Windows and their members.
 
     Attributes:
         window: (n,) int32, the window of each item.
-        sums: (windows, dim) int32, sum of the members' vectors times weight * WEIGHT_UNIT.
-        scaled: (windows, dim) int16, `sums` shifted to 15 bits and rounded.
-        unit: (windows,) float64, what 1 in ``vector . scaled`` means in cosine times weight.
-        mass, square: (windows,) float64, sums of weights and of squared weights.
-        own: (windows,) float64, sum of squared weight times `length2`.
-        pairs: (windows,) float64, sum over ordered pairs of members of both weights times the cosine.
-        affinity: (n,) float64, weighted sum of the cosines to the other members of the item's window.
-        count, filled: (windows,) int64, members and tokens.
+        sums: (windows, dim) int32, sum of the members' vectors.
+        scaled: (windows, dim) int16, sum of the members' vectors times 1 + weight, shifted and rounded.
+        unit: (windows,) float64, what 1 in ``vector . scaled`` means in cosine.
+        pairs: (windows,) float64, sum over the members of weight times the cosines to the others.
+        mass: (windows,) float64, sum of the weights.
+        own: (windows,) float64, sum of weight times `length2`.
+        count, light: (windows,) int64, members, and those whose weight is not 1.
+        filled: (windows,) int64, tokens.
         group: (windows,) int32.
         first: (windows,) int32, head of the list of members, -1 = empty.
         after, before: (n,) int32, next and previous member, -1 = none.
+        tie: (n,) float64, the item's part of `pairs`, both ways, if `tie_version` is the window's `version`.
+        tie_version: (n,) int64; version: (windows,) int64, counts changes.
+        total: (dim,) int64, scratch.
     """
 
     window: NDArray[np.int32]
     sums: NDArray[np.int32]
     scaled: NDArray[np.int16]
     unit: NDArray[np.float64]
-    mass: NDArray[np.float64]
-    square: NDArray[np.float64]
-    own: NDArray[np.float64]
     pairs: NDArray[np.float64]
-    affinity: NDArray[np.float64]
+    mass: NDArray[np.float64]
+    own: NDArray[np.float64]
     count: NDArray[np.int64]
+    light: NDArray[np.int64]
     filled: NDArray[np.int64]
     group: NDArray[np.int32]
     first: NDArray[np.int32]
     after: NDArray[np.int32]
     before: NDArray[np.int32]
+    tie: NDArray[np.float64]
+    tie_version: NDArray[np.int64]
+    version: NDArray[np.int64]
+    total: NDArray[np.int64]
 
 
-@kernel
-def cosine(items: Items, i: int, j: int) -> float:
-    """Cosine of two items."""
-    left, right = items.vectors[i], items.vectors[j]
+@inlined
+def dot_items(vectors: NDArray[np.int8], i: int, j: int) -> int:
+    """Dot product of two rows, below 2**31."""
+    left, right = vectors[i], vectors[j]
     total = np.int32(0)
     for d in range(left.size):
         total = np.int32(total + np.int32(left[d]) * np.int32(right[d]))
+    return total
+
+
+@inlined
+def dot_window(vectors: NDArray[np.int8], i: int, scaled: NDArray[np.int16], window: int) -> int:
+    """Dot product of a row with a window's scaled sum, below 2**31."""
+    left, right = vectors[i], scaled[window]
+    total = np.int32(0)
+    for d in range(left.size):
+        total = np.int32(total + np.int32(left[d]) * np.int32(right[d]))
+    return total
+
+
+@inlined
+def cosines(items: Items, state: State, i: int, window: int) -> float:
+    """Sum of the item's cosines to all members of a window; itself included if it is one."""
+    left, right = items.vectors[i], state.sums[window]
+    total = np.int64(0)
+    for d in range(left.size):
+        total += np.int64(left[d]) * np.int64(right[d])
     return total / items.scale2[0]
 
 
-@kernel
-def attraction(items: Items, state: State, i: int, window: int) -> float:
-    """Sum of the item's cosines to the members of a window times their weights; itself included if it is one."""
-    left, right = items.vectors[i], state.scaled[window]
-    total = np.int32(0)
-    for d in range(left.size):
-        total = np.int32(total + np.int32(left[d]) * np.int32(right[d]))
-    return total * state.unit[window]
+@inlined
+def pull(items: Items, state: State, i: int, window: int) -> float:
+    """What `pairs` of a window gains when the item, now elsewhere, enters it."""
+    both = dot_window(items.vectors, i, state.scaled, window) * state.unit[window]
+    weight = items.weight[i]
+    return both if weight == 1 else both - (1 - weight) * cosines(items, state, i, window)
 
 
-@kernel
-def value(pairs: float, mass: float, square: float) -> float:
+@inlined
+def tie(items: Items, state: State, i: int) -> float:
+    """What `pairs` of its window loses when the item leaves."""
+    window = state.window[i]
+    if state.tie_version[i] != state.version[window]:
+        state.tie_version[i] = state.version[window]
+        state.tie[i] = pull(items, state, i, window) - 2 * items.weight[i] * items.length2[i]
+    return state.tie[i]
+
+
+@inlined
+def value(pairs: float, count: int) -> float:
     """What a window is worth; 0 with fewer than two members."""
-    room = mass * mass - square  # exact: 0 for one member
-    return mass * pairs / room if room > 0 else 0.0
+    return pairs / (count - 1) if count > 1 else 0.0
 
 
 @kernel
@@ -129,7 +163,8 @@ def put_in(items: Items, state: State, i: int, window: int) -> None:
     if head >= 0:
         state.before[head] = i
     state.first[window] = i
-    _account(items, state, i, 1)
+    state.filled[window] += items.tokens[i]
+    count_in(items, state, i, window, 1)
 
 
 @kernel
@@ -142,45 +177,50 @@ def take_out(items: Items, state: State, i: int) -> None:
         state.first[window] = behind
     if behind >= 0:
         state.before[behind] = ahead
-    _account(items, state, i, -1)
+    state.filled[window] -= items.tokens[i]
+    count_in(items, state, i, window, -1)
 
 
 @kernel
-def _account(items: Items, state: State, i: int, sign: int) -> None:
-    window, weight = state.window[i], items.weight[i]
+def count_in(items: Items, state: State, i: int, window: int, sign: int) -> None:
+    """Add the item to a window's sums (`sign` 1) or take it off (-1)."""
+    weight = items.weight[i]
     state.count[window] += sign
-    state.filled[window] += sign * items.tokens[i]
+    state.light[window] += sign * (weight != 1)
     state.mass[window] += sign * weight
-    state.square[window] += sign * weight * weight
-    state.own[window] += sign * weight * weight * items.length2[i]
-    times = np.int32(sign * np.int64(weight * WEIGHT_UNIT))
+    state.own[window] += sign * weight * items.length2[i]
     vector, total = items.vectors[i], state.sums[window]
     for d in range(vector.size):
-        total[d] = np.int32(total[d] + np.int32(vector[d]) * times)
+        total[d] = np.int32(total[d] + np.int32(vector[d]) * np.int32(sign))
 
 
 @kernel
 def refresh(items: Items, state: State, window: int) -> None:
-    """Make what hangs on the members' sum new."""
-    total, scaled = state.sums[window], state.scaled[window]
-    bound = state.mass[window] * WEIGHT_UNIT * items.longest[0]  # no sum of members is longer
+    """Make what hangs on the members' sum new: after members came or went."""
+    state.version[window] += 1
+    plain, total, scaled = state.sums[window], state.total, state.scaled[window]
+    for d in range(total.size):
+        total[d] = 2 * WEIGHT_UNIT * np.int64(plain[d])
+    i = state.first[window] if state.light[window] > 0 else -1
+    while i >= 0:
+        less = np.int64(items.weight[i] * WEIGHT_UNIT) - WEIGHT_UNIT
+        if less != 0:
+            vector = items.vectors[i]
+            for d in range(total.size):
+                total[d] += less * np.int64(vector[d])
+        i = state.after[i]
+    bound = (state.mass[window] + state.count[window]) * WEIGHT_UNIT * items.longest[0]  # no sum is longer
     shift = 0
     while bound >= SCALED_LONGEST:
         bound /= 2
         shift += 1
-    half = np.int32((1 << shift) >> 1)
-    norm2 = np.int64(0)
+    half = np.int64((1 << shift) >> 1)
+    pairs = 0.0
     for d in range(total.size):
-        rounded = np.int32((total[d] + half) >> shift)
-        scaled[d] = np.int16(rounded)
-        norm2 += np.int64(rounded) * np.int64(rounded)
-    # one in the dot product is 2**shift sums, each of 1 / (WEIGHT_UNIT * scale2)
+        scaled[d] = np.int16((total[d] + half) >> shift)
+        pairs += np.float64(total[d] - WEIGHT_UNIT * np.int64(plain[d])) * plain[d]
     state.unit[window] = (1 << shift) / (WEIGHT_UNIT * items.scale2[0])
-    state.pairs[window] = norm2 * state.unit[window] * state.unit[window] * items.scale2[0] - state.own[window]
-    i = state.first[window]
-    while i >= 0:
-        state.affinity[i] = attraction(items, state, i, window) - items.weight[i] * items.length2[i]
-        i = state.after[i]
+    state.pairs[window] = pairs / (WEIGHT_UNIT * items.scale2[0]) - state.own[window]
 
 
 @kernel
@@ -200,14 +240,17 @@ def new_state(items: Items, window: NDArray[np.int32], window_group: NDArray[np.
         np.zeros(n_windows),
         np.zeros(n_windows),
         np.zeros(n_windows),
-        np.zeros(n_windows),
-        np.zeros(n),
+        np.zeros(n_windows, np.int64),
         np.zeros(n_windows, np.int64),
         np.zeros(n_windows, np.int64),
         window_group,
         np.full(n_windows, -1, np.int32),
         np.full(n, -1, np.int32),
         np.full(n, -1, np.int32),
+        np.zeros(n),
+        np.full(n, -1, np.int64),
+        np.zeros(n_windows, np.int64),
+        np.zeros(dim, np.int64),
     )
     for i in range(n):
         put_in(items, state, i, window[i])

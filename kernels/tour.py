@@ -53,6 +53,61 @@ def greedy_path(
 
 
 @kernel
+def greedy_path_by_open_degree(
+    indptr: NDArray[np.int64], indices: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """As `greedy_path`, but each path starts at the document with the fewest unvisited neighbours (ties: the lower).
+
+    Args:
+        indptr, indices: as there; each edge in both rows.
+
+    Returns: order and path_starts, as there.
+    Cost: O((n_docs + n_edges) * log n_docs) time at most, 24 bytes per document besides the inputs.
+    """
+    n_docs = indptr.size - 1
+    leaves = 1
+    while leaves < n_docs:
+        leaves *= 2
+    # a tournament of (degree, row): node 1 holds the winner, leaf `leaves + row` each row
+    tree = np.full(2 * leaves, np.iinfo(np.int64).max, dtype=np.int64)
+    for row in range(n_docs):
+        tree[leaves + row] = (indptr[row + 1] - indptr[row]) << 32 | row
+    for node in range(leaves - 1, 0, -1):
+        tree[node] = min(tree[2 * node], tree[2 * node + 1])
+    visited = np.zeros(n_docs, dtype=np.bool_)
+    order = np.empty(n_docs, dtype=np.int32)
+    path_starts = np.zeros(n_docs, dtype=np.bool_)
+    placed = 0
+    while placed < n_docs:
+        path_starts[placed] = True
+        doc = np.int64(tree[1] & 0xFFFFFFFF)
+        while doc >= 0:
+            visited[doc] = True
+            order[placed] = doc
+            placed += 1
+            _play(tree, leaves + doc, np.iinfo(np.int64).max)
+            following = np.int64(-1)
+            for edge in range(indptr[doc], indptr[doc + 1]):
+                near = np.int64(indices[edge])
+                if not visited[near]:
+                    _play(tree, leaves + near, tree[leaves + near] - (1 << 32))
+                    if following < 0:
+                        following = near
+            doc = following
+    return order, path_starts
+
+
+@kernel
+def _play(tree, node, value):
+    """Give a leaf a new value and let it play upwards as long as something changes."""
+    while node > 0 and tree[node] != value:
+        tree[node] = value
+        sibling = tree[node ^ 1] if node > 1 else value
+        value = min(value, sibling)
+        node //= 2
+
+
+@kernel
 def path_similarity(vectors: NDArray[np.float32], total: float) -> float:
     """`total` plus the dot products of successive rows, added one after another in float64.
 

@@ -28,6 +28,7 @@ WEIGHTS = {0: [0.8, 0.6], 1: [0.96, 0.8, 0.6], 2: [0.8, 0.6], 3: [0.96, 0.8, 0.6
 RAW = np.array(  # similarities of the neighbours of every survivor
     [[0.8, 0.6], [0.96, 0.8], [0, 0], [0.8, 0.6], [0.96, 0.8], [0, 0]], dtype=np.float16
 )
+NEAREST = np.array([[4, 1], [4, 3], [-1, -1], [1, 4], [1, 0], [-1, -1]], dtype=np.int32)  # rows of survivors
 RAW_BOUND = sum(float(RAW[row].astype(np.float32).sum()) for row in ROWS) / 2
 
 
@@ -64,6 +65,7 @@ def make_inputs(folder, *, method="exact", tokens=TOKENS, conflicts=((0, 3), (0,
         rows = slice(0, cut) if docs.start == 0 else slice(cut, None)
         save(folder / "embeddings" / f"{part}.npy", VECTORS[rows])
         save(folder / "neighbors" / f"{part}.similarities.npy", RAW[rows])
+        save(folder / "neighbors" / f"{part}.neighbors.npy", NEAREST[rows])
     save(folder / "dedup" / "survivors.npy", np.array(SURVIVORS))
     save(folder / "graph" / "nodes.npy", np.array(NODES))
     save(folder / "graph" / "indptr.npy", np.cumsum([0, *map(len, EDGES.values())]))

@@ -56,10 +56,16 @@ def test_bundled_presets_are_valid_and_found_by_name():
         (changed("pack", seqlen=1), "unknown key pack.seqlen; did you mean pack.seq_len?"),
         (changed("pack", seq_len=1), "pack.seq_len is 1, must be at least 2; set it to your model's context length"),
         (changed("pack", seq_len="8k"), "pack.seq_len is '8k'"),
-        (changed("pack", method="windows"), "'windows', which this version does not build yet; use one of path-cut"),
+        (changed("pack", method="tree"), "pack.method is 'tree'"),
+        (
+            changed("pack", split="never"),
+            "split is never, which pack.method path-cut cannot do; use windows or path-fit",
+        ),
         (changed("pack", shuffle="spread"), "does not build yet; use one of random, none"),
-        (changed("order", method="matching"), "does not build yet; use one of algorithm1, random, source"),
-        (changed("pack", mix_random=0.5), "pack.mix_random is 0.5, which this version does not build yet"),
+        (changed("order", method="lkh"), "use one of matching, algorithm1, random, source"),
+        (changed("pack", mix_random=1.5), "pack.mix_random is 1.5, not possible here"),
+        (changed("pack", mix_random={"from": 1}), "pack.mix_random.to is missing"),
+        (changed("pack", shuffle="lanes:0"), "pack.shuffle is 'lanes:0', not possible here"),
         (changed("dedup", threshold=1.5), "dedup.threshold is 1.5"),
         (changed("dedup", keep="shortest"), "dedup.keep is 'shortest'"),
         (changed("corpus", input=[]), "corpus.input"),
@@ -95,6 +101,6 @@ def test_unreadable_and_malformed_files_are_named(tmp_path):
 
 def test_values_of_a_section_are_flat_and_sorted():
     values = parse_config(SMALLEST).values(("order", "seed"))
-    assert list(values) == ["order.improve", "order.method", "order.partitions", "seed"]
+    assert list(values) == ["order.improve", "order.method", "order.partitions", "order.recompute_degree", "seed"]
     with pytest.raises(AssertionError):
         parse_config(SMALLEST).values(("nothing",))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icp
-from icp import duplicates
+from icp import buckets, duplicates
 from icp.errors import ConfigError, InputError
 
 MAX_LEFT = 0.005  # share of removed documents that may be left as duplicates, research/dedup.md section 6
@@ -115,7 +115,7 @@ def test_order_of_input_changes_only_which_of_equals_stays():
 def test_few_bands_at_a_time_change_nothing(monkeypatch):
     texts = noisy_corpus()
     expected = found(texts)
-    monkeypatch.setattr(duplicates, "KEY_BYTES", 1)
+    monkeypatch.setattr(buckets, "KEY_BYTES", 1)
     assert found(texts) == expected
 
 
@@ -148,6 +148,50 @@ def test_any_texts_keep_the_promise(texts):
             assert row["jaccard"] == jaccard(one, other, 2) >= 0.6
         else:
             assert one == other
+
+
+def components(n, pairs):
+    """Sets of rows that pairs connect."""
+    root = list(range(n))
+    for a, b in pairs:
+        joined = {root[a], root[b]}
+        root = [min(joined) if value in joined else value for value in root]
+    return [{row for row in range(n) if root[row] == value} for value in set(root)]
+
+
+WORDY = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=6).map(" ".join), max_size=14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=WORDY, keep=st.sampled_from(["longest", "first"]))
+def test_unchecked_every_component_of_shared_bands_keeps_exactly_one(texts, keep):
+    signatures = icp.minhash_signatures(texts, num_perm=6, ngram=2)
+    pairs = [
+        (a, b)
+        for a in range(len(texts))
+        for b in range(a)
+        if (signatures[a].reshape(3, 2) == signatures[b].reshape(3, 2)).all(axis=1).any()
+    ]
+    rows = found(texts, ngram=2, bands=3, rows=2, verify="none", keep=keep)
+    removed = {row["doc"] for row in rows}
+    for component in components(len(texts), pairs):
+        assert len(component - removed) == 1
+        size = {row: len(texts[row]) for row in component}
+        assert min(component - removed) == (
+            min(size, key=lambda row: (-size[row], row)) if keep == "longest" else min(size)
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=WORDY)
+def test_checked_every_group_keeps_exactly_one_and_no_component_is_emptied(texts):
+    rows = found(texts, ngram=2, bands=12, rows=1, threshold=0.5)
+    removed = {row["doc"] for row in rows}
+    for group in components(len(texts), [(row["doc"], row["duplicate_of"]) for row in rows]):
+        assert len(group - removed) == 1
+    alike = [(a, b) for a in range(len(texts)) for b in range(a) if jaccard(texts[a], texts[b], 2) >= 0.5]
+    for component in components(len(texts), alike):
+        assert component - removed
 
 
 def test_all_equal_texts_leave_one():

@@ -1,20 +1,24 @@
 import sys
-import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import icp.inverted as inverted
 import icp.vectors as vectors
+from icp import gpu, knn
 from icp.data import KnnGraph, RowParts
 from icp.errors import ConfigError, InputError
-from icp.inverted import AllRows, choose_method, list_rows, search_all
 from icp.knn import recall_estimate, search_neighbors, symmetrize
-from icp.vectors import faiss_settings, nearest, recall_interval, sample_rows
+from icp.search import exact, methods
+from icp.search.centroids import AllRows
+from icp.search.exact import compare_ranges, merge_found, range_pairs, row_ranges, search_exact
+from icp.search.methods import choose_method
+from icp.vectors import empty_keys, nearest, recall_interval, sample_rows, unpack
 
 LEAST_RECALL = 0.9
+METHODS = ["exact", "cells", "ivf"]
 
 
 def unit(rows):
@@ -83,17 +87,34 @@ def test_equal_rows_are_found_by_rising_row_and_never_self():
     assert knn.neighbors[[0, 1, 2, 3, 39]].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2], [0, 1, 2]]
 
 
-@pytest.mark.parametrize("block", [16, 37, 1000])
-def test_blocks_and_threads_change_nothing(block, monkeypatch):
+@pytest.mark.parametrize("tile", [16, 37, 1000])
+def test_blocks_change_nothing(tile, monkeypatch):
     rows = np.concatenate([topics(150), unit(np.ones((60, 32))), np.zeros((5, 32), np.float16), topics(30, seed=2)])
     expected = reference(rows, 6)
-    monkeypatch.setattr(inverted, "BASE_ROWS", block)
-    monkeypatch.setattr(inverted, "QUERY_ROWS", block)
-    monkeypatch.setattr(vectors, "SCAN_ROWS", 7)
-    for threads in (1, 2):
-        groups = list(search_all(rows, range(0, len(rows), block), keep=6, threads=threads))
-        np.testing.assert_array_equal(np.concatenate([group[1] for group in groups]), expected[0])
-        np.testing.assert_array_equal(np.concatenate([group[2] for group in groups]), expected[1])
+    monkeypatch.setattr(exact, "TILE", tile)
+    monkeypatch.setattr(vectors, "TILE", tile)
+    monkeypatch.setattr(vectors, "QUERY_TILE", tile)
+    monkeypatch.setattr(vectors, "BASE_TILE", tile)
+    assert_same(search_neighbors(rows, k=6, method="exact"), expected)
+    ids, wide = np.arange(len(rows)), rows.astype(np.float32)
+    found, _ = unpack(nearest(wide, ids, AllRows(rows, size=2 * tile), keep=6))
+    np.testing.assert_array_equal(found, expected[0])
+
+
+@pytest.mark.parametrize("size", [50, 64, 200])
+def test_ranges_of_rows_find_what_all_rows_find(size, monkeypatch):
+    rows = np.concatenate([topics(100), np.zeros((5, 32), np.float16), topics(80, seed=2)])
+    monkeypatch.setattr(exact, "TASK_ROWS", size)
+    ranges, keys = row_ranges(len(rows)), empty_keys(len(rows), 6)
+    for one, two in range_pairs(len(rows)):
+        merge_found(keys, 0, compare_ranges(rows, ranges[one], ranges[two], keep=6))
+    np.testing.assert_array_equal(unpack(keys)[0], reference(rows, 6)[0])
+
+
+def test_ranges_are_few_however_many_rows():
+    assert len(row_ranges(10**9)) == 16
+    assert [len(rows) for rows in row_ranges(20_000)] == [8192, 8192, 3616]
+    assert row_ranges(0) == range_pairs(0) == []
 
 
 @pytest.mark.parametrize("n_parts", [1, 3, 7])
@@ -103,11 +124,10 @@ def test_parts_change_nothing(n_parts, tmp_path):
     for number, part in enumerate(np.array_split(rows, n_parts)):
         paths.append(tmp_path / f"part-{number:05}.npy")
         np.save(paths[-1], part)
-    groups = list(search_all(RowParts(paths), range(0, 100, 4096), keep=5))
-    np.testing.assert_array_equal(groups[0][1], reference(rows, 5)[0])
+    np.testing.assert_array_equal(unpack(search_exact(RowParts(paths), keep=5))[0], reference(rows, 5)[0])
 
 
-@pytest.mark.parametrize("method", ["exact", "ivf"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
 def test_fewer_rows_than_neighbours_leave_minus_one(n, method):
     rows = topics(n) if n else np.zeros((0, 4), np.float16)
@@ -117,7 +137,7 @@ def test_fewer_rows_than_neighbours_leave_minus_one(n, method):
     assert_same(knn, reference(rows, 4))
 
 
-@pytest.mark.parametrize("method", ["exact", "ivf"])
+@pytest.mark.parametrize("method", METHODS)
 def test_zero_rows_are_isolated(method):
     rows = topics(30)
     rows[[0, 7, 29]] = 0
@@ -133,19 +153,58 @@ def test_opposite_rows_are_neighbours_where_there_are_no_others():
     assert knn.similarities.tolist() == [[-1, 0], [-1, 0], [0, 0]]
 
 
-def test_neighbours_that_faiss_withholds_are_found_by_the_scan(monkeypatch):
-    rows = topics(200, noise=0.02)
-    expected = reference(rows, 5)
-    with faiss_settings(1) as faiss:
-        propose = faiss.knn
+class StandIn:
+    """A FAISS that claims a GPU: it proposes by products of vectors rounded to 11 bits, and forgets some."""
 
-        def forgetful(queries, base, count, metric):
-            values, found = propose(queries, base, count, metric=metric)
+    METRIC_INNER_PRODUCT = 0
+
+    def __init__(self, forgets):
+        self.calls, self.forgets = 0, forgets
+
+    def StandardGpuResources(self):  # noqa: N802 - FAISS's name
+        return "resources"
+
+    def get_num_gpus(self):
+        return 2
+
+    def knn_gpu(self, resources, queries, base, count, metric, device):
+        assert (resources, metric) == ("resources", 0)
+        assert device in (0, 1)
+        self.calls += 1
+        products = queries.astype(np.float16).astype(np.float32) @ base.T + np.float32(1e-3)
+        found = np.argsort(-products, axis=1)[:, :count].astype(np.int64)
+        values = np.take_along_axis(products, found, axis=1)
+        if self.forgets:
             found[::3, 1:] = -1
-            return values, found
+        return values, found
 
-        monkeypatch.setattr(faiss, "knn", forgetful)
-        assert_same(search_neighbors(rows, k=5, method="exact"), expected)
+
+@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_changes_nothing(method, forgets, monkeypatch):
+    rows = np.concatenate([topics(400, noise=0.02), unit(np.ones((80, 32)))])
+    expected = search_neighbors(rows, k=5, method=method)
+    stand_in = StandIn(forgets)
+    monkeypatch.setattr(gpu, "faiss_on_gpu", lambda: stand_in)
+    monkeypatch.setattr(vectors, "GPU_PRODUCTS", 1)
+    monkeypatch.setattr(gpu, "SPARE", 2)
+    gpu._resources.cache_clear()
+    assert_same(search_neighbors(rows, k=5, method=method), (expected.neighbors, expected.similarities))
+    gpu._resources.cache_clear()
+    assert stand_in.calls
+
+
+def test_no_gpu_where_the_machine_has_none_or_faiss_cannot_use_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "DEVICES", (str(tmp_path), "nvidia[0-9]*"))
+    assert gpu.faiss_on_gpu.__wrapped__() is None
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    assert gpu.faiss_on_gpu.__wrapped__() is None
+    monkeypatch.setitem(sys.modules, "faiss", SimpleNamespace(get_num_gpus=lambda: 1))
+    assert gpu.faiss_on_gpu.__wrapped__() is None
+    stand_in = StandIn(False)
+    monkeypatch.setitem(sys.modules, "faiss", stand_in)
+    assert gpu.faiss_on_gpu.__wrapped__() is stand_in
 
 
 @settings(max_examples=15, deadline=None)
@@ -155,10 +214,11 @@ def test_exact_equals_reference_on_crowded_rows(rows, k):
     assert_same(search_neighbors(vectors_, k=k, method="exact"), reference(vectors_, k))
 
 
-def test_ivf_reaches_the_wanted_recall_and_repeats():
+@pytest.mark.parametrize("method", ["cells", "ivf"])
+def test_the_wanted_recall_is_reached_and_repeats(method):
     rows = topics(3000, 24, n_topics=60, noise=0.6)
-    one = search_neighbors(rows, k=5, method="ivf", target_recall=0.95, seed=3)
-    two = search_neighbors(rows, k=5, method="ivf", target_recall=0.95, seed=3)
+    one = search_neighbors(rows, k=5, method=method, target_recall=0.95, seed=3)
+    two = search_neighbors(rows, k=5, method=method, target_recall=0.95, seed=3)
     np.testing.assert_array_equal(one.neighbors, two.neighbors)
     recall, low, high = recall_estimate(rows, one)
     assert low <= recall <= high <= 1
@@ -166,25 +226,52 @@ def test_ivf_reaches_the_wanted_recall_and_repeats():
     assert not (one.neighbors == np.arange(3000)[:, None]).any()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_interval_contains_the_true_recall(seed, monkeypatch):
+    rows = topics(2500, 16, n_topics=100, noise=0.7, seed=seed)
+    found = search_neighbors(rows, k=5, method="cells", target_recall=0.8, seed=seed)
+    truth = search_neighbors(rows, k=5, method="exact")
+    least = truth.similarities[:, -1:]
+    true_recall = (found.similarities >= least).mean()
+    assert true_recall < 0.99, f"true recall {true_recall}: the test shows nothing"
+    monkeypatch.setattr(knn, "SAMPLE_ROWS", 400)
+    _, low, high = recall_estimate(rows, found, seed=seed)
+    assert low <= true_recall <= high
+
+
 def test_ivf_with_all_lists_is_exact():
     rows = topics(400)
     assert_same(search_neighbors(rows, k=4, method="ivf", target_recall=1.0), reference(rows, 4))
 
 
-def test_ivf_holds_with_all_rows_equal():
-    rows = unit(np.ones((100, 8)))
-    assert_same(search_neighbors(rows, k=3, method="ivf"), reference(rows, 3))
+@pytest.mark.parametrize("method", ["cells", "ivf"])
+def test_methods_hold_with_all_rows_equal(method):
+    rows = unit(np.ones((500, 8)))
+    assert_same(search_neighbors(rows, k=3, method=method), reference(rows, 3))
 
 
-def test_lists_hold_each_row_once_but_no_zero_rows():
-    order, bounds = list_rows(np.array([2, -1, 0, 2, 0], dtype=np.int32), 4)
-    assert (order.tolist(), bounds.tolist()) == ([2, 4, 0, 3], [0, 2, 2, 4, 4])
+@pytest.mark.parametrize("method", METHODS)
+def test_as_many_neighbours_as_rows_leave_minus_one(method):
+    rows = topics(30)
+    assert_same(search_neighbors(rows, k=30, method=method), reference(rows, 30))
+    assert_same(search_neighbors(rows, k=31, method=method), reference(rows, 31))
 
 
-def test_auto_is_exact_up_to_a_size():
-    assert choose_method(100_000, 512, "auto") == "exact"
-    assert choose_method(1_000_000, 512, "auto") == "ivf"
+def test_auto_is_exact_up_to_a_size(monkeypatch):
+    assert choose_method(40_000, 512, "auto") == "exact"
+    assert choose_method(100_000, 512, "auto") == "cells"
     assert choose_method(5, 2, "ivf") == "ivf"
+    monkeypatch.setattr(gpu, "faiss_on_gpu", lambda: "a GPU")
+    assert choose_method(100_000, 512, "auto") == "exact"
+
+
+def test_auto_compares_all_where_cells_overlap_too_much(monkeypatch):
+    # rows without any structure share no small cell with their neighbours
+    rows = unit(np.random.default_rng(0).standard_normal((1500, 64)))
+    every = search_neighbors(rows, k=4, method="exact")
+    monkeypatch.setattr(methods, "EXACT_OPERATIONS", 1)
+    assert_same(search_neighbors(rows, k=4), (every.neighbors, every.similarities))
+    assert (search_neighbors(rows, k=4, method="cells").neighbors != every.neighbors).any()
 
 
 def test_recall_of_exact_neighbours_is_one_and_of_none_zero():
@@ -211,15 +298,9 @@ def test_sample_is_uniform_without_repeats_and_by_seed():
     assert sample_rows(5, seed=1, salt=2, size=100).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_settings_of_faiss_are_put_back():
-    with faiss_settings(0) as faiss:
-        threshold = faiss.cvar.distance_compute_blas_threshold
-    assert threshold == vectors.BLAS_THRESHOLD < faiss.cvar.distance_compute_blas_threshold
-
-
 def test_a_row_outside_the_blocks_may_be_a_query():
     rows = topics(20)
-    found, _ = nearest(rows[:2].astype(np.float32), np.array([-1, -1]), AllRows(rows), keep=1)
+    found, _ = unpack(nearest(rows[:2].astype(np.float32), np.array([-1, -1]), AllRows(rows), keep=1))
     assert found[:, 0].tolist() == [0, 1]
 
 
@@ -231,7 +312,7 @@ def test_a_row_outside_the_blocks_may_be_a_query():
         (lambda rows: rows.__setitem__(5, 2), "row 5 has norm .* expected norm 1"),
     ],
 )
-@pytest.mark.parametrize("method", ["exact", "ivf"])
+@pytest.mark.parametrize("method", METHODS)
 def test_wrong_rows_are_named(change, message, method):
     rows = topics(40)
     change(rows)
@@ -244,22 +325,16 @@ def test_wrong_arguments_are_named():
         search_neighbors(np.eye(2))
     with pytest.raises(ConfigError, match="k is 0"):
         search_neighbors(topics(3), k=0)
-    with pytest.raises(ConfigError, match="method is 'cells'; use one of auto, exact, ivf"):
-        search_neighbors(topics(3), method="cells")
+    with pytest.raises(ConfigError, match="method is 'hnsw'; use one of auto, exact, cells, ivf"):
+        search_neighbors(topics(3), method="hnsw")
     with pytest.raises(InputError, match="name row 9"):
         symmetrize(KnnGraph(np.full((2, 1), 9, np.int32), np.ones((2, 1), np.float32)))
 
 
-def test_missing_faiss_is_told_with_the_command(monkeypatch):
+def test_faiss_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ConfigError, match=r'pip install "icp\[cpu\]"'):
-        search_neighbors(topics(3))
-
-
-def test_warnings_of_faiss_stay_inside():
-    with warnings.catch_warnings(record=True) as caught, faiss_settings(1):
-        pass
-    assert not caught
+    for method in METHODS:
+        assert search_neighbors(topics(30), k=2, method=method).neighbors.min() >= 0
 
 
 def test_symmetrize_joins_both_directions():

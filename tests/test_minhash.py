@@ -2,13 +2,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasketch import LeanMinHash, MinHash
+from datasketch import LeanMinHash, MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icp
 from icp.errors import ArtifactError, ConfigError, InputError
-from icp.minhash import Scheme, make_scheme, sign_and_digest, word_digests
+from icp.minhash import (
+    Scheme,
+    from_lean_minhash,
+    make_scheme,
+    sign_and_digest,
+    to_lean_minhash,
+    word_digests,
+)
 from icp.texts import text_buffers
 
 TEXT = "the quick brown fox jumps over the lazy dog and the quick brown fox jumps again"
@@ -67,11 +74,52 @@ def test_signatures_of_any_text_equal_datasketch(texts):
     assert signatures.tolist() == expected
 
 
-def test_signature_is_one_for_datasketch_to_read():
-    lean = LeanMinHash(seed=1, hashvalues=icp.minhash_signatures([TEXT])[0], scheme="affine32")
-    own = MinHash(num_perm=120, seed=1, hashfunc=lambda value: value)
-    own.update_batch(icp.shingle_hashes(TEXT).tolist())
-    assert lean.jaccard(LeanMinHash(own)) == 1.0
+def own_minhash(text, seed=1):
+    minhash = MinHash(num_perm=120, seed=seed, hashfunc=lambda value: value)
+    minhash.update_batch(icp.shingle_hashes(text).tolist())
+    return minhash
+
+
+def test_signatures_go_to_datasketch_and_come_back():
+    signature = icp.minhash_signatures([TEXT], seed=3)[0]
+    lean = to_lean_minhash(signature, 3)
+    assert lean.jaccard(LeanMinHash(own_minhash(TEXT, 3))) == 1.0
+    for found in (lean, own_minhash(TEXT, 3), LeanMinHash(own_minhash(TEXT, 3))):
+        back = from_lean_minhash(found, seed=3)
+        assert (back.dtype, back.tolist()) == (np.uint32, signature.tolist())
+
+
+def test_index_of_datasketch_finds_signatures():
+    texts = [TEXT, TEXT + " once more", "nothing alike in here at all"]
+    index = MinHashLSH(num_perm=120, params=(20, 6))
+    for row, signature in enumerate(icp.minhash_signatures(texts)):
+        index.insert(row, to_lean_minhash(signature))
+    assert sorted(index.query(to_lean_minhash(icp.minhash_signatures([TEXT])[0]))) == [0, 1]
+
+
+def test_lean_minhash_keeps_its_values_when_the_array_changes():
+    signatures = icp.minhash_signatures([TEXT])
+    lean = to_lean_minhash(signatures[0])
+    first = int(signatures[0, 0])
+    signatures[:] = 0
+    assert lean.hashvalues[0] == first
+    from_lean_minhash(lean)[:] = 0
+    assert lean.hashvalues[0] == first
+
+
+def test_minhash_of_another_scheme_or_seed_is_refused_with_both_named():
+    with pytest.raises(ConfigError, match="made with seed 2, expected seed 1"):
+        from_lean_minhash(own_minhash(TEXT, 2))
+    with pytest.raises(ConfigError, match="made with scheme legacy, expected scheme affine32"):
+        from_lean_minhash(LeanMinHash(seed=1, hashvalues=np.ones(120, np.uint64), scheme="legacy"))
+
+
+@pytest.mark.parametrize("signature", [np.ones((2, 5), np.uint32), np.ones(5, np.int64), [1, 2], np.ones(0, np.uint32)])
+def test_what_is_no_signature_is_not_handed_to_datasketch(signature):
+    with pytest.raises(ConfigError, match="must be one row of minhash_signatures"):
+        to_lean_minhash(signature)
+    with pytest.raises(ConfigError, match="seed is -1"):
+        to_lean_minhash(icp.minhash_signatures(["a"])[0], -1)
 
 
 def test_signatures_of_arrow_and_strings_are_equal():

@@ -17,11 +17,13 @@ def no_graph(n):
     return DocGraph(np.zeros(n + 1, dtype=np.int64), empty, empty.astype(np.float16))
 
 
-def packed(lengths, seq_len, *, order=None, **options):
+def packed(lengths, seq_len, *, order=None, method="path-cut", **options):
     n = len(lengths)
     order = np.arange(n, dtype=np.int32) if order is None else np.array(order, dtype=np.int32)
     vectors = np.zeros((n, 1), dtype=np.float32)
-    return plan_windows(no_graph(n), vectors, order, np.array(lengths, dtype=np.int64), seq_len=seq_len, **options)
+    return plan_windows(
+        no_graph(n), vectors, order, np.array(lengths, dtype=np.int64), seq_len=seq_len, method=method, **options
+    )
 
 
 def rows_of(plan):
@@ -63,7 +65,7 @@ def test_path_is_cut_every_seq_len_tokens():
 
 
 def test_source_lays_groups_one_after_another():
-    plan = packed([2, 2, 2, 2], 4, order=[3, 2, 1, 0], method="source", groups=np.array([1, 0, 1, 0]))
+    plan = packed([2, 2, 2, 2], 4, order=[3, 2, 1, 0], method="source", sources=np.array([1, 0, 1, 0]))
     assert [doc for doc, *_ in rows_of(plan)] == [1, 3, 0, 2]
 
 
@@ -93,7 +95,7 @@ def test_every_token_stands_once_and_specials_stay_with_theirs(data, n_bos, n_eo
     seq_len = data.draw(st.sampled_from([3, 4, 5, 7, 8, 9, 15, 16, 17]))
     order = data.draw(st.permutations(range(len(lengths))))
     groups = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(lengths), max_size=len(lengths))), dtype=int)
-    options = {"method": method, "specials": (n_bos, n_eos), "groups": groups}
+    options = {"method": method, "specials": (n_bos, n_eos), "sources": groups}
     plan = packed(lengths, seq_len, order=order, **options)
     check_tiles(plan, lengths, seq_len, slack=n_bos + n_eos)
     for doc, start, stop, _ in rows_of(plan):
@@ -130,7 +132,7 @@ def test_one_hundred_thousand_documents_of_one_token_take_linear_time():
 def test_inputs_are_not_changed():
     lengths, order = np.array([3, 5], dtype=np.int64), np.array([1, 0], dtype=np.int32)
     lengths.flags.writeable = order.flags.writeable = False
-    plan_windows(no_graph(2), np.zeros((2, 1), np.float32), order, lengths, seq_len=4)
+    plan_windows(no_graph(2), np.zeros((2, 1), np.float32), order, lengths, seq_len=4, method="path-cut")
     assert (lengths.tolist(), order.tolist()) == ([3, 5], [1, 0])
 
 
@@ -175,10 +177,14 @@ def test_training_order_is_a_permutation_by_seed_or_the_path():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"method": "windows"}, ConfigError, "pack.method is 'windows', .* use one of path-cut, random, source"),
-        ({"split": "never"}, ConfigError, "pack.split is 'never', which pack.method path-cut cannot do; use free"),
+        ({"method": "tree"}, ConfigError, "pack.method is 'tree', which is not built; use one of windows, path-cut"),
+        (
+            {"split": "never"},
+            ConfigError,
+            "pack.split is 'never', which pack.method path-cut cannot do; use minimal or free",
+        ),
         ({"min_fill": 0.0}, ConfigError, "pack.min_fill is 0.0, must be above 0"),
-        ({"method": "source"}, ConfigError, "needs the group of each document"),
+        ({"method": "source"}, ConfigError, "needs the source of each document"),
         ({"seq_len": 2, "specials": (1, 1)}, ConfigError, "leaves 2 tokens of a window .* at least 3"),
         ({"seq_len": 0}, ConfigError, "leaves 0 tokens of a window .* at least 1"),
         ({"specials": (0, 1)}, InputError, r"lengths\[1\] is 1, expected 0 or at least 2"),
@@ -194,10 +200,74 @@ def test_training_order_is_a_permutation_by_seed_or_the_path():
     ],
 )
 def test_refuses(change, error, message):
-    arguments = {"order": np.array([0, 1]), "lengths": np.array([2, 1]), "seq_len": 8} | change
+    arguments = {"order": np.array([0, 1]), "lengths": np.array([2, 1]), "seq_len": 8, "method": "path-cut"} | change
     order, lengths = arguments.pop("order"), arguments.pop("lengths")
     with pytest.raises(error, match=message):
         plan_windows(no_graph(2), np.zeros((2, 1), dtype=np.float32), order, lengths, **arguments)
+
+
+def ring(n, k=4):
+    """Documents on a circle: each is most like its neighbours on it. Graph and vectors (n, 2)."""
+    angles = 2 * np.pi * np.arange(n) / n
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16)
+    return icp.symmetrize(icp.search_neighbors(vectors, k=k)), vectors
+
+
+@pytest.mark.parametrize("method", ["windows", "path-fit", "best-fit"])
+@pytest.mark.parametrize("seq_len", [63, 64, 65])
+@pytest.mark.parametrize("split", ["minimal", "never"])
+def test_planned_windows_hold_every_token_once(method, seq_len, split):
+    random = np.random.default_rng(7)
+    lengths = random.integers(0, 30, 200).astype(np.int64)
+    lengths[lengths == 1] = 0
+    lengths[[5, 50]] = 3 * seq_len + 7, seq_len
+    graph, vectors = ring(200)
+    order = random.permutation(200).astype(np.int32)
+    options = {"seq_len": seq_len, "method": method, "split": split, "specials": (0, 1), "min_fill": 0.9}
+    plan = plan_windows(graph, vectors, order, lengths, **options)
+    again = plan_windows(graph, vectors, order, lengths, **options)
+    assert rows_of(plan) == rows_of(again)
+    tokens = np.bincount(plan.window, weights=plan.stop - plan.start)
+    assert tokens.max() <= seq_len
+    assert np.all(tokens > 0)
+    pieces = sorted(rows_of(plan))
+    for doc in range(200):
+        spans = sorted((start, stop) for row, start, stop, _ in pieces if row == doc)
+        assert [span[0] for span in spans] == [0, *(span[1] for span in spans[:-1])][: len(spans)]
+        assert (spans[-1][1] if spans else 0) == lengths[doc]
+        assert all(stop == lengths[doc] or stop < lengths[doc] - 1 for _, stop in spans), "eos keeps its token"
+        if split == "never" and lengths[doc] <= seq_len:
+            assert len(spans) <= 1
+
+
+def test_conflicting_documents_never_share_a_planned_window():
+    graph, vectors = ring(120)
+    order, lengths = np.arange(120, dtype=np.int32), np.full(120, 10, dtype=np.int64)
+    conflicts = np.array([[n, n + 1] for n in range(0, 118, 3)])
+    free = plan_windows(graph, vectors, order, lengths, seq_len=64, method="windows")
+    assert broken_conflicts(free, conflicts).size, "the plan would put them together if it were let"
+    for method in ("windows", "path-fit", "best-fit"):
+        plan = plan_windows(graph, vectors, order, lengths, seq_len=64, method=method, conflicts=conflicts)
+        assert broken_conflicts(plan, conflicts).size == 0, method
+
+
+def test_planned_windows_are_more_related_than_cut_ones():
+    from icp.figures import window_figures
+
+    random = np.random.default_rng(3)
+    topics = np.linalg.qr(random.normal(size=(40, 40)))[0]
+    vectors = topics[random.integers(0, 40, 800)] + 0.15 * random.normal(size=(800, 40))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    graph = icp.symmetrize(icp.search_neighbors(vectors, k=10))
+    order = icp.visit_order(graph, vectors, method="algorithm1", improve=False).order
+    lengths = random.integers(20, 200, 800).astype(np.int64)
+    found = {}
+    for method in ("path-cut", "windows"):
+        plan = plan_windows(graph, vectors, order, lengths, seq_len=512, method=method)
+        found[method] = window_figures(plan, vectors, lengths, capacity=512)
+    assert found["windows"].mean_similarity > found["path-cut"].mean_similarity
+    assert found["windows"].split_documents < found["path-cut"].split_documents
+    assert plan.n_windows <= lengths.sum() / (0.995 * 512) + 1
 
 
 def test_refuses_an_unknown_shuffle():

@@ -1,5 +1,6 @@
 import json
 import pickle
+import random
 from dataclasses import asdict
 
 import numpy as np
@@ -10,6 +11,7 @@ from made import finish
 
 from icp.artifacts import MANIFEST, read_manifest, write_json
 from icp.errors import ArtifactError, ConfigError
+from icp.lanes import lane_order
 from icp.reader import WindowDataset
 
 PAD = 99
@@ -75,6 +77,7 @@ def test_sample_without_a_mask(hand):
         "cu_seqlens": [0, 3, 6, 8],
         "seq_idx": [0, 0, 0, 1, 1, 1, 2, 2],
         "shifted": False,
+        "reset": True,
     }
     assert lists(dataset[1])["cu_seqlens"] == [0, 8, 8, 8]
     dtypes = {name: value.dtype.name for name, value in dataset[0].items() if isinstance(value, np.ndarray)}
@@ -217,3 +220,121 @@ def test_refuses_shards_that_are_not_as_the_manifest_says(tmp_path):
 def test_refuses_impossible_arguments(hand, options):
     with pytest.raises(ConfigError, match=r"mask is|expected rank from 0"):
         WindowDataset(hand, **options)
+
+
+def resume(ranks, state):
+    """The data sets of all ranks, set to a state."""
+    for dataset in ranks:
+        dataset.load_state_dict(json.loads(json.dumps(state)))
+    return ranks
+
+
+@pytest.mark.parametrize("shuffle", ["random", "spread", "none", "lanes:3"])
+def test_stopped_after_any_sample_it_goes_on_under_any_world_size_twice(tmp_path, shuffle):
+    n_windows, epoch = 13, 1
+    run = numbered(tmp_path, n_windows, shuffle=shuffle)
+    whole = seen(WindowDataset(run, epoch=epoch))
+    worlds = [[WindowDataset(run, rank=rank, world_size=size) for rank in range(size)] for size in range(1, 6)]
+    rng = random.Random(5)
+    for first in range(n_windows + 1):
+        for _ in range(3):
+            second = rng.randint(0, n_windows - first)
+            taken, state = [], WindowDataset(run, epoch=epoch).state_dict(0)
+            for stop in (first, second, n_windows - first - second):
+                ranks = resume(rng.choice(worlds), state)
+                size = len(ranks)
+                taken += [int(ranks[at % size][at // size]["input_ids"][0]) for at in range(stop)]
+                state = ranks[rng.randrange(size)].state_dict(stop)
+            assert taken == whole, (first, second)
+            assert (state["epoch"], state["start"]) == (epoch + 1, 0)
+
+
+def test_spread_keeps_its_order_in_later_epochs_but_begins_elsewhere(tmp_path):
+    run = numbered(tmp_path, 12, shuffle="spread")
+    for epoch in range(1, 4):
+        order = seen(WindowDataset(run, epoch=epoch))
+        assert order == [(order[0] + step) % 12 for step in range(12)]
+
+
+def test_lanes_continue_row_by_row_and_say_where_they_break(tmp_path):
+    n_windows, batch = 10, 4
+    place = lane_order(n_windows, batch)
+    assert place.tolist() == [0, 3, 6, 8, 1, 4, 7, 9, 2, 5]
+    run = numbered(tmp_path, n_windows, shuffle=f"lanes:{batch}")
+    resets = [sample["reset"] for sample in WindowDataset(run)]
+    assert resets == [True] * 4 + [False] * 6
+    for epoch in range(1, 5):
+        samples = list(WindowDataset(run, epoch=epoch))
+        places = [int(place[int(sample["input_ids"][0])]) for sample in samples]
+        assert sorted(places) == list(range(n_windows))
+        follows = [at >= batch and places[at] == places[at - batch] + 1 for at in range(n_windows)]
+        assert [not sample["reset"] for sample in samples] == follows
+        assert sum(follows) >= n_windows - batch - 1
+
+
+def test_ranks_that_share_a_batch_keep_their_lanes(tmp_path):
+    run = numbered(tmp_path, 12, shuffle="lanes:4")
+    for rank in range(2):
+        rows = seen(WindowDataset(run, rank=rank, world_size=2))
+        place = lane_order(12, 4)
+        for lane in range(2):
+            assert np.diff(place[rows[lane::2]]).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stream_gives_each_sample_once_in_order_whatever_the_workers(tmp_path, workers):
+    data = pytest.importorskip("torch.utils.data")
+    run = numbered(tmp_path, 11)
+    for rank in range(1 if workers else 2):
+        dataset = WindowDataset(run, epoch=1, start=2, rank=rank, world_size=2)
+        loader = data.DataLoader(
+            dataset.stream(batch_size=2),
+            batch_size=2,
+            num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
+        )
+        taken = [int(row[0]) for batch in loader for row in batch["input_ids"]]
+        assert taken == seen(dataset)
+        assert len(dataset.stream()) == len(dataset)
+
+
+def serve(run, name):
+    """The same files on a server of the process's own memory."""
+    import fsspec
+
+    server = fsspec.filesystem("memory")
+    server.put(str(run), f"/{name}", recursive=True)
+    return server
+
+
+def test_url_is_read_through_a_local_cache(tmp_path):
+    run = numbered(tmp_path / "run", 7)
+    server = serve(run, "served")
+    dataset = WindowDataset("memory://served", cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.bin"))
+    assert seen(dataset) == list(range(7))
+    assert len(list((tmp_path / "cache").rglob("*.bin"))) == 4
+    for path in server.glob("/served/packs/main/shards/*.bin"):
+        server.rm(path)
+    again = WindowDataset("memory://served/", cache=tmp_path / "cache", rank=1, world_size=2)
+    assert seen(pickle.loads(pickle.dumps(again))) == [1, 3, 5]
+    assert again.state_dict(0)["shards"] == WindowDataset(run).state_dict(0)["shards"]
+
+
+def test_files_of_a_server_are_checked_when_they_come(tmp_path):
+    run = numbered(tmp_path / "run", 3)
+    server = serve(run, "damaged")
+    server.pipe("/damaged/packs/main/shards/shard-00000.bin", b"x" * 12)
+    dataset = WindowDataset("memory://damaged", cache=tmp_path / "cache")
+    with pytest.raises(ArtifactError, match=r"shard-00000\.bin: its hash is not the one in the manifest"):
+        dataset[0]
+    assert not list((tmp_path / "cache").rglob("*.bin"))
+    with pytest.raises(ArtifactError, match=r"memory://nowhere/packs/main/shards/manifest\.json: cannot be fetched"):
+        WindowDataset("memory://nowhere", cache=tmp_path / "cache")
+
+
+def test_the_cache_lies_in_the_users_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
+    serve(numbered(tmp_path / "run", 2), "home")
+    assert seen(WindowDataset("memory://home")) == [0, 1]
+    assert list((tmp_path / "mine" / "icp" / "shards").rglob("shard-00000.bin"))

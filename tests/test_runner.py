@@ -52,6 +52,33 @@ def run(tmp_path, **options):
     return run_step(STEP, context(tmp_path, **options), SerialExecutor(), lambda *_: None)
 
 
+def test_only_the_part_of_a_damaged_file_is_done_again(tmp_path, caplog):
+    with pytest.raises(PartsFailedError):
+        run(tmp_path, fail=("part-2",))
+    (tmp_path / "graph/part-0.txt").write_text("part")
+    (tmp_path / "graph/part-1.txt").unlink()
+    manifest = run(tmp_path)
+    assert CALLS == ["part-0", "part-1", "part-2"]
+    assert (tmp_path / "graph/all.txt").read_text() == "part-0 0+part-1 0+part-2 0"
+    assert manifest.counts == {"made": 3}
+    assert "part-0.txt: 4 bytes, its manifest says 8; its part is done again" in caplog.text
+    assert "part-1.txt: No such file or directory; its part is done again" in caplog.text
+
+
+def test_warnings_of_parts_are_told_by_the_process_that_runs_them(tmp_path, caplog):
+    phase = Phase("facts", one_part, lambda context, part, output: output.info.update(warnings=["look at this"]))
+    run_step(replace(STEP, phases=(phase,)), context(tmp_path), SerialExecutor(), lambda *_: None)
+    assert "look at this" in caplog.text
+
+
+def test_whole_parts_are_kept_beside_a_damaged_one(tmp_path):
+    with pytest.raises(PartsFailedError):
+        run(tmp_path, fail=("part-2",))
+    (tmp_path / "graph/part-0.txt").write_text("part")
+    run(tmp_path)
+    assert CALLS == ["part-0", "part-2"]
+
+
 def test_step_leaves_its_files_and_a_manifest(tmp_path):
     manifest = run(tmp_path)
     assert (tmp_path / "graph/all.txt").read_text() == "part-0 0+part-1 0+part-2 0"

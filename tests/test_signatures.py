@@ -62,6 +62,16 @@ def test_truncated_file_is_named(tmp_path):
         read_column(tmp_path / "absent.parquet", "doc")
 
 
+def test_damaged_page_is_noticed(tmp_path):
+    path = written(tmp_path)
+    damaged = bytearray(path.read_bytes())
+    at = damaged.find(icp.minhash_signatures(TEXTS, num_perm=6, ngram=2)[0].tobytes())
+    damaged[at] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ArtifactError, match=r"part-00000\.parquet: cannot be read .*CRC"):
+        read_column(path, "signature")
+
+
 def test_signatures_of_another_seed_are_refused(tmp_path):
     path, other = written(tmp_path), make_scheme(num_perm=6, ngram=2, seed=2)
     with pytest.raises(

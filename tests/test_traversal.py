@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 import icp
 from icp import ConfigError, DocGraph, InputError, traversal, visit_order
-from icp.data import RowParts
-from icp.traversal import order_similarity, raw_upper_bound, source_groups
+from icp.bounds import dual_bound, raw_upper_bound
+from icp.data import KnnGraph, RowParts
+from icp.matching import improve_order, matching_order
+from icp.traversal import order_similarity, source_groups
 
 
 def graph_of(edges, n):
@@ -63,7 +65,7 @@ def test_public_name_is_this_function():
 
 
 def test_walk_begins_and_begins_again_at_the_least_degree():
-    found = visit_order(STAR, unit_rows(5))
+    found = visit_order(STAR, unit_rows(5), method="algorithm1", improve=False)
     assert found.order.tolist() == [4, 1, 0, 2, 3]  # 4 has no neighbour; 1 is the lowest of degree 1
     assert found.path_starts.tolist() == [True, True, False, False, True]
 
@@ -84,12 +86,12 @@ def test_bounds_are_half_of_the_two_largest_weights_and_no_dual():
 @settings(max_examples=60, deadline=None)
 @given(weighted_graphs())
 def test_algorithm1_matches_reference(graph):
-    found = visit_order(graph, np.zeros((graph.n_docs, 2), dtype=np.float32))
+    found = visit_order(graph, np.zeros((graph.n_docs, 2), np.float32), method="algorithm1", improve=False)
     assert (found.order.tolist(), found.path_starts.tolist()) == reference_order(graph)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 9), st.integers(0, 1000), st.sampled_from(["algorithm1", "random", "source"]))
+@given(st.integers(1, 9), st.integers(0, 1000), st.sampled_from(["matching", "algorithm1", "random", "source"]))
 def test_no_order_exceeds_the_bound_of_the_complete_graph(n, seed, method):
     rows = unit_rows(n, 3, seed)
     edges = {(a, b): float(rows[a] @ rows[b]) for a in range(n) for b in range(a + 1, n)}
@@ -97,6 +99,41 @@ def test_no_order_exceeds_the_bound_of_the_complete_graph(n, seed, method):
     found = visit_order(graph_of(edges, n), rows, method=method, seed=seed, groups=groups)
     assert sorted(found.order.tolist()) == list(range(n))
     assert found.similarity <= found.upper_bound + 1e-2  # weights are float16
+
+
+def test_default_is_improved_matching():
+    rows, graph = unit_rows(5), graph_of({(0, 1): 0.5, (2, 3): 0.75}, 5)
+    found = visit_order(graph, rows)
+    again = visit_order(graph, rows, method="matching", improve=True)
+    plain = visit_order(graph, rows, method="matching", improve=False)
+    assert found.order.tolist() == again.order.tolist() == improve_order(plain.order, graph, rows).tolist()
+    assert plain.order.tolist() == matching_order(graph, rows).tolist()
+    assert found.path_starts.tolist() == plain.path_starts.tolist() == [True, False, False, False, False]
+
+
+def test_an_improved_walk_is_one_path_at_least_as_similar():
+    rows = unit_rows(5)
+    plain = visit_order(STAR, rows, method="algorithm1", improve=False)
+    better = visit_order(STAR, rows, method="algorithm1")
+    assert better.similarity >= plain.similarity
+    assert better.path_starts.tolist() == [True, False, False, False, False]
+
+
+def test_recomputed_degree_is_of_unvisited_neighbours():
+    graph = graph_of({(0, 1): 0.75, (1, 2): 0.5, (1, 5): 0.25, (3, 4): 0.5}, 6)
+    orders = [
+        visit_order(graph, unit_rows(6), method="algorithm1", improve=False, recompute_degree=chosen).order.tolist()
+        for chosen in (False, True)
+    ]
+    assert orders == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 5, 3, 4]]
+
+
+def test_bounds_are_of_the_neighbours_where_they_are_given():
+    knn = KnnGraph(
+        np.array([[1], [0], [0], [0], [-1]], np.int32), np.array([[0.5], [0.5], [0.25], [0], [0]], np.float32)
+    )
+    found = visit_order(STAR, unit_rows(5), knn=knn)
+    assert (found.upper_bound, found.dual_bound) == (raw_upper_bound(knn.similarities), dual_bound(knn))
 
 
 def test_random_is_one_path_and_hangs_on_the_seed_alone():
@@ -119,7 +156,7 @@ def test_zero_vectors_count_nothing():
 def test_one_document_and_none():
     one = visit_order(graph_of({}, 1), unit_rows(1))
     assert (one.order.tolist(), one.path_starts.tolist(), one.similarity, one.upper_bound) == ([0], [True], 0.0, 0.0)
-    for method in ("algorithm1", "random", "source"):
+    for method in ("matching", "algorithm1", "random", "source"):
         none = visit_order(graph_of({}, 0), unit_rows(0), method=method, groups=np.empty(0, dtype=np.int64))
         assert none.order.size == none.path_starts.size == 0
         assert (none.order.dtype, none.path_starts.dtype) == (np.int32, np.bool_)
@@ -132,12 +169,6 @@ def test_similarity_does_not_depend_on_the_stretches(monkeypatch):
     for stretch in (1, 2, 7, 49, 50):
         monkeypatch.setattr(traversal, "STRETCH_ROWS", stretch)
         assert order_similarity(order, rows) == whole
-
-
-def test_raw_bound_adds_up_over_blocks():
-    rows = np.array([[0.5, 0.25, 0.75], [0.0, 0.0, 0.0], [0.5, -0.5, 0.0]], dtype=np.float16)
-    assert raw_upper_bound(rows) == (0.75 + 0.5) / 2 + 0.25
-    assert raw_upper_bound(rows[1:], raw_upper_bound(rows[:1])) == raw_upper_bound(rows)
 
 
 def test_row_parts_read_as_one_array(tmp_path):
@@ -165,8 +196,9 @@ def test_sources_are_numbered_as_they_first_appear_over_parts(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"method": "matching"}, ConfigError, "order.method is 'matching', .* use one of algorithm1, random, source"),
-        ({"improve": True}, ConfigError, "order.improve is true"),
+        ({"method": "lkh"}, ConfigError, "order.method is 'lkh', .* use one of matching, algorithm1, random, source"),
+        ({"knn": KnnGraph(np.zeros((4, 1), np.int32), np.zeros((4, 1), np.float32))}, InputError, "knn has 4 rows"),
+        ({"embeddings": 2 * unit_rows(5)}, InputError, "has norm 2, expected norm 1"),
         ({"method": "source"}, ConfigError, "needs the group of each document"),
         ({"embeddings": unit_rows(4)}, InputError, r"embeddings are \(4, 4\), expected \(5, dim\)"),
         ({"embeddings": np.full((5, 2), np.nan, dtype=np.float32)}, InputError, "NaN or infinity"),

@@ -191,7 +191,7 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
     """Figures of DESIGN.md section 5, made again."""
     whole = tokens.lengths + sum(layout.document_specials)
     subject = (tokens.lengths > 0) & (whole <= layout.stride - layout.window_specials)
-    n_subjects = max(1, int(np.count_nonzero(subject & (windows.appearances > 0))))
+    n_subjects = max(1.0, windows.weight)
     return {
         "count": tally.windows,
         "fill": (tally.of_documents + tally.specials) / max(1, tally.written),

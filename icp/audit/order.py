@@ -24,9 +24,19 @@ def check_order(run: Run, tally: WindowTally, n_nodes: int, found: Breaches) -> 
     if not _is_permutation(ranks, ranks.size):
         found.add("path ranks of the windows are no permutation")
     shuffle = run.config.pack.shuffle
-    if shuffle == "none" and np.any(ranks != np.arange(ranks.size)):
+    on_path = ranks[ranks < ranks.size - int(run.manifests["windows"].facts.get("random_windows", 0))]
+    if shuffle == "none" and np.any(np.diff(on_path) < 0):
         found.add("windows are not in path order though shuffle is none")
+    if shuffle.startswith("lanes:"):
+        return _check_lanes(ranks, int(shuffle.removeprefix("lanes:")), found)
     return f"does not apply: shuffle is {shuffle}; the {ranks.size:,} windows are a permutation of those along the path"
+
+
+def _check_lanes(ranks: NDArray[np.int64], batch: int, found: Breaches) -> str:
+    """Each row of a batch is the next window on the path after the same row of the batch before."""
+    breaks = np.flatnonzero(ranks[batch:] != ranks[:-batch] + 1) + batch
+    found.add_all("windows that do not continue their lane", breaks, lambda at: f"window {at} after {at - batch}")
+    return f"{ranks.size:,} windows in {batch} lanes, each contiguous on the path"
 
 
 def _is_permutation(values: NDArray[np.integer], n: int) -> bool:

@@ -52,16 +52,17 @@ def check_rows(run: Run, layout: Layout, tokens: TokenFiles, content: Breaches, 
     """Compare every token of every row, and see that the pieces of every node tile it."""
     work = _Work(run, layout, tokens, content, form)
     tally = Tally()
-    tiles = np.zeros(tokens.nodes.size, dtype=np.uint64)
+    tiles, repeats = np.zeros(tokens.nodes.size, dtype=np.uint64), run.config.pack.method == "knn"
     for part in read_parts(run, layout, tokens):
         _check_pieces(part, work, tally)
         sound = part.sound
-        starts, stops = (_mixed(part.pieces[column][sound]) for column in ("doc_start", "doc_stop"))
-        np.add.at(tiles, part.node[sound], starts - stops)
+        starts, stops = (part.pieces[column][sound] for column in ("doc_start", "doc_stop"))
+        spans = (stops - starts).astype(np.uint64) if repeats else _mixed(starts) - _mixed(stops)
+        np.add.at(tiles, part.node[sound], spans)
         fits = _windows_that_fit(part, work)
         for block in _blocks(part, layout.stride, tally):
             _compare(part, block[fits[block]], work)
-    _check_tiles(tiles, work)
+    _check_tiles(tiles, work, repeats)
     _check_shards(work, tally)
     return tally
 
@@ -170,10 +171,11 @@ def _remake(part: WindowPart, block: NDArray[np.int64], work: _Work) -> tuple[ND
     begin = np.repeat(np.arange(block.size) * stride, counts) + part.place[picked]
     n_tokens = part.pieces["doc_stop"][picked] - part.pieces["doc_start"][picked]
     flat = rows.reshape(-1)
-    places = np.repeat(begin - np.cumsum(n_tokens) + n_tokens, n_tokens)
-    places += np.arange(places.size)
+    edges = np.zeros(flat.size + 1, dtype=np.int8)
+    edges[begin] += 1
+    edges[begin + n_tokens] -= 1
     source = work.tokens.offsets[part.node[picked]] + part.pieces["doc_start"][picked]
-    flat[places] = work.tokens.gather(source, n_tokens)
+    flat[np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)] = work.tokens.gather(source, n_tokens)
     if layout.bos_policy == "document":
         flat[begin[part.before[picked] > 0] - 1] = layout.bos_id
     if layout.eos_id is not None:
@@ -211,11 +213,14 @@ def _note_differences(
     work.form.add_all("specials or padding differ from the policy", np.flatnonzero(~inside), describe)
 
 
-def _check_tiles(tiles: NDArray[np.uint64], work: _Work) -> None:
-    """Pieces tile a node if and only if begins and ends cancel but for 0 and the length: see `_mixed`."""
+def _check_tiles(tiles: NDArray[np.uint64], work: _Work, repeats: bool) -> None:
+    """Pieces tile a node if and only if begins and ends cancel but for 0 and the length: see `_mixed`.
+
+    With ``pack.method: knn`` documents come again; there are at least as many tokens as each has.
+    """
     lengths = work.tokens.lengths
     whole = _mixed(np.zeros_like(lengths)) - _mixed(lengths)
-    wrong = np.flatnonzero(tiles != whole)
+    wrong = np.flatnonzero(tiles < lengths.astype(np.uint64) if repeats else tiles != whole)
     if not wrong.size:
         return
     docs = work.tokens.nodes[wrong[:PLACES]]

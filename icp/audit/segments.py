@@ -93,26 +93,19 @@ class TokenFiles:
         return np.diff(self.offsets)
 
     def gather(self, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:
-        """The tokens ``starts[i] .. starts[i] + counts[i]`` one stretch after another."""
-        places = np.repeat(starts - np.cumsum(counts) + counts, counts)
-        places += np.arange(places.size)
-        if not places.size:
-            return np.empty(0, dtype=self._dtype)
-        if len(self._paths) == 1:
-            return self._part(0)[places]
-        tokens = np.empty(places.size, dtype=self._dtype)
-        parts = np.searchsorted(self.bounds, places, side="right") - 1
-        for part in np.unique(parts).tolist():
-            here = np.flatnonzero(parts == part)
-            tokens[here] = self._part(part)[places[here] - self.bounds[part]]
-        return tokens
+        """The tokens ``starts[i] .. starts[i] + counts[i]`` one stretch after another; none crosses a part."""
+        parts = np.minimum(np.searchsorted(self.bounds, starts, side="right"), len(self._paths)) - 1
+        begins = starts - self.bounds[parts]
+        views = {part: self._part(part) for part in np.unique(parts).tolist()}
+        rows = zip(parts.tolist(), begins.tolist(), (begins + counts).tolist(), strict=True)
+        return np.concatenate([np.empty(0, dtype=self._dtype), *(views[part][a:b] for part, a, b in rows)])
 
     def document(self, node: int) -> NDArray[Any]:
         """All tokens of one node."""
         return self.gather(self.offsets[node : node + 1], self.lengths[node : node + 1])
 
     def _part(self, part: int) -> NDArray[Any]:
-        return np.memmap(self._paths[part], dtype=self._dtype, mode="r")
+        return np.asarray(np.memmap(self._paths[part], dtype=self._dtype, mode="r"))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class WindowTally:
 
     Attributes:
         path_rank: (n_windows,) int64, as ``shards/windows`` says.
-        weighted: sum over subjects of their mean similarity.
+        weighted, weight: sum over subjects of their mean similarity, and their number, repeated ones as often.
         appearances: (n_nodes,) int32, windows in which each node stands.
         together: (n, 2) int64, node and window, of nodes that have a conflict.
     """
@@ -39,6 +39,7 @@ class WindowTally:
     appearances: NDArray[np.int32]
     path_rank: list[NDArray[np.int64]] = field(default_factory=list)
     weighted: float = 0.0
+    weight: float = 0.0
     together: list[NDArray[np.int64]] = field(default_factory=list)
 
 
@@ -81,7 +82,9 @@ def check_windows(
         _check_similarities(run, part, (mean, largest), np.diff(members.bounds), found)
         tally.path_rank.append(part.windows["path_rank"])
         tally.appearances += np.bincount(members.node, minlength=tokens.nodes.size).astype(np.int32)
-        tally.weighted += float((_weights(members, tokens, layout) * of_member).sum())
+        weights = _weights(members, tokens, layout)
+        tally.weighted += float((weights * of_member).sum())
+        tally.weight += float(weights.sum())
         here = np.isin(members.node, involved)
         tally.together.append(np.stack((members.node[here], part.windows["window"][members.window[here]]), axis=1))
     return tally, conflicts

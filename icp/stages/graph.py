@@ -4,13 +4,10 @@ In: documents/, dedup/survivors.npy, embeddings/, neighbors/. Out: nodes.npy int
 ascending; duplicates/part-*.parquet (doc, duplicate_of, jaccard, similarity, kind); conflicts.npy int64 (n, 2) nodes,
 lower and higher, sorted; indptr.npy int64, indices.npy int32, weights.npy float16: CSR over nodes.
 
-A row is removed if it is at least `duplicate_similarity` to a kept earlier row and the words agree too (Jaccard of
-word n-grams at least `duplicate_jaccard`). Kept rows as alike, whose words differ, are a conflict: no edge, no common
-window. Phases: *pairs* as alike as that, *shingles* of their texts, *jaccard* of each, *nodes*, *facts* (the edges).
+Phases: *pairs* too alike, *shingles* of their texts, *jaccard* of each, *nodes* (`icp.semantic`); *floor* of the
+similarities; *sources* of the rows; *select*, the neighbours of the nodes of a part, sorted by neighbour, so that
+*union* reads the edges into a part as one stretch of each file; *facts*, the parts joined. No phase holds all edges.
 """
-
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,159 +16,155 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.data import RowParts
-from icp.kernels.graph import candidate_similarities, component_sizes, jaccard_pairs, keep_leaders, union_csr
-from icp.minhash import shingle_sets
-from icp.signatures import read_rows
+from icp.graphing import load, nodes_by_part, paths, raw_part, rows_of_nodes, save, survivors_of
+from icp.kernels.graph import candidate_similarities, component_sizes, union_rows
+from icp.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
-from icp.texts import text_buffers
 
 RANDOM_PAIRS = 100_000
 RANDOM_SALT = 4
 FEWEST_FOR_RANDOM = 100
 """Nodes below which random pairs say nothing: then `min_similarity: auto` is 0."""
+SPARED = 3
+"""Times k neighbours a node that `min_similarity: auto` leaves on average, however few nodes there are."""
 BLOCK_PAIRS = 4096
 QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
-def find_pairs(context: Context, part: str, output: PartOutput) -> None:
-    """Write pairs.npy int64 (m, 2), rows too alike, by (higher, lower), and similarities.npy float16 (m,)."""
-    least, n_rows = context.config.graph.duplicate_similarity, _survivors(context).size
-    keys, values = [np.empty(0, np.int64)], [np.empty(0, np.float16)]
-    for first, neighbors, similarities in _raw(context):
-        alike = (neighbors >= 0) & (similarities.astype(np.float64) >= least)
-        rows = first + np.nonzero(alike)[0]
-        others = neighbors[alike].astype(np.int64)
-        keys.append(np.maximum(rows, others) * n_rows + np.minimum(rows, others))
-        values.append(similarities[alike])
-    found, where = np.unique(np.concatenate(keys), return_index=True)
-    _save(output, "pairs.npy", np.stack((found % max(n_rows, 1), found // max(n_rows, 1)), axis=1))
-    _save(output, "similarities.npy", np.concatenate(values)[where])
+def find_floor(context: Context, part: str, output: PartOutput) -> None:
+    """The least similarity of an edge.
 
-
-def make_shingles(context: Context, part: str, output: PartOutput) -> None:
-    """Write the word n-grams of the texts of a part that stand in a pair."""
-    rows, cuts = _paired_rows(context)
-    number = document_parts(context).index(part)
-    docs = _survivors(context)[rows[cuts[number] : cuts[number + 1]]]
-    values, sizes = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)]
-    if docs.size:
-        path = context.folder("documents") / f"{part}.parquet"
-        for texts in read_rows(path, "text", docs - context.doc_bounds()[number]):
-            found, indptr = shingle_sets(text_buffers(texts), ngram=context.config.dedup.ngram)
-            values.append(found)
-            sizes.append(np.diff(indptr))
-    _save(output, f"{part}.shingles.npy", np.concatenate(values))
-    _save(output, f"{part}.bounds.npy", np.cumsum(np.concatenate(sizes)))
-
-
-def compare_texts(context: Context, part: str, output: PartOutput) -> None:
-    """Write the Jaccard similarity of each pair whose higher row stands in a part: float64, in the order of pairs."""
-    parts, pairs = document_parts(context), _load(context, "pairs")
-    rows, cuts = _paired_rows(context)
-    mine = parts.index(part)
-    # places among all paired rows, by part; pairs of the part are those whose higher row lies in it
-    lower, higher = np.searchsorted(rows, pairs[:, 0]), np.searchsorted(rows, pairs[:, 1])
-    chosen = slice(*np.searchsorted(higher, cuts[mine : mine + 2]).tolist())
-    lower, higher = lower[chosen], higher[chosen] - cuts[mine]
-    sets = (_load(context, f"{part}.shingles"), _load(context, f"{part}.bounds"))
-    owners = np.searchsorted(cuts, lower, side="right") - 1
-    jaccards = np.zeros(lower.size, dtype=np.float64)
-    for owner in np.union1d(owners, mine).tolist():
-        others = (_load(context, f"{parts[owner]}.shingles"), _load(context, f"{parts[owner]}.bounds"))
-        here = owners == owner
-        places = np.stack((higher[here], lower[here] - cuts[owner]), axis=1)
-        jaccards[here] = jaccard_pairs(*sets, *others, places)
-    _save(output, f"{part}.jaccards.npy", jaccards)
-
-
-def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
-    """Write nodes.npy, duplicates/ and conflicts.npy."""
-    survivors, pairs = _survivors(context), _load(context, "pairs")
-    jaccards = np.concatenate([_load(context, f"{name}.jaccards") for name in document_parts(context)])
-    removing = keep_leaders(pairs, jaccards, context.config.graph.duplicate_jaccard, survivors.size)
-    kept = np.ones(survivors.size, dtype=np.bool_)
-    kept[pairs[removing, 1]] = False
-    similarities = _load(context, "similarities")[removing].astype(np.float64)
-    _write_duplicates(context, output, survivors[pairs[removing]], jaccards[removing], similarities)
-    node_of_row = np.cumsum(kept) - 1
-    conflicts = node_of_row[pairs[kept[pairs].all(axis=1)]].astype(np.int64)
-    conflicts = conflicts[np.lexsort((conflicts[:, 1], conflicts[:, 0]))]
-    _save(output, "nodes.npy", survivors[kept])
-    _save(output, "conflicts.npy", conflicts)
-    output.count("semantic_duplicates", removing.size)
-    output.count("conflicts", len(conflicts))
-    output.count("nodes", int(kept.sum()))
-
-
-def _write_duplicates(
-    context: Context,
-    output: PartOutput,
-    docs: NDArray[np.int64],
-    jaccards: NDArray[np.float64],
-    similarities: NDArray[np.float64],
-) -> None:
-    """One file for each documents part; `docs` (n, 2): the kept doc and the removed one, by the removed."""
-    cuts = np.searchsorted(docs[:, 1], context.doc_bounds()).tolist()
-    for part, begin, end in zip(document_parts(context), cuts, cuts[1:], strict=False):
-        name, here = f"duplicates/{part}.parquet", slice(begin, end)
-        columns: dict[str, Any] = {"doc": docs[here, 1], "duplicate_of": docs[here, 0]}
-        columns |= {"jaccard": jaccards[here], "similarity": similarities[here]}
-        table = pa.table({**columns, "kind": pa.array(["semantic"] * (end - begin), pa.string())})
-        pq.write_table(table, output.path(name), compression="zstd")
-        output.rows(name, table.num_rows)
-
-
-def join_edges(context: Context, part: str, output: PartOutput) -> None:
-    """Write the CSR arrays: at most `k` neighbours a node, neither too unlike nor too alike, in both directions."""
-    config = context.config.graph
-    rows = np.searchsorted(_survivors(context), _load(context, "nodes")).astype(np.int64)
-    random_p99 = _random_p99(context, rows)
+    `auto` is the 99th percentile of random pairs. In a corpus of n nodes a hundredth of all pairs are n / 100 for each
+    node, and so among few nodes the true neighbours themselves: there, below 300 k nodes, it is the percentile above
+    which `SPARED` * k pairs for each node lie.
+    """
+    config, rows = context.config.graph, rows_of_nodes(context)
+    values = _random_similarities(context, rows)
     floor = config.min_similarity
     if floor == "auto":
-        floor = random_p99 if rows.size >= FEWEST_FOR_RANDOM else 0.0
-    neighbors, weights, dropped = _select(context, rows, floor)
-    indptr, indices, bits = union_csr(neighbors, weights)
-    for name, array in (("indptr", indptr), ("indices", indices), ("weights", bits.view(np.float16))):
-        _save(output, f"{name}.npy", array)
-    degrees, sizes = np.diff(indptr), component_sizes(indptr, indices)
-    output.count("edges", indices.size // 2)
-    output.count("isolated", int((degrees == 0).sum()))
-    output.count("below_min_similarity", dropped)
-    output.info |= {"random_p99": random_p99, "min_similarity": floor, "components": int(sizes.size)}
-    output.info |= {"largest_component": int(sizes.max(initial=0)), "degree_max": int(degrees.max(initial=0))}
-    output.info["degree_mean"] = indices.size / max(1, degrees.size)
-    spread = np.quantile(bits.view(np.float16).astype(np.float64), QUANTILES) if bits.size else np.zeros(5)
-    output.info["edge_similarity"] = {str(q): float(value) for q, value in zip(QUANTILES, spread, strict=True)}
+        share = max(0.01, SPARED * config.k / max(1, rows.size - 1))
+        usable = rows.size >= FEWEST_FOR_RANDOM and values.size and share < 1
+        floor = float(np.quantile(values, 1 - share)) if usable else 0.0
+    random_p99 = float(np.quantile(values, 0.99)) if values.size else 0.0
+    output.info |= {"random_p99": random_p99, "min_similarity": floor}
 
 
-def _select(
-    context: Context, rows: NDArray[np.int64], floor: float
-) -> tuple[NDArray[np.int32], NDArray[np.uint16], int]:
-    """The first `k` fit neighbours of each node (n, k), -1 for none; their float16 bits; how many were too unlike."""
-    config, dropped = context.config.graph, 0
-    node_of_row = np.full(_survivors(context).size, -1, dtype=np.int32)
+def find_sources(context: Context, part: str, output: PartOutput) -> None:
+    """Write sources.npy int32 (rows,), a number for each source; documents without one share a number."""
+    paths_of_parts = [context.folder("documents") / f"{name}.parquet" for name in document_parts(context)]
+    column = pa.concat_tables(pq.read_table(path, columns=["source"]) for path in paths_of_parts)["source"]
+    codes = column.cast(pa.large_string()).fill_null("").combine_chunks().dictionary_encode().indices.to_numpy()
+    save(output, "sources.npy", codes[survivors_of(context)].astype(np.int32))
+
+
+def select(context: Context, part: str, output: PartOutput) -> None:
+    """Write ends.npy int32 (m, 2) of a part, neighbour and node, sorted, and bits.npy uint16, their similarities."""
+    config, number = context.config.graph, document_parts(context).index(part)
+    rows, bounds = rows_of_nodes(context), nodes_by_part(context)
+    first_row = int(np.searchsorted(survivors_of(context), context.doc_bounds()[number]))
+    mine = rows[bounds[number] : bounds[number + 1]]
+    neighbors, similarities = (array[mine - first_row] for array in raw_part(context, part))
+    node_of_row = np.full(survivors_of(context).size, -1, dtype=np.int32)
     node_of_row[rows] = np.arange(rows.size, dtype=np.int32)
-    chosen = np.full((rows.size, config.k), -1, dtype=np.int32)
-    weights = np.zeros((rows.size, config.k), dtype=np.float16)
-    for first, neighbors, similarities in _raw(context):
-        nodes = node_of_row[first : first + len(neighbors)]
-        neighbors, similarities, nodes = neighbors[nodes >= 0], similarities[nodes >= 0], nodes[nodes >= 0]
-        others = np.where(neighbors >= 0, node_of_row[neighbors], -1)
-        exact = similarities.astype(np.float64)
-        # a kept row as alike as this is a conflict: a copy's text would have removed one of the two
-        fit = (others >= 0) & (exact < config.duplicate_similarity)
-        dropped += int((fit & (exact < floor)).sum())
-        fit &= exact >= floor
-        fit &= np.cumsum(fit, axis=1) <= config.k
-        entry, place = np.nonzero(fit)
-        column = np.cumsum(fit, axis=1)[fit] - 1
-        chosen[nodes[entry], column] = others[entry, place]
-        weights[nodes[entry], column] = similarities[entry, place]
-    return chosen, weights.view(np.uint16), dropped
+    others, exact = np.where(neighbors >= 0, node_of_row[neighbors], -1), similarities.astype(np.float64)
+    # a kept row as alike as this is a conflict: a copy's text would have removed one of the two
+    fit = (others >= 0) & (exact < config.duplicate_similarity)
+    if config.max_similarity is not None:
+        fit &= exact <= config.max_similarity
+    if config.same_source != "any":
+        sources = load(context, "sources")
+        fit &= (sources[mine][:, None] == sources[neighbors]) == (config.same_source == "within")
+    floor = context.records("floor")["all"].info["min_similarity"]
+    output.count("below_min_similarity", int((fit & (exact < floor)).sum()))
+    fit &= exact >= floor
+    fit &= np.cumsum(fit, axis=1) <= config.k
+    node, place = np.nonzero(fit)
+    ends = np.stack((others[node, place], (node + bounds[number]).astype(np.int32)), axis=1)
+    order = np.argsort(ends[:, 0], kind="stable")
+    save(output, f"{part}.ends.npy", ends[order])
+    save(output, f"{part}.bits.npy", similarities[node, place][order].view(np.uint16))
+    output.count("exchanged_bytes", 10 * node.size)
 
 
-def _random_p99(context: Context, rows: NDArray[np.int64]) -> float:
-    """99th percentile of the cosine of random pairs of nodes, of all pairs where they are fewer; 0 without a pair."""
+def join_rows(context: Context, part: str, output: PartOutput) -> None:
+    """The rows of the nodes of a part: degrees, indices, bits; cut int64 (m, 2), the edges beyond `max_degree`."""
+    number, bounds = document_parts(context).index(part), nodes_by_part(context)
+    first, stop = bounds[number : number + 2]
+    ends, bits = [np.empty((0, 2), np.int32)], [np.empty(0, np.uint16)]
+    for name in document_parts(context):
+        these = np.load(context.folder("graph") / f"{name}.ends.npy", mmap_mode="r", allow_pickle=False)
+        those = np.load(context.folder("graph") / f"{name}.bits.npy", mmap_mode="r", allow_pickle=False)
+        inside = slice(*np.searchsorted(these[:, 0], [first, stop]))
+        ends.append(np.array(these[inside]))
+        bits.append(np.array(those[inside]))
+        if name == part:
+            ends.append(np.array(these)[:, ::-1])
+            bits.append(np.array(those))
+    found = np.concatenate(ends)
+    owners, others = found[:, 0].astype(np.int64) - first, np.ascontiguousarray(found[:, 1])
+    indptr, indices, weights = union_rows(int(stop - first), owners, others, np.concatenate(bits))
+    degrees, most = np.diff(indptr), context.config.graph.max_degree
+    place = np.arange(indices.size) - np.repeat(indptr[:-1], degrees)
+    beyond = np.flatnonzero(place >= (indices.size if most is None else most))
+    node = np.repeat(np.arange(first, stop), degrees)
+    save(output, f"{part}.cut.npy", np.stack((node[beyond], indices[beyond]), axis=1).astype(np.int64))
+    for name, array in (("degrees", degrees), ("others", indices), ("halves", weights.view(np.float16))):
+        save(output, f"{part}.{name}.npy", array)
+
+
+def join_parts(context: Context, part: str, output: PartOutput) -> None:
+    """Write the CSR arrays, less the edges beyond `max_degree` at either end, and say what the graph is like."""
+    bounds, cut = nodes_by_part(context), np.concatenate([np.load(path) for path in paths(context, "cut")])
+    n_nodes = int(bounds[-1])
+    # an edge goes at both ends, wherever it was too many
+    gone = np.unique(np.concatenate((cut[:, 0] * n_nodes + cut[:, 1], cut[:, 1] * n_nodes + cut[:, 0])))
+    degrees = np.zeros(n_nodes, dtype=np.int64)
+    kept: list[NDArray[np.bool_] | None] = []
+    for number, name in enumerate(document_parts(context)):
+        mine = np.arange(bounds[number], bounds[number + 1])
+        node, others = np.repeat(mine, load(context, f"{name}.degrees")), load(context, f"{name}.others")
+        stays = ~np.isin(node * n_nodes + others, gone)
+        degrees[mine] = np.bincount(node[stays] - bounds[number], minlength=mine.size)
+        kept.append(None if bool(stays.all()) else stays)
+    save(output, "indptr.npy", np.concatenate(([0], np.cumsum(degrees))).astype(np.int64))
+    for name, source, kind in (("indices", "others", np.int32), ("weights", "halves", np.float16)):
+        with output.path(f"{name}.npy").open("wb") as stream:
+            header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (int(degrees.sum()),)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for staying, part_name in zip(kept, document_parts(context), strict=True):
+                array = load(context, f"{part_name}.{source}")
+                stream.write((array if staying is None else array[staying]).tobytes())
+        output.rows(f"{name}.npy", int(degrees.sum()))
+    output.count("cut_at_hubs", gone.size // 2)
+    _describe(context, degrees, output)
+
+
+def _describe(context: Context, degrees: NDArray[np.int64], output: PartOutput) -> None:
+    arrays = [
+        np.load(output.path(f"{name}.npy"), mmap_mode="c", allow_pickle=False).view(np.ndarray)
+        for name in ("indptr", "indices", "weights")
+    ]
+    sizes = component_sizes(*arrays[:2])
+    output.count("edges", arrays[1].size // 2)
+    output.count("isolated", int((degrees == 0).sum()))
+    output.info |= context.records("floor")["all"].info
+    output.info |= {"components": int(sizes.size), "largest_component": int(sizes.max(initial=0))}
+    output.info |= {"degree_mean": arrays[1].size / max(1, degrees.size), "degree_max": int(degrees.max(initial=0))}
+    output.info["degree"] = _quantiles(degrees.astype(np.float64))
+    # a sample of edges, evenly over the rows: sorting all of them would hold all of them
+    step = max(1, arrays[2].size // 1_000_000)
+    output.info["edge_similarity"] = _quantiles(arrays[2][::step].astype(np.float64))
+    top = np.sort(degrees)[::-1][: max(1, degrees.size // 100)]
+    output.info["hub_share"] = float(top.sum() / max(1, arrays[1].size))
+
+
+def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
+    spread = np.quantile(values, QUANTILES) if values.size else np.zeros(len(QUANTILES))
+    return {str(q): float(value) for q, value in zip(QUANTILES, spread, strict=True)}
+
+
+def _random_similarities(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cosines of random pairs of nodes, of all pairs where they are few, none of them with a zero row."""
     pairs = random_pairs(rows.size, context.config.seed)
     vectors = RowParts([context.folder("embeddings") / f"{part}.npy" for part in document_parts(context)])
     values = [np.empty(0, np.float32)]
@@ -181,8 +174,7 @@ def _random_p99(context: Context, rows: NDArray[np.int64]) -> float:
         found = candidate_similarities(left, right, np.arange(len(block), dtype=np.int64)[:, None])[:, 0]
         # zero rows are isolated: they are no pair to be more alike than
         values.append(found[left.any(axis=1) & right.any(axis=1)])
-    everything = np.concatenate(values).astype(np.float64)
-    return float(np.quantile(everything, 0.99)) if everything.size else 0.0
+    return np.concatenate(values).astype(np.float64)
 
 
 def random_pairs(n_rows: int, seed: int) -> NDArray[np.int64]:
@@ -195,36 +187,8 @@ def random_pairs(n_rows: int, seed: int) -> NDArray[np.int64]:
     return np.stack((left, right), axis=1)
 
 
-def _raw(context: Context) -> Iterator[tuple[int, NDArray[np.int32], NDArray[np.float16]]]:
-    """First row, neighbours and similarities of each part."""
-    first, folder = 0, context.folder("neighbors")
-    for part in document_parts(context):
-        neighbors, similarities = (
-            np.load(folder / f"{part}.{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("neighbors", "similarities")
-        )
-        yield first, np.asarray(neighbors), np.asarray(similarities)
-        first += len(neighbors)
-
-
-def _survivors(context: Context) -> NDArray[np.int64]:
-    return np.asarray(np.load(context.folder("dedup") / "survivors.npy", mmap_mode="r", allow_pickle=False))
-
-
-def _paired_rows(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows that stand in a pair, ascending, and where those of each documents part begin."""
-    rows = np.unique(_load(context, "pairs"))
-    return rows, np.searchsorted(rows, np.searchsorted(_survivors(context), context.doc_bounds()))
-
-
-def _load(context: Context, name: str) -> NDArray[Any]:
-    return np.asarray(np.load(context.folder("graph") / f"{name}.npy", allow_pickle=False))
-
-
-def _save(output: PartOutput, name: str, array: NDArray[Any]) -> None:
-    with output.path(name).open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
-    output.rows(name, len(array))
+def _one_if_by_source(context: Context) -> list[str]:
+    return one_part(context) if context.config.graph.same_source != "any" else []
 
 
 def _keys(config: Config) -> tuple[str, ...]:
@@ -233,7 +197,7 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 STEP = Step(
     name="graph",
-    format=1,
+    format=2,
     inputs=("documents", "dedup", "embeddings", "neighbors"),
     keys=_keys,
     phases=(
@@ -241,6 +205,10 @@ STEP = Step(
         Phase("shingles", document_parts, make_shingles, scratch=True),
         Phase("jaccard", document_parts, compare_texts, scratch=True),
         Phase("nodes", one_part, choose_nodes),
-        Phase("facts", one_part, join_edges),
+        Phase("floor", one_part, find_floor),
+        Phase("sources", _one_if_by_source, find_sources, scratch=True),
+        Phase("select", document_parts, select, scratch=True),
+        Phase("union", document_parts, join_rows, scratch=True),
+        Phase("facts", one_part, join_parts),
     ),
 )

@@ -1,212 +1,200 @@
 """Step `neighbors`: the nearest rows of every embedded row.
 
 In: embeddings/. Out, by part of embeddings/: part-*.neighbors.npy int32 (rows, k + 6), rows of survivors, -1 for none;
-part-*.similarities.npy float16, 0 there. Raw: a row itself is left out, nothing else.
+part-*.similarities.npy float16, 0 there. Raw: a row itself is left out, nothing else. Where `graph` passes over
+neighbours by source or similarity, 4 k + 6 are kept.
 
-Tasks are ranges of `QUERY_ROWS` rows, not parts, so that several workers share one part and the parts change nothing.
-Phases: *search*, *parts* (what was found, by part), *facts* (recall). Where not all rows are compared, before them:
-*train* (centroids), *assign* (a list for every row), *lists* (their order; how many to search), *gather* (vectors by
-list).
+Tasks are ranges of rows, of cells or of lists, not parts, so that parts change nothing and a killed task alone is done
+again. Each leaves the keys that it found for its rows; phase *parts* merges them. Phases: *search*, *parts*, *facts*
+(recall). Unless all rows are compared, before them: *train* (centroids), *truth* (exact neighbours of two samples, by
+range of rows), *tune* (how far cells overlap or how many lists are searched, by one sample; the other is for the
+recall), *assign* (the cells near to every row), *lists* (the rows of each).
 """
 
-from pathlib import Path
-from typing import Any
+import logging
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.data import RowParts
-from icp.inverted import (
-    QUERY_ROWS,
-    AllRows,
-    InvertedLists,
-    choose_method,
-    choose_nprobe,
-    list_rows,
-    nearest_lists,
-    search_all,
-    search_lists,
-    take,
-    train_centroids,
+from icp.data import RowParts, take
+from icp.kernels.topk import NO_KEY
+from icp.neighboring import (
+    EXTRA,
+    centroids,
+    checked,
+    embedding_paths,
+    embeddings,
+    kept,
+    load,
+    method,
+    one_unless_exact,
+    paths,
+    planned,
+    range_of,
+    ranges,
+    samples,
+    save,
+    search_parts,
+    tasks,
 )
+from icp.neighboring import cells as load_cells
+from icp.search import cells, inverted
+from icp.search.centroids import AllRows, train_centroids
+from icp.search.exact import compare_ranges, merge_found, row_ranges
+from icp.search.methods import Found
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
-from icp.vectors import check_rows, nearest, recall_interval, sample_rows
+from icp.vectors import empty_keys, nearest, recall_interval, unpack
 
-EXTRA = 6
-"""Neighbours kept beyond k: room for the copies that the graph takes out."""
-SAMPLE_ROWS = 1000
-TUNE_SALT, RECALL_SALT = 2, 3
+log = logging.getLogger("icp")
 
 
 def train(context: Context, part: str, output: PartOutput) -> None:
-    """Centroids of the lists."""
-    centroids = train_centroids(_embeddings(context), seed=context.config.seed)
-    _save(output, "centroids.npy", centroids)
+    """Centroids of the cells or lists."""
+    rows = embeddings(context)
+    count = inverted.count_lists if planned(context) == "ivf" else cells.count_cells
+    found = train_centroids(rows, wanted=count(rows.shape[0]), seed=context.config.seed)
+    for name, array in (("means", found.means), ("leaders", found.leaders), ("groups", found.bounds)):
+        save(output, f"{name}.npy", array)
+
+
+def find_truth(context: Context, part: str, output: PartOutput) -> None:
+    """The exact neighbours, among the rows of a range, of the rows of both samples."""
+    rows, mine = embeddings(context), range_of(context, part)
+    sample = np.concatenate(samples(context))
+    # the base numbers its rows from 0, and so must the sample
+    base = AllRows(RowParts(embedding_paths(context), np.arange(mine.start, mine.stop)))
+    queries = take(rows, sample)
+    keys = nearest(queries, np.where(sample < mine.start, -1, sample - mine.start), base, keep=context.config.graph.k)
+    save(output, f"{part}.truth.npy", np.where(keys == NO_KEY, NO_KEY, keys + mine.start))
+    output.count("vector_bytes_read", 2 * rows.shape[1] * (len(mine) + sample.size))
+
+
+def tune(context: Context, part: str, output: PartOutput) -> None:
+    """How far cells overlap, or how many lists are searched, to reach the wanted recall on one of the samples."""
+    (sample, test), k = samples(context), context.config.graph.k
+    keys = empty_keys(sample.size + test.size, k)
+    for path in paths(context, "truth"):
+        merge_found(keys, 0, Found(np.arange(len(keys)), np.load(path, allow_pickle=False)))
+    exact, best = unpack(keys)
+    save(output, "test.npy", test)
+    save(output, "exact.npy", exact[sample.size :])
+    save(output, "best.npy", best[sample.size :])
+    trained, target, rows = centroids(context), context.config.graph.target_recall, embeddings(context)
+    flat, output.info["method"] = exact[: sample.size].ravel().astype(np.int64), planned(context)
+    by = inverted.assign_lists if planned(context) == "ivf" else cells.assign_cells
+    mine, others = by(take(rows, sample), trained), by(take(rows, flat), trained)
+    others[0][flat < 0] = -1
+    if planned(context) == "ivf":
+        nprobe = inverted.choose_nprobe(mine[0], others[0][:, 0].reshape(-1, k), target_recall=target)
+        output.info |= {"nlist": len(trained), "nprobe": nprobe, "ranks": nprobe}
+    else:
+        margin, share = cells.choose_margin(mine, others, target_recall=target)
+        output.info |= {"cells": len(trained), "margin": None if np.isinf(margin) else margin, "share_in_sample": share}
+        output.info["ranks"] = cells.ranks_within(others, margin)
 
 
 def assign(context: Context, part: str, output: PartOutput) -> None:
-    """The list of each row of a range."""
-    rows, start = _embeddings(context), QUERY_ROWS * _number(part)
-    queries = take(rows, np.arange(start, min(start + QUERY_ROWS, rows.shape[0]), dtype=np.int64))
-    check_rows(queries, start, str(context.folder("embeddings")))
-    found = nearest_lists(queries, _load(context, "centroids"), nprobe=1, threads=context.threads)
-    _save(output, f"{part}.assigned.npy", found[:, 0])
+    """The cells or lists near to each row of a range."""
+    trained, ranks = centroids(context), context.records("tune")["all"].info["ranks"]
+    by = inverted.assign_lists if planned(context) == "ivf" else cells.assign_cells
+    # an empty block says how many columns there are
+    blocks = [np.empty((0, embeddings(context).shape[1]), np.float32), *checked(context, range_of(context, part))]
+    found = [by(block, trained, ranks=ranks) for block in blocks]
+    save(output, f"{part}.cells.npy", np.concatenate([near for near, _ in found]))
+    save(output, f"{part}.gaps.npy", np.concatenate([gaps for _, gaps in found]))
+    output.count("vector_bytes_read", sum(2 * block.size for block in blocks))
 
 
 def make_lists(context: Context, part: str, output: PartOutput) -> None:
-    """The rows by list, and how many lists reach the wanted recall; true neighbours of a sample for the facts."""
-    config, rows, centroids = context.config, _embeddings(context), _load(context, "centroids")
-    paths = sorted(context.folder("neighbors").glob("*.assigned.npy"))
-    assigned = np.concatenate([np.load(path, allow_pickle=False) for path in paths])
-    order, bounds = list_rows(assigned, len(centroids))
-    tune = sample_rows(rows.shape[0], seed=config.seed, salt=TUNE_SALT, size=SAMPLE_ROWS)
-    test = sample_rows(rows.shape[0], seed=config.seed, salt=RECALL_SALT, size=SAMPLE_ROWS)
-    both = np.concatenate((tune, test))
-    queries = take(rows, both)
-    exact, best = nearest(queries, both, AllRows(rows), keep=config.graph.k, threads=context.threads)
-    neighbor_lists = np.where(exact < 0, -1, assigned[exact])[: tune.size]
-    target = config.graph.target_recall
-    output.info["nlist"] = len(centroids)
-    output.info["nprobe"] = choose_nprobe(queries[: tune.size], neighbor_lists, centroids, target_recall=target)
-    positions = np.full(rows.shape[0], -1, dtype=np.int64)
-    positions[order] = np.arange(order.size)
-    arrays: dict[str, NDArray[Any]] = {"order": order, "bounds": bounds, "positions": positions}
-    arrays |= {"test": test, "exact": exact[tune.size :], "best": best[tune.size :]}
+    """The rows by cell or list; cells that overlap too much give way to all pairs where the method is left to us."""
+    tuned, n_rows, count = context.records("tune")["all"].info, embeddings(context).shape[0], len(centroids(context))
+    blocks = [
+        (np.load(one, mmap_mode="r", allow_pickle=False), np.load(two, mmap_mode="r", allow_pickle=False))
+        for one, two in zip(paths(context, "cells"), paths(context, "gaps"), strict=True)
+    ]
+    output.info |= tuned
+    if planned(context) == "ivf":
+        found = cells.group_rows(blocks, count, margin=tuned["nprobe"] - 1)
+        arrays = {"members": found, "own": cells.group_rows(blocks, count, margin=inverted.OWN_LIST)}
+    else:
+        found = cells.group_rows(blocks, count, margin=np.inf if tuned["margin"] is None else tuned["margin"])
+        arrays, sizes = {"members": found}, found.sizes()
+        if context.config.graph.method == "auto" and not found.is_cheaper_than_all_pairs(n_rows):
+            output.info["method"] = "exact"
+        output.info |= {"cells_per_row": found.members.size / max(1, n_rows), "largest_cell": int(sizes.max(initial=0))}
+        output.info["split_cells"] = int((sizes > found.largest()).sum())
     for name, array in arrays.items():
-        _save(output, f"{name}.npy", array)
-
-
-def gather(context: Context, part: str, output: PartOutput) -> None:
-    """The vectors of a group of lists, next to one another."""
-    bounds, wanted = _load(context, "bounds"), _lists_of(context, part)
-    order = _load(context, "order")[bounds[wanted.start] : bounds[wanted.stop]]
-    _save(output, f"{part}.vectors.npy", _embeddings(context)[order])
+        save(output, f"{name}.npy", array.members)
+        save(output, f"{name}-bounds.npy", array.bounds)
 
 
 def search(context: Context, part: str, output: PartOutput) -> None:
-    """Neighbours of a range of rows, or of the rows of a group of lists."""
-    keep, threads = context.config.graph.k + EXTRA, context.threads
-    if _method(context) == "exact":
-        start, where = QUERY_ROWS * _number(part), str(context.folder("embeddings"))
-        groups = search_all(_embeddings(context), range(start, start + 1), keep=keep, threads=threads, where=where)
+    """Neighbours of two ranges of rows in one another, of the members of some cells, or of the rows of some lists."""
+    keep, rows = kept(context.config), embeddings(context)
+    if method(context) == "exact":
+        one, two = (row_ranges(rows.shape[0])[int(number)] for number in part.split("-")[1:])
+        for _ in checked(context, one) if one == two else ():
+            pass
+        found = compare_ranges(rows, one, two, keep=keep, where=None)
+    elif method(context) == "cells":
+        wanted = tasks(context)[part]
+        found = cells.search_cells(rows, load_cells(context), wanted, keep=keep, seed=context.config.seed)
     else:
-        nprobe = context.records("lists")["all"].info["nprobe"]
-        groups = search_lists(_lists(context), _lists_of(context, part), nprobe=nprobe, keep=keep)
-    found = [(np.empty((0, keep), np.int32), np.empty((0, keep), np.float16)), *(group[1:] for group in groups)]
-    _save(output, f"{part}.found-neighbors.npy", np.concatenate([neighbors for neighbors, _ in found]))
-    _save(output, f"{part}.found-similarities.npy", np.concatenate([values for _, values in found]))
+        own, probing = load_cells(context, "own"), load_cells(context)
+        found = inverted.search_lists(rows, own, probing, tasks(context)[part], keep=keep)
+    save(output, f"{part}.rows.npy", found.rows)
+    save(output, f"{part}.keys.npy", found.keys)
+    output.count("vector_bytes_read", found.moved)
+    output.count("exchanged_bytes", found.rows.nbytes + found.keys.nbytes)
 
 
 def write_part(context: Context, part: str, output: PartOutput) -> None:
-    """What was found for the rows of a part."""
-    folder = context.folder("neighbors")
-    before = [RowParts([path]).shape[0] for path in _embedding_paths(context) if path.name <= f"{part}.npy"]
-    rows = np.arange(sum(before[:-1]), sum(before), dtype=np.int64)
-    positions = rows if _method(context) == "exact" else _load(context, "positions")[rows]
-    for name, empty in (("neighbors", -1), ("similarities", 0)):
-        found = RowParts(sorted(folder.glob(f"*.found-{name}.npy")))
-        block = np.full((rows.size, found.shape[1]), empty, dtype=found[rows[:0]].dtype)
-        block[positions >= 0] = found[positions[positions >= 0]]
-        _save(output, f"{part}.{name}.npy", block)
+    """What all tasks found for the rows of a part."""
+    sizes = [len(np.load(path, mmap_mode="r", allow_pickle=False)) for path in embedding_paths(context)]
+    number = document_parts(context).index(part)
+    keys = empty_keys(sizes[number], kept(context.config))
+    for files in zip(paths(context, "rows"), paths(context, "keys"), strict=True):
+        rows, found = (np.load(path, mmap_mode="r", allow_pickle=False) for path in files)
+        merge_found(keys, sum(sizes[:number]), Found(rows, found))
+    neighbors, similarities = unpack(keys)
+    save(output, f"{part}.neighbors.npy", neighbors)
+    save(output, f"{part}.similarities.npy", similarities)
 
 
 def measure(context: Context, part: str, output: PartOutput) -> None:
-    """How many of the true neighbours were found."""
-    method = _method(context)
-    recall = (1.0, 1.0, 1.0)
-    if method == "ivf":
+    """How many of the true neighbours were found; a warning where that misses the target."""
+    config, recall = context.config.graph, (1.0, 1.0, 1.0)
+    if planned(context) != "exact":
         output.info |= context.records("lists")["all"].info
-        test, k = _load(context, "test"), context.config.graph.k
-        paths = (
-            sorted(context.folder("neighbors").glob(f"part-*.{name}.npy")) for name in ("neighbors", "similarities")
-        )
-        neighbors, similarities = (RowParts(found)[test][:, :k] for found in paths)
-        recall = recall_interval(neighbors, similarities, _load(context, "exact"), _load(context, "best"))
-    output.info["method"] = method
+    output.info["method"] = method(context)
+    if method(context) != "exact":
+        files = (paths(context, name) for name in ("neighbors", "similarities"))
+        neighbors, similarities = (RowParts(found)[load(context, "test")][:, : config.k] for found in files)
+        recall = recall_interval(neighbors, similarities, load(context, "exact"), load(context, "best"))
     output.info |= dict(zip(("recall", "recall_low", "recall_high"), recall, strict=True))
+    output.info["target_missed"] = recall[2] < config.target_recall
+    if output.info["target_missed"]:
+        text = "neighbors: recall %.3f (%.3f to %.3f) misses graph.target_recall %.3f; with graph.method exact it is 1"
+        log.warning(text, *recall, config.target_recall)
 
 
 def _keys(config: Config) -> tuple[str, ...]:
-    return ("graph.k", "graph.method", "graph.target_recall", "seed")
-
-
-def _embedding_paths(context: Context) -> list[Path]:
-    return [context.folder("embeddings") / f"{part}.npy" for part in document_parts(context)]
-
-
-def _embeddings(context: Context) -> RowParts:
-    return RowParts(_embedding_paths(context))
-
-
-def _method(context: Context) -> str:
-    n_rows, dim = _embeddings(context).shape
-    return choose_method(n_rows, dim, context.config.graph.method)
-
-
-def _number(part: str) -> int:
-    return int(part.rpartition("-")[2])
-
-
-def _ranges(context: Context) -> list[str]:
-    return [f"rows-{number:07}" for number in range(max(1, -(-_embeddings(context).shape[0] // QUERY_ROWS)))]
-
-
-def _groups(context: Context) -> list[str]:
-    """Groups of neighbouring lists that begin in one range of `QUERY_ROWS` positions."""
-    numbers = np.unique(_load(context, "bounds")[:-1] // QUERY_ROWS)
-    return [f"lists-{number:07}" for number in numbers]
-
-
-def _lists_of(context: Context, part: str) -> range:
-    begins = _load(context, "bounds")[:-1] // QUERY_ROWS
-    mine = np.flatnonzero(begins == _number(part))
-    return range(int(mine[0]), int(mine[-1]) + 1)
-
-
-def _lists(context: Context) -> InvertedLists:
-    vectors = RowParts(sorted(context.folder("neighbors").glob("*.vectors.npy")))
-    return InvertedLists(_load(context, "centroids"), _load(context, "order"), _load(context, "bounds"), vectors)
-
-
-def _one_if_ivf(context: Context) -> list[str]:
-    return one_part(context) if _method(context) == "ivf" else []
-
-
-def _ranges_if_ivf(context: Context) -> list[str]:
-    return _ranges(context) if _method(context) == "ivf" else []
-
-
-def _groups_if_ivf(context: Context) -> list[str]:
-    return _groups(context) if _method(context) == "ivf" else []
-
-
-def _search_parts(context: Context) -> list[str]:
-    return _groups(context) if _method(context) == "ivf" else _ranges(context)
-
-
-def _load(context: Context, name: str) -> NDArray[Any]:
-    path = context.folder("neighbors") / f"{name}.npy"
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _save(output: PartOutput, name: str, array: NDArray[Any]) -> None:
-    with output.path(name).open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
-    output.rows(name, len(array))
+    filters = ("graph.same_source", "graph.max_similarity") if kept(config) != config.graph.k + EXTRA else ()
+    return ("graph.k", "graph.method", "graph.target_recall", "seed", *filters)
 
 
 STEP = Step(
     name="neighbors",
-    format=1,
+    format=2,
     inputs=("dedup", "embeddings"),
     keys=_keys,
     phases=(
-        Phase("train", _one_if_ivf, train, scratch=True),
-        Phase("assign", _ranges_if_ivf, assign, scratch=True),
-        Phase("lists", _one_if_ivf, make_lists, scratch=True),
-        Phase("gather", _groups_if_ivf, gather, scratch=True),
-        Phase("search", _search_parts, search, scratch=True),
+        Phase("train", one_unless_exact, train, scratch=True),
+        Phase("truth", ranges, find_truth, scratch=True),
+        Phase("tune", one_unless_exact, tune, scratch=True),
+        Phase("assign", ranges, assign, scratch=True),
+        Phase("lists", one_unless_exact, make_lists, scratch=True),
+        Phase("search", search_parts, search, scratch=True),
         Phase("parts", document_parts, write_part),
         Phase("facts", one_part, measure),
     ),

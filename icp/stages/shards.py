@@ -6,6 +6,7 @@ documents/. Out: ``shard-*.bin``, raw little-endian rows of `stride` ids; ``segm
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,22 @@ def write_shard(context: Context, part: str, output: PartOutput) -> None:
     """Write one shard, and the rows of its pieces and windows."""
     shard = int(part.removeprefix("part-"))
     first, stop = (int(edge) for edge in _shard_bounds(context)[shard : shard + 2])
+    name, n_tokens = f"shard-{shard:05d}.bin", (stop - first) * context.config.pack.capacity
+    segments, ends = write_rows(context, first, stop, output.path(name))
+    output.rows(name, stop - first)
+    n_pad = context.config.pack.capacity - ends
+    _write_segments(context, output, part, segments, first)
+    _write_windows(context, output, part, segments, first, n_pad)
+    of_documents = int((segments.doc_stop - segments.doc_start).sum())
+    output.count("documents_in", of_documents)
+    output.count("specials", n_tokens - int(n_pad.sum()) - of_documents)
+    output.count("padding", int(n_pad.sum()))
+    output.count("repeated", 0)
+    output.count("written", n_tokens)
+
+
+def write_rows(context: Context, first: int, stop: int, path: Path) -> tuple[Segments, NDArray[np.int64]]:
+    """Write the rows of windows `first` to `stop`; their pieces, and (rows,) int64, where each row's padding begins."""
     specials, tokenizer = _specials(context)
     plan = _plan_of(context, first, stop)
     offsets = np.load(context.folder("tokens") / "offsets.npy", mmap_mode="r", allow_pickle=False)
@@ -50,18 +67,9 @@ def write_shard(context: Context, part: str, output: PartOutput) -> None:
     _gather(context, rows, segments, np.asarray(offsets[plan.doc], dtype=np.int64) + segments.doc_start)
     _check_ids(rows, segments, specials, tokenizer)
     place_specials(rows, segments, specials)
-    name = f"shard-{shard:05d}.bin"
-    with output.path(name).open("wb") as stream:
+    with path.open("wb") as stream:
         rows.tofile(stream)
-    output.rows(name, rows.shape[0])
-    _write_segments(context, output, part, segments, first)
-    _write_windows(context, output, part, segments, first, rows.shape[1] - ends)
-    documents_in, padding = int((segments.doc_stop - segments.doc_start).sum()), int((rows.shape[1] - ends).sum())
-    output.count("documents_in", documents_in)
-    output.count("specials", rows.size - padding - documents_in)
-    output.count("padding", padding)
-    output.count("repeated", 0)
-    output.count("written", rows.size)
+    return segments, ends
 
 
 def finish(context: Context, part: str, output: PartOutput) -> None:
@@ -69,8 +77,12 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
     counts = [record.counts for record in context.records("write").values()]
     total = {name: sum(count[name] for count in counts) for name in (counts[0] if counts else ())}
     n_tokens = context.manifest("tokens").counts["tokens"]
-    assert total.get("documents_in", 0) == n_tokens, f"{total} of {n_tokens} tokens: the plan does not tile them"
     config, (specials, tokenizer) = context.config, _specials(context)
+    repeated = total.get("documents_in", 0) - n_tokens
+    tiles = repeated == 0 or (config.pack.method == "knn" and repeated > 0)
+    assert tiles, f"{total} of {n_tokens} tokens: the plan does not tile them"
+    output.count("repeated", repeated)  # added to the counts of the shards, which cannot tell them
+    output.count("documents_in", -repeated)
     output.info.update(
         seq_len=config.pack.seq_len,
         stride=config.pack.capacity,

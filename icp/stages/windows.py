@@ -5,7 +5,7 @@ In: order/, graph/, tokens/, embeddings/, the sources in documents/. Out: doc.np
 path of each window; in the manifest's facts, the figures `windows` of DESIGN.md section 5 for this plan and for others.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,16 @@ from icp.config import Config
 from icp.data import DocGraph, PackPlan, RowParts, load_graph
 from icp.errors import InputError
 from icp.figures import WindowFigures, window_figures
+from icp.inside import arrange_inside
+from icp.mixing import Mix, merge_orders, random_documents
 from icp.packing import broken_conflicts, plan_windows, renumber, training_order
 from icp.steps import Context, PartOutput, Phase, Step, one_part
 from icp.tokenizer import load_tokenizer
 from icp.traversal import greedy_order, source_groups
 
 LISTED_CONFLICTS = 1000
+HEEDING = ("windows", "path-fit", "best-fit")
+"""Methods that keep conflicting documents apart; the others are baselines, and what they break is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +54,15 @@ def plan(context: Context, part: str, output: PartOutput) -> None:
             "check corpus.text and tokenizer.name"
         )
     order = np.load(context.folder("order") / "order.npy", allow_pickle=False)
-    groups = source_groups(context.folder("documents"), inputs.nodes) if config.pack.method == "source" else None
-    along_path = _planned(config, inputs, order, config.pack.method, groups)
-    path_rank = training_order(along_path.n_windows, shuffle=config.pack.shuffle, seed=config.seed)
-    in_training = renumber(along_path, path_rank)
+    sources = source_groups(context.folder("documents"), inputs.nodes) if config.pack.method == "source" else None
+    conflicts = np.load(context.folder("graph") / "conflicts.npy", allow_pickle=False)
+    along_path, path_rank, output.info["random_windows"] = _mixed(config, inputs, order, sources, conflicts)
+    in_training = arrange_inside(renumber(along_path, path_rank), config.pack.inside, seed=config.seed)
     arrays = {name: getattr(in_training, name) for name in PackPlan.__slots__} | {"path_rank": path_rank}
     for name, array in arrays.items():
         with output.path(f"{name}.npy").open("wb") as stream:
             np.save(stream, array, allow_pickle=False)
         output.rows(f"{name}.npy", array.size)
-    conflicts = np.load(context.folder("graph") / "conflicts.npy", allow_pickle=False)
     broken = broken_conflicts(in_training, conflicts)
     output.info["conflicts_broken"] = len(broken)
     output.info["broken_conflicts"] = inputs.nodes[broken[:LISTED_CONFLICTS]].tolist()
@@ -82,7 +85,8 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
         figures = own if is_own else _figures(_planned(config, inputs, greedy, method, None), inputs, config)
         output.info[f"{name}_mean_similarity"] = figures.mean_similarity
         output.info[f"{name}_max_similarity"] = figures.max_similarity
-    output.info["conflicts_broken"] = context.records("plan")["all"].info["conflicts_broken"]
+    for name in ("conflicts_broken", "random_windows"):
+        output.info[name] = context.records("plan")["all"].info[name]
     output.info["empty_documents"] = int(np.count_nonzero(inputs.lengths == 0))
 
 
@@ -105,12 +109,39 @@ def _inputs(context: Context) -> _Inputs:
     )
 
 
+def _mixed(
+    config: Config,
+    inputs: _Inputs,
+    order: NDArray[np.int32],
+    sources: NDArray[np.int64] | None,
+    conflicts: NDArray[np.int64],
+) -> tuple[PackPlan, NDArray[np.int64], int]:
+    """The plan, the rank of the window trained at each step, and how many windows, the last ones, are random."""
+    mix = Mix(config.pack.mix_random.begin, config.pack.mix_random.end, config.pack.mix_random.over)
+    loose = random_documents(inputs.lengths, mix.mean, seed=config.seed)
+    plans = [
+        _planned(
+            config, replace(inputs, lengths=np.where(chosen, inputs.lengths, 0)), order, method, sources, conflicts
+        )
+        for chosen, method in ((~loose, config.pack.method), (loose, "random"))
+    ]
+    ranks = [
+        training_order(made.n_windows, shuffle=shuffle, seed=config.seed)
+        for made, shuffle in zip(plans, (config.pack.shuffle, "random"), strict=True)
+    ]
+    first = plans[0].n_windows
+    doc, start, stop = (np.concatenate([getattr(made, name) for made in plans]) for name in ("doc", "start", "stop"))
+    window = np.concatenate((plans[0].window, plans[1].window + first))
+    return PackPlan(doc, start, stop, window), merge_orders(ranks[0], ranks[1] + first, mix)[0], plans[1].n_windows
+
+
 def _planned(
     config: Config,
     inputs: _Inputs,
     order: NDArray[np.int32],
     method: str,
-    groups: NDArray[np.int64] | None,
+    sources: NDArray[np.int64] | None,
+    conflicts: NDArray[np.int64] | None = None,
 ) -> PackPlan:
     return plan_windows(
         inputs.graph,
@@ -120,10 +151,11 @@ def _planned(
         seq_len=config.pack.capacity - inputs.window_specials,
         method=method,
         min_fill=config.pack.min_fill,
-        split=config.pack.split,
+        split=config.pack.split if method in HEEDING else "minimal",
         seed=config.seed,
         specials=inputs.specials,
-        groups=groups,
+        conflicts=conflicts if method in HEEDING else None,
+        sources=sources,
     )
 
 

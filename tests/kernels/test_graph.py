@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icp.kernels.graph import (
-    all_similarities,
     candidate_similarities,
     component_sizes,
     jaccard_pairs,
     keep_leaders,
     union_csr,
+    union_rows,
 )
 
 
@@ -90,15 +90,46 @@ def test_similarities_are_symmetric_and_near_the_true_ones(impl, dim):
     found = impl(rows, rows, everything)
     np.testing.assert_allclose(found, rows.astype(np.float64) @ rows.T.astype(np.float64), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(found, found.T)
-    np.testing.assert_array_equal(found, all_similarities(rows, rows))
     everything[:, 2] = -1
     assert (impl(rows, rows, everything)[:, 2] == 0).all()
 
 
-def test_compiled_similarities_have_the_bits_of_python():
-    rows = np.random.default_rng(1).standard_normal((4, 150)).astype(np.float32)
-    compiled, plain = all_similarities(rows, rows), all_similarities.py_func(rows, rows)
-    np.testing.assert_array_equal(compiled, plain)
+def lanes_dot(left, right):
+    """The sum of products in the order that the kernel promises, in float32."""
+    lanes = np.zeros(64, dtype=np.float32)
+    for start in range(0, left.size, 64):
+        products = left[start : start + 64] * right[start : start + 64]
+        lanes[: products.size] += products
+    for half in (32, 16, 8, 4, 2, 1):
+        lanes[:half] += lanes[half : 2 * half]
+    return lanes[0]
+
+
+@pytest.mark.parametrize("dim", [1, 2, 63, 64, 65, 127, 128, 150, 384])
+def test_similarities_have_the_bits_of_python(dim):
+    rows = np.random.default_rng(dim).standard_normal((4, dim)).astype(np.float32)
+    found = candidate_similarities(rows, rows, np.broadcast_to(np.arange(4), (4, 4)).copy())
+    assert found.tolist() == [[lanes_dot(left, right) for right in rows] for left in rows]
+
+
+@both(union_rows)
+@settings(max_examples=30, deadline=None)
+@given(neighbor_lists())
+def test_rows_joined_from_edges_at_either_end_are_those_of_the_union(impl, graph):
+    neighbors, weights = graph
+    edges = {}
+    for row, others in enumerate(neighbors.tolist()):
+        for other, weight in zip(others, weights[row].tolist(), strict=True):
+            if other >= 0 and other != row:
+                pair = (min(row, other), max(row, other))
+                edges[pair] = max(edges.get(pair, -2), weight)
+    # every edge at both ends, and once more
+    listed = [(a, b, w) for (a, b), w in edges.items()] + [(b, a, w) for (a, b), w in edges.items()]
+    listed += listed[::2]
+    owners, others, halves = (np.array([edge[i] for edge in listed]) for i in range(3))
+    bits = halves.astype(np.float16).view(np.uint16)
+    found = impl(len(neighbors), owners.astype(np.int64), others.astype(np.int32), bits)
+    assert lists_of(*found) == reference_union(neighbors, weights)
 
 
 @both(component_sizes)

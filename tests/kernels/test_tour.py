@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icp.kernels.tour import greedy_path, path_similarity, upper_bound
+from icp.kernels.tour import greedy_path, greedy_path_by_open_degree, path_similarity, upper_bound
 
 both = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "python"])
 
@@ -64,6 +64,38 @@ def test_path_matches_reference(compiled, graph):
     order, starts = impl(greedy_path, compiled)(*csr(rows), np.array(start_order, dtype=np.int32))
     assert (order.tolist(), starts.tolist()) == reference_path(rows, start_order)
     assert sorted(order.tolist()) == list(range(len(rows)))
+
+
+def reference_by_open_degree(rows):
+    left, order, starts = set(range(len(rows))), [], []
+    while left:
+        doc, begins = min(left, key=lambda doc: (sum(near in left for near in rows[doc]), doc)), True
+        while doc is not None:
+            order.append(doc)
+            starts.append(begins)
+            left.remove(doc)
+            doc, begins = next((near for near in rows[doc] if near in left), None), False
+    return order, starts
+
+
+def test_recomputed_degree_counts_unvisited_neighbours_only():
+    rows = [[1], [0, 2, 5], [1], [4], [3], [1]]
+    order, starts = greedy_path_by_open_degree(*csr(rows))
+    assert order.tolist() == [0, 1, 2, 5, 3, 4]  # once 1 is visited 5 has nobody left
+    assert starts.tolist() == [True, False, False, True, True, False]
+    assert greedy_path(*csr(rows), np.array([0, 2, 3, 4, 5, 1], dtype=np.int32))[0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@both
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 9), st.data())
+def test_recomputed_degree_matches_reference(compiled, n, data):
+    pairs = [(a, b) for a in range(n) for b in range(a + 1, n)]
+    chosen = data.draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
+    rows = [[b for pair in chosen for b in pair if doc in pair and b != doc] for doc in range(n)]
+    order, starts = impl(greedy_path_by_open_degree, compiled)(*csr(rows))
+    assert (order.tolist(), starts.tolist()) == reference_by_open_degree(rows)
+    assert (order.dtype, starts.dtype) == (np.int32, np.bool_)
 
 
 def test_path_similarity_adds_the_dot_products_of_successive_rows():

@@ -1,6 +1,9 @@
 import json
 import logging
+import random
+import re
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import icp
+from icp import candidates, minhash
 from icp.config import parse_config
-from icp.errors import ConfigError
+from icp.errors import ArtifactError, ConfigError, PartsFailedError
 from icp.executor import ProcessExecutor, SerialExecutor
 from icp.pipeline import build_graph
+from icp.stages import dedup
+from icp.texts import WORDS_VERSION
 
 
 def quiet(label, done, total):
@@ -36,7 +42,9 @@ def corpus(n=60):
 
 def config_of(folder, rows, **sections):
     path = folder / "corpus.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:  # a changed file would be another corpus
+        path.write_text(text, encoding="utf-8")
     tree = {"run": str(folder / "run"), "corpus": {"input": str(path), "keep": ["score", "lang"]}}
     for name, values in sections.items():
         tree[name] = {**tree.get(name, {}), **values} if isinstance(values, dict) else values
@@ -106,20 +114,6 @@ def test_facts_name_the_largest_groups(done):
     assert min(sizes) > 1
 
 
-def test_parts_and_workers_change_nothing(tmp_path, done):
-    _, whole = done
-    found = {}
-    for name, workers in (("serial", nullcontext(SerialExecutor())), ("two", ProcessExecutor(2))):
-        (tmp_path / name).mkdir()
-        with workers as executor:
-            _, folder = run(tmp_path / name, executor=executor, corpus={"part_mib": 0.01})
-        assert len(list((folder / "duplicates").glob("*"))) > 3
-        assert table_of(folder).equals(table_of(whole))
-        assert (folder / "survivors.npy").read_bytes() == (whole / "survivors.npy").read_bytes()
-        found[name] = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.parquet")}
-    assert found["serial"] == found["two"]
-
-
 @pytest.mark.parametrize("keep", ["longest", "first", "max:score"])
 def test_keep_decides_who_stays(tmp_path, keep):
     rows = [
@@ -178,3 +172,116 @@ def test_large_group_is_warned_of(tmp_path, caplog):
     assert manifest.info["group"]["all"]["largest_groups"] == [{"doc": 0, "documents": 20}]
     assert np.load(folder / "survivors.npy").tolist() == [0]
     assert "20 documents (100.0% of the corpus) count as copies of doc 0" in caplog.text
+
+
+class ShuffledExecutor(SerialExecutor):
+    """Parts in another order every time."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def map(self, task, items):
+        order = self.random.sample(range(len(items)), len(items))
+        for place, outcome in super().map(task, [items[k] for k in order]):
+            yield order[place], outcome
+
+
+def files_of(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.*") if p.suffix in (".parquet", ".npy")}
+
+
+@pytest.mark.slow
+def test_parts_workers_and_their_order_change_nothing(tmp_path, done):
+    found = []
+    executors = {"one": SerialExecutor(), "shuffled": ShuffledExecutor(0), "two": ProcessExecutor(2)}
+    for name, executor in {**executors, "seven": ProcessExecutor(7)}.items():
+        (tmp_path / name).mkdir()
+        with executor if isinstance(executor, ProcessExecutor) else nullcontext():
+            folder = run(tmp_path / name, executor=executor, corpus={"part_mib": 0.01})[1]
+        found.append(files_of(folder))
+        assert table_of(folder).equals(table_of(done[1]))
+        assert (folder / "survivors.npy").read_bytes() == (done[1] / "survivors.npy").read_bytes()
+    assert len(found[0]) > 10
+    assert all(files == found[0] for files in found)
+
+
+def test_keys_in_slices_change_nothing(tmp_path, done, monkeypatch):
+    monkeypatch.setattr(candidates, "KEY_PARTS", 5e-7)  # about 100 bytes of keys at a time
+    _, folder = run(tmp_path)
+    assert files_of(folder) == files_of(done[1])
+
+
+def interrupted(folder, work, monkeypatch, **sections):
+    """A run that fails in the phase `work`."""
+    phases = [replace(p, work=fail if p.work is work else p.work) for p in dedup.STEP.phases]
+    with monkeypatch.context() as patch:
+        patch.setattr(dedup, "STEP", replace(dedup.STEP, phases=tuple(phases)))
+        with pytest.raises(PartsFailedError):
+            run(folder, corpus={"part_mib": 0.01}, **sections)
+    return folder / "run" / "dedup"
+
+
+def fail(context, part, output):
+    raise RuntimeError("stopped by the test")
+
+
+def test_truncated_signature_file_is_named_and_only_its_part_redone(tmp_path, monkeypatch, caplog):
+    folder = interrupted(tmp_path, dedup.gather_candidates, monkeypatch)
+    names = sorted(path.name for path in (folder / "signatures").iterdir())
+    stamps = {name: (folder / "signatures" / name).stat().st_ino for name in names}
+    whole = (folder / "signatures" / names[1]).read_bytes()
+    (folder / "signatures" / names[1]).write_bytes(whole[:-200])
+    signed = []
+    real = dedup.write_signatures
+    monkeypatch.setattr(dedup, "write_signatures", lambda path, *rest: signed.append(path.name) or real(path, *rest))
+    _, folder = run(tmp_path, corpus={"part_mib": 0.01})
+    assert f"signatures/{names[1]}: {len(whole) - 200} bytes" in caplog.text
+    assert [name.rsplit("-part", 1)[1] for name in signed] == [names[1].removeprefix("part")]
+    assert (folder / "signatures" / names[1]).read_bytes() == whole
+    assert all((folder / "signatures" / name).stat().st_ino == stamps[name] for name in names if name != names[1])
+
+
+def test_file_truncated_while_the_step_runs_is_named(tmp_path, monkeypatch):
+    real = dedup.find_twins
+
+    def truncate(context, part, output):
+        path = context.folder("dedup") / "signatures" / "part-00001.parquet"
+        path.write_bytes(path.read_bytes()[:-200])
+        real(context, part, output)
+
+    phases = [replace(p, work=truncate if p.work is real else p.work) for p in dedup.STEP.phases]
+    with monkeypatch.context() as patch:
+        patch.setattr(dedup, "STEP", replace(dedup.STEP, phases=tuple(phases)))
+        with pytest.raises(ArtifactError, match=r"signatures/part-00001\.parquet: cannot be read"):
+            run(tmp_path, corpus={"part_mib": 0.01})
+    assert run(tmp_path, corpus={"part_mib": 0.01})[0].counts["survivors"] > 0
+
+
+def test_signatures_of_another_normaliser_are_refused_with_both_named(tmp_path, monkeypatch):
+    interrupted(tmp_path, dedup.gather_candidates, monkeypatch)
+    folder = tmp_path / "run" / "dedup"
+    for record in (folder / ".parts").glob("twins.*"):
+        record.unlink()  # as a machine with another Python would go on
+    monkeypatch.setattr(minhash.Scheme.__init__, "__defaults__", ("affine32", "words-1/unicode-99"))
+    expected = rf"part-00000.*made with words {re.escape(WORDS_VERSION)}, this run has words words-1/unicode-99"
+    with pytest.raises(ArtifactError, match=expected):
+        run(tmp_path, corpus={"part_mib": 0.01})
+
+
+def test_another_seed_is_refused_with_both_named(tmp_path):
+    run(tmp_path)
+    with pytest.raises(ConfigError, match="step dedup was made otherwise: seed was 0, is 3"):
+        run(tmp_path, seed=3)
+
+
+def test_settings_that_cost_are_warned_of_when_the_step_starts(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="icp"):
+        run(tmp_path, dedup={"bands": 9, "rows": 13, "verify": "none"})
+        assert "dedup.verify is none: whatever shares a band is removed unread" in caplog.text
+        assert "60% of the pairs of Jaccard 0.8 share no band" in caplog.text
+        caplog.clear()
+        run(tmp_path, dedup={"bands": 9, "rows": 13, "verify": "none"})  # done already
+        assert caplog.text == ""
+    (tmp_path / "other").mkdir()
+    run(tmp_path / "other")
+    assert caplog.text == ""

@@ -1,7 +1,9 @@
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from graph_inputs import do, joined, make_vectors, topics, unit
+from made import finish
 
 from icp.minhash import shingle_hashes
 from icp.stages import graph
@@ -167,14 +169,14 @@ def test_zero_rows_are_nodes_without_an_edge(tmp_path):
 
 def test_edges_are_better_than_the_best_hundredth_of_random_pairs(tmp_path, monkeypatch):
     vectors = topics(400, 16)
-    _, manifest = build(tmp_path / "all", vectors)
+    _, manifest = build(tmp_path / "all", vectors, k=1)
     wide = vectors.astype(np.float32)
     every = (wide @ wide.T)[np.triu_indices(400, 1)]
     assert manifest.facts["random_p99"] == pytest.approx(np.quantile(every, 0.99), abs=1e-5)
     assert manifest.facts["min_similarity"] == manifest.facts["random_p99"]
     assert manifest.facts["edge_similarity"]["0.01"] >= manifest.facts["random_p99"] - 1e-3
     monkeypatch.setattr(graph, "RANDOM_PAIRS", 5000)
-    _, sampled = build(tmp_path / "some", vectors)
+    _, sampled = build(tmp_path / "some", vectors, k=1)
     assert sampled.facts["random_p99"] == pytest.approx(manifest.facts["random_p99"], abs=0.05)
 
 
@@ -206,3 +208,77 @@ def test_random_pairs_differ_within_and_repeat_by_seed(monkeypatch):
     assert one.max() < 500
     np.testing.assert_array_equal(one, random_pairs(500, 7))
     assert (one != random_pairs(500, 8)).any()
+
+
+def test_the_floor_spares_the_neighbours_of_a_small_corpus(tmp_path):
+    # the 99th percentile of random pairs would leave 2 neighbours of the 10 to each of 200 nodes
+    vectors = topics(200, 16, n_topics=20, noise=0.8)
+    _, manifest = build(tmp_path, vectors, k=10)
+    assert manifest.facts["min_similarity"] < manifest.facts["random_p99"]
+    assert manifest.counts["below_min_similarity"] < 0.05 * 200 * 16
+    assert manifest.facts["degree_mean"] >= 10
+
+
+def edge_set(context):
+    indptr, indices = load(context, "indptr", "indices")
+    rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    assert {(b, a) for a, b in zip(rows.tolist(), indices.tolist(), strict=True)} == set(
+        zip(rows.tolist(), indices.tolist(), strict=True)
+    )
+    return set(zip(rows.tolist(), indices.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("wanted", ["across", "within"])
+def test_edges_across_or_within_sources_only(tmp_path, wanted):
+    vectors = topics(80, 8, noise=0.3)
+    context = make_vectors(tmp_path, vectors, parts=(30,), k=3, same_source=wanted, min_similarity=0.0)
+    sources = [["a", "b", None][doc * 7 % 3] for doc in range(80)]
+    for path, begin, end in (("part-00000", 0, 30), ("part-00001", 30, 80)):
+        file = context.folder("documents") / f"{path}.parquet"
+        table = pq.read_table(file).append_column("source", pa.array(sources[begin:end], pa.string()))
+        pq.write_table(table, file)
+    (context.folder("documents") / "manifest.json").unlink()
+    finish(context.folder("documents"), {"part-00000.parquet": 30, "part-00001.parquet": 50})
+    do(NEIGHBORS, context)
+    do(STEP, context)
+    nodes = load(context, "nodes")[0]
+    edges = edge_set(context)
+    assert len(edges) > 100
+    for one, two in edges:
+        assert (sources[nodes[one]] == sources[nodes[two]]) == (wanted == "within")
+
+
+def test_edges_within_a_band_of_similarities_only(tmp_path):
+    context, manifest = build(tmp_path, topics(120, 8), k=4, max_similarity=0.9, min_similarity=0.5)
+    weights = load(context, "weights")[0]
+    assert weights.min() >= 0.5
+    assert weights.max() <= 0.9
+    assert manifest.counts["edges"] > 0
+
+
+def test_hubs_keep_their_most_similar_neighbours(tmp_path):
+    # everybody's nearest is row 0; edges beyond its best five go, at both ends
+    rng = np.random.default_rng(3)
+    spokes = np.eye(40)[1:] * rng.uniform(0.7, 0.9, (39, 1))
+    vectors = unit(np.concatenate([np.eye(40)[:1], np.eye(40)[0] + spokes]))
+    context, free = build(tmp_path / "free", vectors, k=1, min_similarity=0.0, parts=(10, 20))
+    assert free.facts["degree_max"] == 39
+    context, manifest = build(tmp_path / "bound", vectors, k=1, min_similarity=0.0, parts=(10, 20), max_degree=5)
+    assert manifest.facts["degree_max"] == 5
+    assert manifest.counts["cut_at_hubs"] == free.counts["edges"] - manifest.counts["edges"] == 34
+    assert len(edge_set(context)) == 10
+    indptr, indices, weights = load(context, "indptr", "indices", "weights")
+    similarities = vectors[1:].astype(np.float32) @ vectors[0].astype(np.float32)
+    assert weights[:5].min() >= np.sort(similarities)[-5] - 1e-3
+    assert manifest.facts["components"] == 35
+    assert (indptr[-1], indices.size) == (10, 10)
+
+
+def test_the_graph_is_told_in_figures(tmp_path):
+    _, manifest = build(tmp_path, topics(300, 16), k=3, min_similarity=0.0)
+    facts = manifest.facts
+    assert facts["degree"]["0.5"] <= facts["degree_mean"] * 2
+    assert facts["degree_max"] >= facts["degree"]["0.99"]
+    assert 0.01 <= facts["hub_share"] <= 1
+    assert facts["largest_component"] <= 300
+    assert manifest.counts["exchanged_bytes"] > 0

@@ -1,21 +1,25 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from graph_inputs import do, joined, make_vectors, topics
-from made import quiet
+from graph_inputs import do, joined, make_vectors, topics, unit
+from made import finish, quiet
 
-from icp import inverted
+from icp import neighboring
 from icp.config import parse_config
-from icp.errors import InputError
-from icp.executor import ProcessExecutor
+from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
+from icp.executor import ProcessExecutor, SerialExecutor
 from icp.knn import search_neighbors
+from icp.neighboring import EXTRA
 from icp.pipeline import context_of
 from icp.runner import run_step
-from icp.stages import neighbors
-from icp.stages.neighbors import EXTRA, STEP
+from icp.search import cells, exact, methods
+from icp.stages.neighbors import STEP
+from icp.steps import Phase
 
 LEAST_RECALL = 0.9
+METHODS = ["exact", "cells", "ivf"]
 
 
 def arrays(context):
@@ -33,17 +37,22 @@ def test_rows_of_all_parts_find_each_other(tmp_path):
     np.testing.assert_array_equal(similarities, expected.similarities)
     assert (found.dtype, similarities.dtype) == (np.int32, np.float16)
     assert [record.rows for record in manifest.files.values()] == [19, 19, 0, 0, 59, 59, 12, 12]
-    assert manifest.facts == {"method": "exact", "recall": 1.0, "recall_low": 1.0, "recall_high": 1.0}
+    recall = {"recall": 1.0, "recall_low": 1.0, "recall_high": 1.0, "target_missed": False}
+    assert manifest.facts == {"method": "exact", **recall}
+    assert manifest.counts["vector_bytes_read"] == 89 * 32 * 2
+    assert manifest.counts["exchanged_bytes"] == 90 * 8 * (1 + 4 + EXTRA)
     assert sorted(path.name for path in (tmp_path / "neighbors").iterdir()) == sorted(
         [*manifest.files, "manifest.json"]
     )
 
 
-@pytest.mark.parametrize("method", ["exact", "ivf"])
+@pytest.mark.parametrize("method", METHODS)
 def test_parts_and_task_ranges_change_no_row(tmp_path, method, monkeypatch):
     vectors = topics(200)
-    monkeypatch.setattr(inverted, "QUERY_ROWS", 64)
-    monkeypatch.setattr(neighbors, "QUERY_ROWS", 64)
+    monkeypatch.setattr(neighboring, "RANGE_ROWS", 64)
+    monkeypatch.setattr(exact, "TASK_ROWS", 64)
+    monkeypatch.setattr(cells, "TASK_MEMBERS", (30, 30))
+    monkeypatch.setattr(cells, "ROWS_PER_CELL", (20, 20))
     found = []
     for number, parts in enumerate([(), (10, 150), range(30, 200, 30)]):
         context = make_vectors(tmp_path / str(number), vectors, parts=parts, k=3, method=method)
@@ -58,22 +67,31 @@ def test_parts_and_task_ranges_change_no_row(tmp_path, method, monkeypatch):
         np.testing.assert_array_equal(found[0][1], other[1])
 
 
-def test_inverted_lists_tell_their_recall(tmp_path):
+@pytest.mark.parametrize("method", ["cells", "ivf"])
+def test_the_recall_is_told(tmp_path, method):
     vectors = topics(1500, 16, n_topics=40, noise=0.7)
-    context = make_vectors(tmp_path, vectors, parts=(400,), k=5, method="ivf", target_recall=0.95)
+    context = make_vectors(tmp_path, vectors, parts=(400,), k=5, method=method, target_recall=0.95)
     facts = do(STEP, context).facts
-    assert facts["method"] == "ivf"
+    assert facts["method"] == method
     assert facts["recall_low"] <= facts["recall"] <= facts["recall_high"] <= 1
     assert facts["recall"] >= LEAST_RECALL, f"recall {facts['recall']}, at least {LEAST_RECALL} expected"
-    assert 1 <= facts["nprobe"] <= facts["nlist"]
+    if method == "ivf":
+        assert 1 <= facts["nprobe"] <= facts["nlist"]
+    else:
+        assert 1 <= facts["cells_per_row"] <= facts["cells"]
+        assert 0 <= facts["margin"] <= 2
     found, similarities = arrays(context)
     assert not (found == np.arange(1500)[:, None]).any()
     assert ((similarities[:, :-1] >= similarities[:, 1:]) | (found[:, 1:] < 0)).all()
-    one = search_neighbors(vectors, k=5, method="ivf", target_recall=0.95)
-    np.testing.assert_array_equal(found[:, 0], one.neighbors[:, 0])
+    one = search_neighbors(vectors, k=5, method=method, target_recall=0.95)
+    # the same cells: they are chosen by the same samples
+    np.testing.assert_array_equal(found[:, :5], one.neighbors)
+    truth = search_neighbors(vectors, k=5, method="exact")
+    true_recall = (similarities[:, :5] >= truth.similarities[:, -1:]).mean()
+    assert facts["recall_low"] <= true_recall <= facts["recall_high"]
 
 
-@pytest.mark.parametrize("method", ["exact", "ivf"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_rows(tmp_path, n, method):
     vectors = topics(n) if n else np.zeros((0, 8), np.float16)
@@ -83,29 +101,111 @@ def test_few_rows(tmp_path, n, method):
     assert arrays(context)[0].shape == (n, 8)
 
 
-@pytest.mark.parametrize("method", ["exact", "ivf"])
+@pytest.mark.parametrize("method", METHODS)
 def test_only_zero_rows(tmp_path, method):
     context = make_vectors(tmp_path, np.zeros((5, 8), np.float16), k=2, method=method)
     assert do(STEP, context).facts["recall"] == 1
     assert (arrays(context)[0] == -1).all()
 
 
-@pytest.mark.parametrize("method", ["exact", "ivf"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_wrong_row_is_named(tmp_path, method):
     vectors = topics(80)
     vectors[66, 2] = np.nan
-    context = make_vectors(tmp_path, vectors, parts=(50,), method=method)
-    with pytest.raises(InputError, match="embeddings: row 66 has NaN or infinity"):
+    context = make_vectors(tmp_path, vectors, parts=(50,), dropped=(3,), method=method)
+    with pytest.raises(InputError, match=r"embeddings: row 66 \(document 67\) has NaN or infinity"):
         do(STEP, context)
 
 
-def test_two_workers_leave_the_same_bytes(tmp_path):
+def test_a_missed_target_is_warned_of(tmp_path, monkeypatch, caplog):
+    vectors = topics(1500, 64, n_topics=1, noise=5)
+    monkeypatch.setattr(cells, "RANKS", 1)
+    context = make_vectors(tmp_path, vectors, k=5, method="cells", target_recall=0.99)
+    facts = do(STEP, context).facts
+    assert facts["target_missed"]
+    assert facts["margin"] is None
+    assert "misses graph.target_recall 0.990; with graph.method exact it is 1" in caplog.text
+
+
+def test_auto_gives_way_to_all_pairs_where_cells_overlap_too_much(tmp_path, monkeypatch):
+    vectors = unit(np.random.default_rng(0).standard_normal((1200, 64)))
+    monkeypatch.setattr(methods, "EXACT_OPERATIONS", 1)
+    context = make_vectors(tmp_path, vectors, parts=(500,), k=4)
+    facts = do(STEP, context).facts
+    assert (facts["method"], facts["recall"]) == ("exact", 1.0)
+    assert facts["cells"] > 1
+    np.testing.assert_array_equal(arrays(context)[0], search_neighbors(vectors, k=4 + EXTRA, method="exact").neighbors)
+
+
+def test_parts_of_other_dimensions_are_named(tmp_path):
+    context = make_vectors(tmp_path, topics(40), parts=(20,))
+    np.save(tmp_path / "embeddings" / "part-00001.npy", topics(20, 16))
+    (tmp_path / "embeddings" / "manifest.json").unlink()
+    finish(tmp_path / "embeddings", {})
+    with pytest.raises(ArtifactError, match=r"different dimensions \(part-00000.npy of 32, part-00001.npy of 16\)"):
+        do(STEP, context)
+
+
+def test_more_neighbours_are_kept_where_the_graph_passes_over_some(tmp_path):
+    context = make_vectors(tmp_path, topics(60), k=3, same_source="across")
+    do(STEP, context)
+    assert arrays(context)[0].shape == (60, 4 * 3 + EXTRA)
+
+
+def test_a_partial_result_of_another_configuration_is_refused(tmp_path):
+    context = make_vectors(tmp_path, topics(300), k=3, method="cells")
+    broken = replace(STEP, phases=(*STEP.phases[:-1], Phase("facts", lambda context: ["all"], fail)))
+    with pytest.raises(PartsFailedError):
+        do(broken, context)
+    tree = {"run": str(tmp_path), "corpus": {"input": "none.jsonl"}, "graph": {"k": 4, "method": "cells"}}
+    with pytest.raises(ConfigError, match=r"graph\.k was 3, is 4"):
+        do(STEP, context_of(parse_config(tree)))
+
+
+def fail(context, part, output):
+    raise RuntimeError("on purpose")
+
+
+class Counting(SerialExecutor):
+    """Notes which parts it is given."""
+
+    def __init__(self):
+        self.parts = []
+
+    def map(self, task, items):
+        self.parts += [(item.phase.name, item.part) for item in items]
+        return super().map(task, items)
+
+
+def test_only_the_lost_task_is_done_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "TASK_MEMBERS", (50, 50))
+    monkeypatch.setattr(cells, "ROWS_PER_CELL", (20, 20))
+    vectors = topics(300)
+    context = make_vectors(tmp_path / "whole", vectors, k=3, method="cells")
+    whole = do(STEP, context)
+    context = make_vectors(tmp_path / "broken", vectors, k=3, method="cells")
+    broken = replace(STEP, phases=(*STEP.phases[:-2], Phase("parts", lambda context: ["part-00000"], fail)))
+    with pytest.raises(PartsFailedError):
+        do(broken, context)
+    # as after a kill between two files and the record of a task
+    records = sorted((tmp_path / "broken" / "neighbors" / ".parts").glob("search.*.json"))
+    assert len(records) > 2
+    records[1].unlink()
+    executor = Counting()
+    manifest = run_step(STEP, context, executor, quiet)
+    assert [part for phase, part in executor.parts if phase == "search"] == [records[1].name.split(".")[1]]
+    assert {phase for phase, _ in executor.parts} == {"search", "parts", "facts"}
+    assert manifest.files == whole.files
+
+
+@pytest.mark.parametrize("method", ["cells", "ivf"])
+def test_two_workers_leave_the_same_bytes(tmp_path, method):
     vectors = topics(4500, 8)
     manifests = []
     for name, n_workers in (("one", 1), ("two", 2)):
-        make_vectors(tmp_path / name, vectors, parts=(3000,), k=3, method="ivf")
+        make_vectors(tmp_path / name, vectors, parts=(3000,), k=3, method=method)
         config = parse_config(
-            {"run": str(tmp_path / name), "corpus": {"input": "x"}, "graph": {"k": 3, "method": "ivf"}}
+            {"run": str(tmp_path / name), "corpus": {"input": "x"}, "graph": {"k": 3, "method": method}}
         )
         with ProcessExecutor(n_workers) as executor:
             manifests.append(run_step(STEP, context_of(config), executor, quiet))

@@ -1,0 +1,173 @@
+"""`icp export`: the shards of a pack as a trainer's loader reads them, with what its user has to know beside them.
+
+In: a finished pack. Out: a folder with the files of the format, ``README.md`` and ``export.json``. Formats that hold
+tokens as raw rows share the run's files by hard links; the others are converted, a stretch of a shard at a time.
+"""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icp import __version__, artifacts
+from icp.config import Config
+from icp.errors import ConfigError
+from icp.export import datatrove, litdata, mds, megatron, olmo, parquet
+from icp.export.formats import Format
+from icp.export.readme import readme
+from icp.export.source import Pack, open_pack
+from icp.export.target import Target
+
+log = logging.getLogger("icp")
+FORMATS: dict[str, Format] = {
+    module.FORMAT.name: module.FORMAT for module in (megatron, olmo, datatrove, parquet, mds, litdata)
+}
+SUMMARY = "export.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export left.
+
+    Attributes:
+        folder: where.
+        facts: the content of ``export.json``.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """What a person wants to read."""
+        facts = self.facts
+        shared = f"{facts['files_linked']} hard links" if facts["files_linked"] else "no hard links"
+        copied = f", {facts['files_copied']} copies (another file system)" if facts["files_copied"] else ""
+        return [
+            f"{facts['format']:<11} {facts['windows']:,} windows of {facts['seq_len']:,} tokens, order_kept: "
+            f"{facts['order_kept']}; {shared}{copied}, {sum(facts['files'].values()) / 2**20:,.1f} MiB",
+            f"{'':<11} {self.folder / 'README.md'} tells how to load it",
+        ]
+
+
+def export_pack(
+    run: Path, fmt: str, out: Path, *, pack: str = "main", allow_reshuffle: bool = False, allow_padding: bool = False
+) -> Exported:
+    """Write the shards of a pack in a trainer's format.
+
+    Args:
+        run: the run's folder.
+        fmt: a name in `FORMATS`.
+        out: a new or empty folder.
+        pack: name of the pack.
+        allow_reshuffle: export though the loader gives up an order of windows that matters.
+        allow_padding: export though the trainer would be trained on padding.
+
+    Raises: ConfigError for a format whose loader would cut windows, reshuffle them or train on padding, and for a
+        folder that is not empty; ArtifactError and BrokenPromise as `icp.export.source.open_pack` does.
+    """
+    if fmt not in FORMATS:
+        raise ConfigError(f"--format {fmt}: no such format; use one of {', '.join(FORMATS)}")
+    chosen = FORMATS[fmt]
+    with Target(Path(out)) as target:
+        opened = open_pack(Path(run), pack)
+        _check_stride(chosen, "seq_len+1" if opened.stride > opened.seq_len else "seq_len")
+        _check_order(chosen, opened, allow_reshuffle)
+        _check_padding(chosen, opened, allow_padding)
+        chosen.write(opened, target)
+        facts = _facts(chosen, opened, target)
+        target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
+        artifacts.write_json(target.path(SUMMARY), facts)
+    return Exported(target.folder, facts)
+
+
+def check_exports(config: Config) -> None:
+    """Refuse what is known before anything is built: an export whose loader would cut the windows.
+
+    Raises: ConfigError.
+    """
+    for wanted in config.export:
+        _check_stride(FORMATS[wanted.format], config.pack.stride)
+
+
+def export_all(config: Config, *, pack: str) -> list[Exported]:
+    """Write the formats of ``export:`` into ``packs/<pack>/exports/``; what is there for the same shards is left."""
+    done = []
+    for wanted in config.export:
+        folder = Path(config.run) / "packs" / pack / "exports" / wanted.format
+        if _is_current(folder, Path(config.run), pack):
+            continue
+        if folder.exists():
+            shutil.rmtree(folder)
+        options = {"allow_reshuffle": wanted.allow_reshuffle, "allow_padding": wanted.allow_padding}
+        done.append(export_pack(Path(config.run), wanted.format, folder, pack=pack, **options))
+        for line in done[-1].lines():
+            log.info("%s", line)
+    return done
+
+
+def _is_current(folder: Path, run: Path, pack: str) -> bool:
+    if not (folder / SUMMARY).is_file():
+        return False
+    manifest = artifacts.read_manifest(run / "packs" / pack / "shards", check_sizes=False)
+    facts = artifacts.read_json(folder / SUMMARY, what="summary of an export")
+    return manifest is not None and (facts.get("shards"), facts.get("icp")) == (manifest.digest, __version__)
+
+
+def _check_stride(chosen: Format, stride: str) -> None:
+    if stride not in chosen.strides:
+        raise ConfigError(
+            f"{chosen.name}: pack.stride is {stride}, but the loader of {chosen.trainer} cuts rows of "
+            f"{chosen.strides[0]} tokens: every window would drift; pack again with pack.stride: {chosen.strides[0]} "
+            "(`icp pack --name NAME`)"
+        )
+
+
+def _check_order(chosen: Format, pack: Pack, allowed: bool) -> None:
+    reason = pack.order_matters
+    kept = chosen.order_kept(pack)
+    if reason and kept != "full" and not allowed:
+        raise ConfigError(
+            f"{chosen.name}: {reason}, but the loader of {chosen.trainer} shuffles (order_kept: {kept}); use "
+            "icp.WindowDataset or another format, or --allow-reshuffle to export all the same"
+        )
+
+
+def _check_padding(chosen: Format, pack: Pack, allowed: bool) -> None:
+    if pack.padding and not allowed and not chosen.masks_padding(pack):
+        share = pack.padding / (pack.n_windows * pack.stride)
+        raise ConfigError(
+            f"{chosen.name}: {pack.padding:,} tokens of padding ({share:.2%}, id {pack.pad_id}) would be trained on by "
+            f"{chosen.trainer}, which cannot tell them from text; use another format, or --allow-padding to export all "
+            "the same"
+        )
+
+
+def _facts(chosen: Format, pack: Pack, target: Target) -> dict[str, Any]:
+    lost, crossing = chosen.labels(pack)
+    unmarked = 0
+    for shard in pack.shards:
+        pieces = pack.pieces(shard)
+        inside = pieces.stop < pieces.row_end[pieces.row]
+        unmarked += int((inside & ~pieces.has_eos).sum())
+    names = ("seq_len", "stride", "dtype", "vocab_size", "bos_id", "eos_id", "pad_id", "windows", "shuffle", "seed")
+    return {
+        "format": chosen.name,
+        "trainer": chosen.trainer,
+        "tested_with": chosen.tested,
+        "icp": __version__,
+        "run": pack.run.name,
+        "pack": pack.name,
+        "shards": pack.digest,
+        **{name: pack.facts[name] for name in names},
+        "tokenizer_sha256": pack.facts["tokenizer_sha256"],
+        "order_kept": chosen.order_kept(pack),
+        "padding": pack.padding,
+        "padding_masked": not pack.padding or chosen.masks_padding(pack),
+        "pieces_without_eos": unmarked,
+        "labels_lost_per_window": lost,
+        "labels_crossing_per_window": crossing,
+        "files_linked": target.linked,
+        "files_copied": target.copied,
+        "files": target.sizes(),
+    }

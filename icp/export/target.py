@@ -1,0 +1,69 @@
+"""Where an export goes: a folder of its own, filled under temporary names and named when it is whole."""
+
+import errno
+import os
+import shutil
+import uuid
+from pathlib import Path
+from types import TracebackType
+
+from icp import artifacts
+from icp.errors import ConfigError, InputError
+
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES)
+"""What a file system answers that cannot link the two names."""
+
+
+class Target:
+    """The folder of an export; its files take their names when the ``with`` block ends well.
+
+    Attributes:
+        linked, copied: files that share the tokens of the run, and files that hold them again.
+
+    Raises: ConfigError if the folder holds something; InputError if it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.linked = self.copied = 0
+        self._staging = folder / f"{artifacts.TEMPORARY}{uuid.uuid4().hex}"
+
+    def __enter__(self) -> "Target":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            there = [path.name for path in self.folder.iterdir() if not path.name.startswith(artifacts.TEMPORARY)]
+            if there:
+                raise ConfigError(
+                    f"--out {self.folder}: is not empty ({sorted(there)[0]}); give a new or an empty folder"
+                )
+            self._staging.mkdir()
+        except OSError as error:
+            raise InputError(f"--out {self.folder}: cannot be written ({error.strerror})") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            for path in sorted(self._staging.iterdir(), key=lambda entry: entry.name == "export.json"):
+                path.replace(self.folder / path.name)
+        shutil.rmtree(self._staging)
+
+    def path(self, name: str) -> Path:
+        """A file to write, which becomes `name`."""
+        return self._staging / name
+
+    def link(self, source: Path, name: str) -> None:
+        """Give a file of the run another name, without a copy where the file system can."""
+        try:
+            os.link(source, self.path(name))
+            self.linked += 1
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+            shutil.copyfile(source, self.path(name))
+            self.copied += 1
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file so far, by name."""
+        return {path.name: path.stat().st_size for path in sorted(self._staging.iterdir())}

@@ -1,0 +1,143 @@
+"""Documents, or pieces of them, as the kernels of the planner take them: quantised vectors, weights, near items.
+
+In: documents and their tokens, vectors, graph, conflicts. Out: `Items`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import DocGraph, Rows
+from icp.kernels import near
+from icp.kernels.plan_state import WEIGHT_UNIT, Items
+
+NEIGHBORS = 20
+"""Neighbours of a document whose windows are looked at."""
+
+_BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What all stretches share.
+
+    Attributes:
+        embeddings: (n, dim) float.
+        graph: over n documents.
+        position: (n,) int64, place of each document on the path; one group after another.
+        groups: (n,) int32, a window never mixes them.
+        conflict_bounds, conflicts: CSR over n documents, both directions: int64 (n + 1,), int32.
+        capacity: tokens of a window.
+        least: fewest tokens of a piece that keeps its specials.
+        min_fill: wanted share of a window that is tokens.
+        whole: no document is cut.
+    """
+
+    embeddings: Rows
+    graph: DocGraph
+    position: NDArray[np.int64]
+    groups: NDArray[np.int32]
+    conflict_bounds: NDArray[np.int64]
+    conflicts: NDArray[np.int32]
+    capacity: int
+    least: int
+    min_fill: float
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Pieces of documents and where they stand, in path order, a document's largest piece first.
+
+    Attributes:
+        doc, tokens: (pieces,) int64.
+        window: (pieces,) int32; some numbers may be missing.
+    """
+
+    doc: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    window: NDArray[np.int32]
+
+
+def merged(corpus: Corpus, pieces: Pieces) -> Pieces:
+    """Pieces of one document in one window made one, sorted as `Pieces` are."""
+    rows = np.lexsort((pieces.window, pieces.doc))
+    doc, window = pieces.doc[rows], pieces.window[rows]
+    firsts = np.flatnonzero(np.r_[True, (doc[1:] != doc[:-1]) | (window[1:] != window[:-1])])
+    tokens = np.add.reduceat(pieces.tokens[rows], firsts)
+    doc, window = doc[firsts], window[firsts]
+    rows = np.lexsort((window, -tokens, corpus.position[doc]))
+    return Pieces(doc[rows], tokens[rows], window[rows])
+
+
+def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> Items:
+    """Documents or pieces of them, a document's pieces one after another, as kernels take them."""
+    n = doc.size
+    vectors, scale = quantised(corpus.embeddings, doc)
+    longest2 = np.einsum("ij,ij->i", vectors, vectors, dtype=np.int64)
+    item_of = np.full(corpus.position.size, -1, np.int32)
+    item_of[doc[::-1]] = np.arange(n - 1, -1, -1, dtype=np.int32)  # the first piece counts
+    neighbors = near.near_items(corpus.graph.indptr, corpus.graph.indices, doc, item_of, NEIGHBORS)
+    bounds, conflicts = item_conflicts(corpus, doc, item_of)
+    return Items(
+        vectors,
+        tokens,
+        shares(corpus, doc, tokens),
+        longest2 / scale**2,
+        neighbors,
+        bounds,
+        conflicts,
+        corpus.groups[doc],
+        np.array([scale**2]),
+        np.array([np.sqrt(max(float(longest2.max(initial=0)), 1.0))]),
+    )
+
+
+def shares(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each item's share of its document's tokens here, as a multiple of ``1 / WEIGHT_UNIT``, at least one."""
+    begins = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
+    of_doc = np.repeat(np.add.reduceat(tokens, begins), np.diff(np.r_[begins, doc.size]))
+    units: NDArray[np.float64] = np.maximum(np.rint(tokens / of_doc * WEIGHT_UNIT), 1.0) / WEIGHT_UNIT
+    return units
+
+
+def quantised(embeddings: Rows, doc: NDArray[np.int64]) -> tuple[NDArray[np.int8], float]:
+    """Rows times one scale, rounded to int8, and the scale; the largest component becomes 127."""
+    largest = 0.0
+    halves = np.empty((doc.size, embeddings.shape[1]), np.float16)
+    for begin in range(0, doc.size, _BLOCK_ROWS):
+        block = halves[begin : begin + _BLOCK_ROWS]
+        block[:] = embeddings[doc[begin : begin + _BLOCK_ROWS]]
+        largest = max(largest, float(np.abs(block).max(initial=0)))
+    scale = 127 / largest if largest > 0 else 1.0
+    vectors = np.empty(halves.shape, np.int8)
+    for begin in range(0, doc.size, _BLOCK_ROWS):
+        rows = slice(begin, begin + _BLOCK_ROWS)
+        vectors[rows] = np.rint(halves[rows].astype(np.float32) * np.float32(scale))
+    return vectors, scale
+
+
+def item_conflicts(
+    corpus: Corpus, doc: NDArray[np.int64], item_of: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Conflicts between documents as conflicts between their pieces: CSR bounds and items."""
+    bounds = np.zeros(doc.size + 1, np.int64)
+    if corpus.conflicts.size == 0:
+        return bounds, np.empty(0, np.int32)
+    degree = corpus.conflict_bounds[doc + 1] - corpus.conflict_bounds[doc]
+    item = np.repeat(np.arange(doc.size), degree)
+    other = corpus.conflicts[np.repeat(corpus.conflict_bounds[doc], degree) + _within(degree)]
+    first = item_of[other]
+    here = first >= 0
+    item, first = item[here], first[here].astype(np.int64)
+    n_pieces = np.diff(np.r_[np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]]), doc.size])
+    of_first = np.repeat(n_pieces, n_pieces)[first]
+    item, piece = np.repeat(item, of_first), np.repeat(first, of_first) + _within(of_first)
+    np.cumsum(np.bincount(item, minlength=doc.size), out=bounds[1:])
+    return bounds, piece.astype(np.int32)
+
+
+def _within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0 to count - 1 for each of `counts`, one after another."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,0 +1,188 @@
+"""Neighbours within overlapping cells: rows join the cells near to them, and every pair of a cell is compared.
+
+A row joins its most similar centroid's cell and all whose centroid is at most `margin` less similar. The margin is the
+least that brings a sample's true neighbours together often enough. Cells are compared whole, one product each, so the
+similarities found are exact; a neighbour is missed only where two rows share no cell.
+Source: overlapping clusters of Zhang et al., arXiv 2010.14227, and of cuVS `all_neighbors`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import Rows, take
+from icp.kernels.topk import count_members, place_members
+from icp.search.centroids import Centroids, centroids_of, nearest_centroids
+from icp.search.methods import Found
+from icp.vectors import BASE_TILE, empty_keys, improve_within
+
+ROWS_PER_CELL = 256, 512
+"""Rows for each centroid, least and most, in between the root of all; overlap makes cells two to ten times as large.
+Where rows are many, fewer centroids spare more time in finding the nearest than larger cells take."""
+RANKS = 16
+"""Cells that a row joins at most."""
+NEARLY_ALL = 0.999
+LARGEST = 4
+"""Cells of more times the mean are split."""
+SPLIT_SAMPLE = 1 << 14
+TASK_MEMBERS = 1 << 14, 1 << 18
+TASKS = 64
+PASS_MEMBERS = 400
+"""Rows that are compared with a row in the time it takes to choose among them."""
+CHUNK_ROWS = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Overlapping groups of rows.
+
+    Attributes:
+        members: (memberships,) int32, row numbers by (cell, row).
+        bounds: (n_cells + 1,) int64, where each cell begins in `members`.
+    """
+
+    members: NDArray[np.int32]
+    bounds: NDArray[np.int64]
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows of each cell: (n_cells,) int64."""
+        return np.diff(self.bounds)
+
+    def largest(self) -> int:
+        """Rows up to which a cell is compared whole."""
+        used = max(1, int((self.sizes() > 0).sum()))
+        return max(BASE_TILE, LARGEST * self.members.size // used)
+
+    def is_cheaper_than_all_pairs(self, n_rows: int) -> bool:
+        """Whether comparing the cells takes less time than comparing all rows."""
+        sizes = np.minimum(self.sizes(), self.largest()).astype(np.float64)
+        return float((self.sizes() * (sizes + PASS_MEMBERS)).sum()) < float(n_rows) * n_rows
+
+
+Assigned = tuple[NDArray[np.int32], NDArray[np.float16]]
+"""Cells of rows (n, RANKS), nearest first, -1 for none, and how much less similar each is than the first."""
+
+
+def count_cells(n_rows: int) -> int:
+    """How many centroids to train."""
+    least, most = ROWS_PER_CELL
+    return max(1, n_rows // min(max(isqrt(n_rows), least), most))
+
+
+def assign_cells(rows: NDArray[np.float32], centroids: Centroids, *, ranks: int | None = None) -> Assigned:
+    """The `ranks` cells nearest to each row of a block; `RANKS` unless told."""
+    cells, similarities = nearest_centroids(rows, centroids, keep=RANKS if ranks is None else ranks)
+    gaps = similarities[:, :1].astype(np.float32) - similarities.astype(np.float32)
+    return cells, np.where(cells < 0, np.inf, gaps).astype(np.float16)
+
+
+def choose_margin(mine: Assigned, others: Assigned, *, target_recall: float) -> tuple[float, float]:
+    """The least margin at which enough of the true neighbours of a sample share a cell with it.
+
+    Args:
+        mine: cells of the rows of the sample, (n, RANKS).
+        others: cells of their neighbours, (n * k, RANKS), by row; no cells where there is no neighbour.
+
+    Returns: margin, infinite if all `RANKS` do not suffice; the share of neighbours that it brings together. One
+        standard error above the target is asked for.
+    """
+    if not len(mine[0]):
+        return 0.0, 1.0
+    k = len(others[0]) // len(mine[0])
+    needed = np.full((len(mine[0]), k), np.inf, dtype=np.float32)
+    for row in range(len(mine[0])):
+        span = slice(row * k, (row + 1) * k)
+        same = mine[0][row][:, None, None] == others[0][span][None]
+        gap = np.maximum(mine[1][row].astype(np.float32)[:, None, None], others[1][span].astype(np.float32)[None])
+        needed[row] = np.where(same & (others[0][span] >= 0), gap, np.inf).min(axis=(0, 2))
+    real = np.asarray((others[0].reshape(len(needed), k, -1) >= 0).any(axis=2))
+    counts = np.asarray(real.any(axis=1))
+    if not counts.any():
+        return 0.0, 1.0
+    needed, real = needed[counts], real[counts]
+    for margin in np.unique(needed[real & np.isfinite(needed)]):
+        shares = ((needed <= margin) & real).sum(axis=1) / real.sum(axis=1)
+        error = float(shares.std() / np.sqrt(shares.size))
+        if shares.mean() >= min(1.0, target_recall + error):
+            return float(margin), float(shares.mean())
+    return float("inf"), float((np.isfinite(needed) & real).sum() / real.sum())
+
+
+def ranks_within(assigned: Assigned, margin: float) -> int:
+    """How many cells nearly all rows of a sample join at most: more need not be looked for."""
+    cells, gaps = assigned
+    counts = ((cells >= 0) & (gaps <= margin)).sum(axis=1)
+    return max(1, int(np.quantile(counts, NEARLY_ALL, method="higher"))) if counts.size else 1
+
+
+def group_rows(assigned: Iterable[Assigned], n_cells: int, *, margin: float) -> Cells:
+    """The cells of all rows, whose assignments come in blocks, in order; read twice."""
+    blocks = list(assigned)
+    counts = np.zeros(n_cells, dtype=np.int64)
+    for cells, gaps in blocks:
+        count_members(np.array(cells), np.array(gaps, dtype=np.float32), margin, counts)
+    bounds = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    members, filled, first = np.empty(int(bounds[-1]), dtype=np.int32), bounds[:-1].copy(), 0
+    for cells, gaps in blocks:
+        place_members(np.array(cells), np.array(gaps, dtype=np.float32), margin, first, filled, members)
+        first += len(cells)
+    return Cells(members, bounds)
+
+
+def cell_tasks(cells: Cells) -> list[range]:
+    """Ranges of neighbouring cells of about as many members each, the same for any number of workers."""
+    least, most = TASK_MEMBERS
+    size = min(max(cells.members.size // TASKS, least), most)
+    cuts = np.unique(np.searchsorted(cells.bounds, np.arange(0, max(1, cells.members.size), size)))
+    ends = [*cuts[1:].tolist(), len(cells.bounds) - 1]
+    return [range(start, stop) for start, stop in zip(cuts.tolist(), ends, strict=True) if start < stop]
+
+
+def search_cells(rows: Rows, cells: Cells, wanted: range, *, keep: int, seed: int) -> Found:
+    """Neighbours of the members of some cells within their cells.
+
+    Cost: of a cell of m rows m * m * dim operations, of one that is split about 4 * m * `Cells.largest` * dim.
+    """
+    mine = cells.members[cells.bounds[wanted.start] : cells.bounds[wanted.stop]]
+    found = np.unique(mine).astype(np.int64)
+    keys, moved = empty_keys(found.size, keep), 0
+    for cell in wanted:
+        members = cells.members[cells.bounds[cell] : cells.bounds[cell + 1]].astype(np.int64)
+        for piece in split_cell(rows, members, largest=cells.largest(), keep=keep, seed=seed):
+            vectors = take(rows, piece)
+            places = np.searchsorted(found, piece)
+            block = keys[places]
+            improve_within(block, vectors, piece)
+            keys[places] = block
+            moved += 2 * vectors.size
+    return Found(found, keys, moved)
+
+
+def split_cell(
+    rows: Rows, members: NDArray[np.int64], *, largest: int, keep: int, seed: int
+) -> Iterator[NDArray[np.int64]]:
+    """The rows of a cell in overlapping pieces of at most `largest`: the cell itself if it is no larger.
+
+    Where centroids do not part the rows (all equal), pieces are stretches of rows, each with the first `keep` + 1 of
+    all: the neighbours of equal rows by rising row.
+    """
+    if members.size <= largest:
+        yield members
+        return
+    step = -(-members.size // SPLIT_SAMPLE)
+    centroids = centroids_of(take(rows, members[::step]), wanted=-(-4 * members.size // largest), seed=seed)
+    chunks = (take(rows, members[at : at + CHUNK_ROWS]) for at in range(0, members.size, CHUNK_ROWS))
+    assigned = [nearest_centroids(chunk, centroids, keep=2)[0] for chunk in chunks]
+    parts = group_rows(((cells, np.zeros(cells.shape, np.float16)) for cells in assigned), len(centroids), margin=0)
+    if int(parts.sizes().max()) > 0.75 * members.size:
+        own = max(1, largest - keep - 1)
+        for start in range(0, members.size, own):
+            yield np.union1d(members[: keep + 1], members[start : start + own])
+        return
+    for begin, end in zip(parts.bounds[:-1], parts.bounds[1:], strict=True):
+        if begin < end:
+            part = members[parts.members[begin:end]]
+            yield from split_cell(rows, part, largest=largest, keep=keep, seed=seed)

@@ -1,0 +1,62 @@
+"""`datasets` finds our windows, mapped and streamed, and labels that leave padding out."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from loader_packs import SEQ_LEN, end_of_rows, pieces_of, rows_of, sorted_rows
+
+
+@pytest.fixture(scope="module")
+def made(exported):
+    return exported("parquet")
+
+
+@pytest.fixture(scope="module")
+def read(made, read_with):
+    return read_with("hf_datasets", "datasets", {"folder": str(made.folder)})
+
+
+@pytest.fixture(scope="module")
+def windows(packed):
+    return rows_of(packed)
+
+
+def test_every_window_comes_in_training_order(windows, read):
+    for name in ("rows", "streamed", "torch_input_ids"):
+        assert np.array_equal(read[name], windows), name
+    assert read["types"].tolist() == ["uint16"]
+    assert read["torch_input_ids_type"].tolist() == ["torch.int64"]
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("kind", ["mapped", "streamed"])
+def test_two_ranks_share_the_windows_of_each_epoch(windows, read, kind, epoch):
+    ranks = [read[f"{kind}_{rank}_{epoch}"] for rank in range(2)]
+    assert np.array_equal(sorted_rows(np.concatenate(ranks)), sorted_rows(windows))
+
+
+def test_pieces_and_docs_are_in_the_columns(packed, read):
+    for (lengths, docs), listed, ids in zip(pieces_of(packed), read["lengths"], read["docs"], strict=True):
+        n_pad = SEQ_LEN - sum(lengths)
+        assert json.loads(str(listed)) == lengths + [n_pad] * (n_pad > 0)
+        assert json.loads(str(ids)) == docs
+
+
+def test_labels_are_the_tokens_and_nothing_at_padding(packed, windows, read):
+    expected = np.where(np.arange(SEQ_LEN) < end_of_rows(packed)[:, None], windows, -100)
+    assert (expected == -100).any()
+    assert np.array_equal(read["torch_labels"], expected)
+    assert np.array_equal(read.get("collated_labels", expected), expected)
+
+
+def test_goes_on_twice_in_a_row(windows, read):
+    assert np.array_equal(read["resumed_twice"], windows)
+    assert np.array_equal(read["skipped"], windows[5:])
+
+
+def test_a_file_a_shard_with_rows_of_fixed_length(packed, made, read):
+    files = sorted(made.folder.glob("train-*.parquet"))
+    assert len(files) == len(list((packed / "packs/main/shards").glob("shard-*.bin"))) == int(read["n_files"][0])
+    assert str(pq.read_schema(files[0]).field("input_ids").type) == f"fixed_size_list<element: uint16>[{SEQ_LEN}]"

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from graph_inputs import topics, unit
+
+from icp.search import cells
+from icp.search.cells import (
+    Cells,
+    assign_cells,
+    cell_tasks,
+    choose_margin,
+    group_rows,
+    ranks_within,
+    search_cells,
+    split_cell,
+)
+from icp.search.centroids import train_centroids
+from icp.vectors import unpack
+
+
+def assigned(rows):
+    """Lists of (cell, gap) as the arrays of `Assigned`."""
+    width = max(len(row) for row in rows)
+    near = np.array([[cell for cell, _ in row] + [-1] * (width - len(row)) for row in rows], dtype=np.int32)
+    gaps = [[gap for _, gap in row] + [np.inf] * (width - len(row)) for row in rows]
+    return near, np.array(gaps, dtype=np.float16)
+
+
+def test_the_margin_is_the_least_that_brings_enough_pairs_together():
+    mine = assigned([[(0, 0), (1, 0.25)], [(1, 0), (2, 0.5)]])
+    # needed: 0 (both nearest to cell 0), 0.25, 0.5 and never
+    others = assigned([[(0, 0)], [(1, 0)], [(2, 0)], [(3, 0)]])
+    # shares of the two rows at each margin: 1/2 and 0, then 1 and 0, then 1 and 1/2; a standard error is asked above
+    assert choose_margin(mine, others, target_recall=0.05) == (0.0, 0.25)
+    assert choose_margin(mine, others, target_recall=0.1) == (0.25, 0.5)
+    assert choose_margin(mine, others, target_recall=0.5) == (0.5, 0.75)
+    assert choose_margin(mine, others, target_recall=0.9) == (float("inf"), 0.75)
+
+
+def test_no_neighbours_need_no_margin():
+    none = assigned([[(-1, np.inf)], [(-1, np.inf)]])
+    assert choose_margin(assigned([[(0, 0)], [(0, 0)]]), none, target_recall=0.9) == (0.0, 1.0)
+
+
+def test_ranks_are_those_that_nearly_all_rows_need(monkeypatch):
+    monkeypatch.setattr(cells, "NEARLY_ALL", 0.5)
+    sample = assigned([[(0, 0)], [(0, 0), (1, 0.1), (2, 0.4)], [(0, 0), (1, 0.3)]])
+    assert ranks_within(sample, 0.2) == 1
+    assert ranks_within(sample, 0.3) == 2
+    monkeypatch.setattr(cells, "NEARLY_ALL", 1)
+    assert ranks_within(sample, np.inf) == 3
+    assert ranks_within(assigned([[(-1, np.inf)]]), 1.0) == 1
+
+
+def test_rows_stand_in_their_cells_in_order():
+    blocks = [assigned([[(1, 0), (0, 0.1)], [(1, 0), (0, 0.3)]]), assigned([[(0, 0), (2, 0.1)]])]
+    found = group_rows(blocks, 4, margin=0.2)
+    assert found.bounds.tolist() == [0, 2, 4, 5, 5]
+    assert found.members.tolist() == [0, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize("n", [0, 1, 100, 5000])
+def test_tasks_cover_every_cell_once(n, monkeypatch):
+    monkeypatch.setattr(cells, "TASK_MEMBERS", (300, 300))
+    sizes = np.random.default_rng(n).integers(0, 50, n)
+    found = cell_tasks(Cells(np.zeros(sizes.sum(), np.int32), np.concatenate(([0], np.cumsum(sizes)))))
+    assert [cell for task in found for cell in task] == list(range(n))
+    assert len(found) <= 1 + sizes.sum() // 250
+
+
+def test_equal_rows_that_no_centroid_parts_find_the_first_of_all():
+    rows = unit(np.ones((900, 8)))
+    pieces = list(split_cell(rows, np.arange(900), largest=100, keep=4, seed=0))
+    assert max(piece.size for piece in pieces) <= 100
+    assert all(piece[:5].tolist() == [0, 1, 2, 3, 4] for piece in pieces)
+    np.testing.assert_array_equal(np.unique(np.concatenate(pieces)), np.arange(900))
+
+
+def test_a_large_cell_is_split_and_its_rows_still_find_their_neighbours(monkeypatch):
+    rows = topics(1500, 16, n_topics=30, noise=0.3)
+    monkeypatch.setattr(cells, "BASE_TILE", 200)
+    one = Cells(np.arange(1500, dtype=np.int32), np.array([0, 1500]))
+    monkeypatch.setattr(cells, "LARGEST", 0.1)
+    pieces = list(split_cell(rows, np.arange(1500), largest=one.largest(), keep=5, seed=0))
+    assert len(pieces) > 5
+    assert max(piece.size for piece in pieces) <= 200
+    found = unpack(search_cells(rows, one, range(1), keep=5, seed=0).keys)[1]
+    monkeypatch.setattr(cells, "LARGEST", 4)
+    truth = unpack(search_cells(rows, one, range(1), keep=5, seed=0).keys)[1]
+    assert (found >= truth[:, -1:]).mean() > 0.9
+
+
+def test_half_of_equal_rows_do_not_spoil_the_others(monkeypatch):
+    monkeypatch.setattr(cells, "BASE_TILE", 100)
+    monkeypatch.setattr(cells, "LARGEST", 0.1)
+    rows = np.concatenate([unit(np.ones((400, 8))), topics(200, 8)])
+    one = Cells(np.arange(600, dtype=np.int32), np.array([0, 600]))
+    found, similarities = unpack(search_cells(rows, one, range(1), keep=3, seed=0).keys)
+    assert (similarities[:400] == 1).all()
+    assert (found >= 0).all()
+
+
+def test_zero_rows_stand_in_no_cell():
+    rows = topics(60).astype(np.float32)
+    rows[7] = 0
+    near, gaps = assign_cells(rows, train_centroids(rows, wanted=4, seed=0))
+    assert (near[7] == -1).all()
+    assert (near[:7, 0] >= 0).all()
+    assert (gaps[:7, 0] == 0).all()
+    assert 7 not in group_rows([(near, gaps)], 4, margin=np.inf).members
