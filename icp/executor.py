@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -20,6 +20,8 @@ from icp.errors import IcpError
 
 ATTEMPTS = 3
 STOP_SECONDS = 5.0
+WORKER = "ICP_WORKER"
+"""Environment variable of a worker process: its number, from 0; no two that live at once share one."""
 HOPELESS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
 
 
@@ -66,7 +68,7 @@ class ProcessExecutor:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._idle: list[_Worker] = []
+        self._idle: list[_Worker] = []  # the last one takes the next part
 
     def __enter__(self) -> "ProcessExecutor":
         return self
@@ -82,7 +84,7 @@ class ProcessExecutor:
         try:
             while queue or busy:
                 while queue and len(busy) < self.workers:
-                    worker = self._idle.pop() if self._idle else _Worker()
+                    worker = self._idle.pop() if self._idle else _Worker(_free_number(busy))
                     position, attempt = queue.pop()
                     busy[worker] = position, attempt
                     worker.send(task, items[position])
@@ -103,10 +105,11 @@ class ProcessExecutor:
 class _Worker:
     """One spawned process and the pipe to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, number), daemon=True)
         self.process.start()
         theirs.close()
 
@@ -140,7 +143,14 @@ def _stop(workers: Sequence[_Worker]) -> None:
         worker.pipe.close()
 
 
-def _serve(pipe: Connection) -> None:
+def _free_number(busy: Iterable[_Worker]) -> int:
+    """The least number that no worker has."""
+    taken = {worker.number for worker in busy}
+    return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+def _serve(pipe: Connection, number: int) -> None:
+    os.environ[WORKER] = str(number)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everybody; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # results must not depend on how many threads a BLAS happens to start; ours are set per task

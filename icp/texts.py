@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ OWN_WORDS = (
     (0x20000, 0x3FFFF),
 )
 WORDS_VERSION = f"words-1/unicode-{unicodedata.unidata_version}"
+
+BLOCK_BYTES = 1 << 24
+"""Bytes of text that go through a kernel at once (a longer text: its own); words and pieces take several times that."""
 
 BREAK_BEFORE, BREAK_AFTER, CASED, CASE_IGNORABLE = (np.uint32(1 << bit) for bit in (31, 30, 29, 28))
 _DOTTED_I = 0x130  # the only character whose lower case is several: i and a combining dot, which is not \w
@@ -61,6 +65,16 @@ class Texts:
         """Number of texts."""
         return int(self.offsets.size - 1)
 
+    def part(self, first: int, last: int) -> "Texts":
+        """Texts `first` to `last`, the latter excluded; no copy of the bytes."""
+        offsets = self.offsets[first : last + 1]
+        return Texts(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def strings(self) -> list[str]:
+        """The texts as Python strings."""
+        data = self.data.tobytes()
+        return [data[start:stop].decode() for start, stop in pairwise(self.offsets.tolist())]
+
 
 def text_buffers(texts: Sequence[str] | Any) -> Texts:
     """The UTF-8 bytes of `texts`: a sequence of str, or a pyarrow string Array or ChunkedArray (sliced or not).
@@ -79,6 +93,17 @@ def text_buffers(texts: Sequence[str] | Any) -> Texts:
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=offsets[1:])
     return Texts(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
+
+def text_blocks(offsets: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Bounds of consecutive texts of at most `BLOCK_BYTES` together, at least one text each."""
+    bounds, first, n_docs = [], 0, offsets.size - 1
+    while first < n_docs:
+        last = int(np.searchsorted(offsets, offsets[first] + BLOCK_BYTES, side="right")) - 1
+        last = min(max(last, first + 1), n_docs)
+        bounds.append((first, last))
+        first = last
+    return bounds
 
 
 @lru_cache(maxsize=1)

@@ -50,7 +50,7 @@ def run_tiny_corpus(_: Any = None) -> None:
         tree = {
             "run": f"{folder}/run",
             "corpus": {"input": [str(corpus)]},
-            "embed": {"model": "lexical"},
+            "embed": {"model": "hybrid"},
             "tokenizer": {"name": "bytes"},
             "pack": {"seq_len": 64},
         }
@@ -58,6 +58,8 @@ def run_tiny_corpus(_: Any = None) -> None:
         build_graph(config, SerialExecutor(), _quiet)
         by_cells = parse_config({**tree, "run": f"{folder}/cells", "graph": {"method": "cells"}})
         build_graph(by_cells, SerialExecutor(), _quiet, until="neighbors")
+        by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
+        build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
 
 

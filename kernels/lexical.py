@@ -9,9 +9,7 @@ import numpy as np
 
 from icp.kernels._jit import kernel
 
-DIM = 512
 SIGNS = 8  # dimensions a word adds to or subtracts from, one in each of as many blocks
-BLOCK = DIM // SIGNS  # the seven bits of a word and block hold this many dimensions and a sign
 UNIT = 32767  # length of a projected row: int16 holds every component
 HEAD = 16  # the first word counts 17 times as much as one in the middle of a long text, word `HEAD` nine times
 
@@ -38,7 +36,7 @@ def count_frequencies(hashes, indptr, frequencies):
 
 
 @kernel
-def project_words(hashes, indptr, weights, seed):
+def project_words(hashes, indptr, weights, seed, dim):
     """Sum the words of every document, each with its weight, along its own few signed dimensions.
 
     A word at positions p of a document (0 is the first word) has as its mass the sum of ``16 + 4096 // (16 + p)``: what
@@ -48,8 +46,9 @@ def project_words(hashes, indptr, weights, seed):
         hashes, indptr: as `count_frequencies`.
         weights: (2**b,) int32, what a word of the bucket counts; 0: nothing.
         seed: uint64, which signs and dimensions.
+        dim: int64, a power of 2 from 16 to 2**17.
 
-    Returns: (n, DIM) int16, each row of length `UNIT` to rounding, or all zero if no word counts.
+    Returns: (n, dim) int16, each row of length `UNIT` to rounding, or all zero if no word counts.
     Source: sign projection after Achlioptas (2003), sparse and one dimension a block as in Kane and Nelson (2014).
     """
     n_docs = indptr.shape[0] - 1
@@ -61,8 +60,8 @@ def project_words(hashes, indptr, weights, seed):
     masses = np.empty(room, np.int64)
     owner = np.zeros(room, np.int64)
     used = np.empty(longest, np.int64)
-    sums = np.empty(DIM, np.int64)
-    rows = np.zeros((n_docs, DIM), np.int16)
+    sums = np.empty(dim, np.int64)
+    rows = np.zeros((n_docs, dim), np.int16)
     for i in range(n_docs):
         words = hashes[indptr[i] : indptr[i + 1]]
         n_used = gather_masses(words, i + 1, keys, masses, owner, used)
@@ -101,9 +100,13 @@ def gather_masses(words, mark, keys, masses, owner, used):
 
 @kernel
 def add_words(keys, masses, used, weights, seed, sums):
-    """Add every word in the slots `used` to `sums`, (DIM,) int64; other arguments as `gather_masses`."""
+    """Add every word in the slots `used` to `sums`, (dim,) int64; other arguments as `gather_masses`."""
     shift = bucket_shift(weights.shape[0])
     salt = mix(seed)
+    block_size = sums.shape[0] // SIGNS
+    sign = np.uint64(block_size)
+    inside = np.uint64(block_size - 1)
+    width = np.uint64(65) - bucket_shift(block_size)
     for slot in used:
         word = keys[slot]
         weight = weights[np.int64(word >> shift)]
@@ -113,30 +116,32 @@ def add_words(keys, masses, used, weights, seed, sums):
         amount = np.int64(np.sqrt(mass * np.sqrt(mass)) * weight + 0.5)
         bits = mix(word ^ salt)
         for block in range(SIGNS):
-            dim = block * BLOCK + np.int64(bits & np.uint64(BLOCK - 1))
-            sums[dim] += amount if bits & np.uint64(BLOCK) else -amount
-            bits >>= np.uint64(7)
+            if block == SIGNS // 2:
+                bits = mix(bits ^ word)  # 64 bits do not hold a wide projection's dimensions and signs
+            d = block * block_size + np.int64(bits & inside)
+            sums[d] += amount if bits & sign else -amount
+            bits >>= width
 
 
 @kernel
 def round_to_unit(sums, row):
-    """Write `sums`, (DIM,) int64, to `row`, (DIM,) int16, scaled to length `UNIT`; zero stays zero."""
+    """Write `sums`, (dim,) int64, to `row`, (dim,) int16, scaled to length `UNIT`; zero stays zero."""
     total = 0.0
-    for d in range(DIM):
+    for d in range(sums.shape[0]):
         total += np.float64(sums[d]) * np.float64(sums[d])
     if total > 0.0:
         scale = UNIT / np.sqrt(total)
-        for d in range(DIM):
+        for d in range(sums.shape[0]):
             row[d] = np.int16(np.rint(sums[d] * scale))
 
 
 @kernel
 def add_rows(rows, totals):
-    """Add (n, DIM) int16 rows to `totals`, (DIM,) int64, changed; returns how many rows are not all zero."""
+    """Add (n, dim) integer rows to `totals`, (dim,) int64, changed; returns how many rows are not all zero."""
     n_filled = 0
     for i in range(rows.shape[0]):
         any_bits = 0
-        for d in range(DIM):
+        for d in range(totals.shape[0]):
             totals[d] += rows[i, d]
             any_bits |= rows[i, d]
         n_filled += any_bits != 0
@@ -148,24 +153,25 @@ def center_rows(rows, mean):
     """Unit rows of what is left when the mean is taken away.
 
     Args:
-        rows: (n, DIM) int16. mean: (DIM,) float64 in the unit of `rows`; all zero: only the length changes.
+        rows: (n, dim) int16. mean: (dim,) float64 in the unit of `rows`; all zero: only the length changes.
 
-    Returns: (n, DIM) float32, length 1; all zero where the row is, or is the mean.
+    Returns: (n, dim) float32, length 1; all zero where the row is, or is the mean.
     """
-    unit = np.zeros((rows.shape[0], DIM), np.float32)
-    left = np.empty(DIM, np.float64)
+    dim = mean.shape[0]
+    unit = np.zeros((rows.shape[0], dim), np.float32)
+    left = np.empty(dim, np.float64)
     for i in range(rows.shape[0]):
         any_bits = 0
         total = 0.0
-        for d in range(DIM):
+        for d in range(dim):
             any_bits |= rows[i, d]
             left[d] = rows[i, d] - mean[d]
             total += left[d] * left[d]
         # below a unit of rounding in every component nothing but rounding is left
-        if any_bits == 0 or total <= DIM:
+        if any_bits == 0 or total <= dim:
             continue
         scale = 1.0 / np.sqrt(total)
-        for d in range(DIM):
+        for d in range(dim):
             unit[i, d] = np.float32(left[d] * scale)
     return unit
 

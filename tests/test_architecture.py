@@ -63,6 +63,7 @@ FLOORS = {
     "icp.reader": 3,
     "icp.stream": 1,
     "icp.embedders": 2,
+    "icp.embedding": 3,
     "icp.duplicates": 3,
     "icp.candidates": 3.5,  # of duplicates, for stages
     "icp.runner": 3,

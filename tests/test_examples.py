@@ -16,7 +16,7 @@ def test_tiny_model_learns_from_the_shards(tiny_run):
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     losses = [float(loss) for loss in re.findall(r"loss (\S+)", done.stdout)]
     assert len(losses) == 3
-    assert losses == sorted(losses, reverse=True)
+    assert max(losses[1:]) < 0.7 * losses[0]
 
 
 def test_examples_stay_short():

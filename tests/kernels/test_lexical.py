@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from icp.kernels import lexical as kernels
 
 BUCKETS = 16
+DIM = 512
+BLOCK = DIM // kernels.SIGNS
 TOP = 60  # the bucket of a hash is its four highest bits
 
 
@@ -27,13 +29,15 @@ def reference_sums(words, weights, seed):
     masses = {}
     for position, word in enumerate(words):
         masses[word] = masses.get(word, 0) + 16 + 4096 // (16 + position)
-    sums = [0] * kernels.DIM
+    sums = [0] * DIM
     for word, mass in masses.items():
         amount = int(np.sqrt(mass * np.sqrt(float(mass))) * int(weights[word >> TOP]) + 0.5)
         bits = reference_mix(word ^ reference_mix(seed))
         for block in range(kernels.SIGNS):
-            seven = (bits >> (7 * block)) & 127
-            sums[block * kernels.BLOCK + (seven & 63)] += amount if seven & 64 else -amount
+            if block == kernels.SIGNS // 2:
+                bits = reference_mix(bits ^ word)
+            sums[block * BLOCK + bits % BLOCK] += amount if bits & BLOCK else -amount
+            bits //= 2 * BLOCK
     return sums
 
 
@@ -72,7 +76,7 @@ def test_counts_are_added_to_what_is_there(impl):
 
 def test_one_word_fills_one_dimension_of_each_block(impl):
     weights = np.ones(BUCKETS, np.int32)
-    row = impl.project_words(*rows_of([[7 << TOP]]), weights, np.uint64(0))[0].reshape(kernels.SIGNS, kernels.BLOCK)
+    row = impl.project_words(*rows_of([[7 << TOP]]), weights, np.uint64(0), DIM)[0].reshape(kernels.SIGNS, BLOCK)
     assert (np.count_nonzero(row, axis=1) == 1).all()
     assert set(np.abs(row[row != 0]).tolist()) == {round(kernels.UNIT / np.sqrt(kernels.SIGNS))}
 
@@ -80,14 +84,14 @@ def test_one_word_fills_one_dimension_of_each_block(impl):
 def test_words_of_no_weight_leave_a_zero_row(impl):
     weights = np.ones(BUCKETS, np.int32)
     weights[2] = 0
-    rows = impl.project_words(*rows_of([[2 << TOP], [], [2 << TOP, 5]]), weights, np.uint64(0))
+    rows = impl.project_words(*rows_of([[2 << TOP], [], [2 << TOP, 5]]), weights, np.uint64(0), DIM)
     assert rows.any(axis=1).tolist() == [False, False, True]
 
 
 def test_center_rows_takes_the_mean_away_and_keeps_zero_rows(impl):
-    rows = np.zeros((3, kernels.DIM), np.int16)
+    rows = np.zeros((3, DIM), np.int16)
     rows[0, 0], rows[1, :2] = 30000, (30000, 300)
-    mean = np.zeros(kernels.DIM)
+    mean = np.zeros(DIM)
     mean[0] = 30000
     unit = impl.center_rows(rows, mean)
     assert unit[0].any() == False  # noqa: E712 - the row is the mean
@@ -97,9 +101,9 @@ def test_center_rows_takes_the_mean_away_and_keeps_zero_rows(impl):
 
 
 def test_add_rows_counts_the_rows_that_are_not_zero(impl):
-    rows = np.zeros((3, kernels.DIM), np.int16)
+    rows = np.zeros((3, DIM), np.int16)
     rows[0, 3], rows[2, 3], rows[2, 4] = -32767, 32767, -5
-    totals = np.zeros(kernels.DIM, np.int64)
+    totals = np.zeros(DIM, np.int64)
     assert impl.add_rows(rows, totals) == 2
     assert totals[3:5].tolist() == [0, -5]
 
@@ -116,7 +120,7 @@ words = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 17, 2**63, 2
 @given(st.lists(st.lists(words, max_size=30), max_size=4), st.integers(0, 2**63 - 1))
 def test_projection_matches_the_reference(documents, seed):
     weights = np.arange(BUCKETS, dtype=np.int32) * 40_000  # bucket 0 counts nothing
-    rows = kernels.project_words(*rows_of(documents), weights, np.uint64(seed))
+    rows = kernels.project_words(*rows_of(documents), weights, np.uint64(seed), DIM)
     expected = [reference_row(reference_sums(words, weights, seed)) for words in documents]
     assert rows.tolist() == [row.tolist() for row in expected]
 
@@ -124,7 +128,7 @@ def test_projection_matches_the_reference(documents, seed):
 def test_python_projection_matches_the_reference(impl):
     documents = [[5 << TOP, 9, 5 << TOP, (6 << TOP) + 9], [9]]
     weights = np.full(BUCKETS, 70_000, np.int32)
-    rows = impl.project_words(*rows_of(documents), weights, np.uint64(3))
+    rows = impl.project_words(*rows_of(documents), weights, np.uint64(3), DIM)
     assert rows.tolist() == [reference_row(reference_sums(words, weights, 3)).tolist() for words in documents]
 
 
@@ -132,13 +136,13 @@ def test_rows_do_not_depend_on_the_documents_around_them():
     generator = np.random.default_rng(0)
     documents = [generator.integers(0, 2**63, size).tolist() for size in (3, 4000, 0, 40, 1)]
     weights = np.full(BUCKETS, 70_000, np.int32)
-    together = kernels.project_words(*rows_of(documents), weights, np.uint64(3))
-    alone = [kernels.project_words(*rows_of([document]), weights, np.uint64(3))[0] for document in documents]
+    together = kernels.project_words(*rows_of(documents), weights, np.uint64(3), DIM)
+    alone = [kernels.project_words(*rows_of([document]), weights, np.uint64(3), DIM)[0] for document in documents]
     assert np.array_equal(together, np.array(alone))
 
 
 def test_a_million_words_in_one_document():
     hashes = np.arange(1_000_000, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     weights = np.full(BUCKETS, 300_000, np.int32)
-    row = kernels.project_words(hashes, np.array([0, hashes.size]), weights, np.uint64(0))[0]
+    row = kernels.project_words(hashes, np.array([0, hashes.size]), weights, np.uint64(0), DIM)[0]
     assert np.linalg.norm(row.astype(np.float64)) == pytest.approx(kernels.UNIT, rel=1e-3)
