@@ -51,9 +51,9 @@ def pack(
 def check_tokenizer(config: Config) -> None:
     """Refuse a tokenizer that cannot be used, before hours of work are done for it.
 
-    Raises: ConfigError, InputError, as `icp.tokenizer.load_tokenizer` does.
+    Raises: ConfigError, InputError, as `icp.tokens.tokenizer.load_tokenizer` does.
     """
-    from icp.tokenizer import load_tokenizer, trained_ids
+    from icp.tokens.tokenizer import load_tokenizer, trained_ids
 
     if trained_ids(config.tokenizer.name) is None:
         load_tokenizer(config.tokenizer).roles()

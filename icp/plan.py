@@ -11,10 +11,10 @@ import numpy as np
 
 from icp import artifacts
 from icp.artifacts import MANIFEST, RECORDS
-from icp.bands import probability_found, turning_point
 from icp.config import Config, DedupConfig
-from icp.corpus import InputFile, corpus_files
+from icp.documents.corpus import InputFile, corpus_files
 from icp.errors import IcpError, InputError
+from icp.near_duplicates.bands import probability_found, turning_point
 from icp.pipeline import context_of, load_step, with_tokens
 from icp.runner import basis_of, differences
 from icp.steps import BUILD_STEPS, PACK_STEPS, Context, document_parts
@@ -26,7 +26,7 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 def show_plan(config: Config, *, pack: str = "main") -> Iterator[str]:
     """Lines for a configuration: its input, its steps, its near-duplicates, and warnings.
 
-    Raises: InputError, ConfigError for input that is not there, as `icp.corpus.corpus_files` does.
+    Raises: InputError, ConfigError for input that is not there, as `icp.documents.corpus.corpus_files` does.
     """
     context = context_of(config, pack)
     run = Path(config.run)

@@ -15,7 +15,7 @@ from icp.config import parse_config
 from icp.executor import SerialExecutor
 from icp.runner import run_step
 from icp.steps import BUILD_STEPS, PACK_FOLDERS, Context
-from icp.tokenizer import load_tokenizer
+from icp.tokens.tokenizer import load_tokenizer
 
 SURVIVORS = [0, 1, 3, 4, 5, 6]
 NODES = [0, 1, 4, 5, 6]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import WrongForm
 from icp.audit.run import Run, integers, read_array, read_columns
-from icp.tokenizer import Tokenizer, load_tokenizer
+from icp.tokens.tokenizer import Tokenizer, load_tokenizer
 
 SEGMENTS = ("window", "shard", "row", "position", "doc", "doc_start", "doc_stop", "win_start", "win_stop")
 WINDOWS = ("window", "shard", "row", "n_docs", "n_pad", "path_rank", "mean_similarity", "max_pair_similarity")

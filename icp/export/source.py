@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from icp.artifacts import MANIFEST, Manifest, hash_file, hash_json, read_json, read_manifest
 from icp.errors import ArtifactError, BrokenPromise
 from icp.steps import PACK_FOLDERS
-from icp.vocabulary import JSON_NAME, read_files
+from icp.tokens.vocabulary import JSON_NAME, read_files
 
 _COLUMNS = ("window", "position", "doc", "doc_start", "win_start", "win_stop")
 

@@ -17,7 +17,7 @@ from icp.data import Rows, take
 from icp.kernels.topk import count_members, place_members
 from icp.search.centroids import Centroids, centroids_of, nearest_centroids
 from icp.search.methods import Found
-from icp.vectors import BASE_TILE, empty_keys, improve_within
+from icp.search.vectors import BASE_TILE, empty_keys, improve_within
 
 ROWS_PER_CELL = 256, 512
 """Rows for each centroid, least and most, in between the root of all; overlap makes cells two to ten times as large.

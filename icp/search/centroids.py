@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icp.data import Rows, take
 from icp.kernels.topk import mean_rows
-from icp.vectors import BASE_TILE, empty_keys, improve, nearest, sample_rows, unpack
+from icp.search.vectors import BASE_TILE, empty_keys, improve, nearest, sample_rows, unpack
 
 TRAIN_SALT = 1
 SAMPLE_PER_CENTROID = 32

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from icp import gpu
 from icp.data import Rows, take
 from icp.kernels.topk import merge_keys
+from icp.search import gpu
 from icp.search.methods import Found
-from icp.vectors import TILE, check_rows, empty_keys, improve_both, improve_within, nonzero
+from icp.search.vectors import TILE, check_rows, empty_keys, improve_both, improve_within, nonzero
 
 TASK_ROWS = 8192
 MOST_RANGES = 16

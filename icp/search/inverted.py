@@ -12,7 +12,7 @@ from icp.data import Rows, take
 from icp.search.cells import Assigned, Cells
 from icp.search.centroids import Centroids, nearest_centroids
 from icp.search.methods import Found
-from icp.vectors import empty_keys, improve
+from icp.search.vectors import empty_keys, improve
 
 MOST_PROBED = 32
 """Lists that a row probes at most."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icp import gpu
 from icp.errors import ConfigError
+from icp.search import gpu
 
 METHODS = ("auto", "exact", "cells", "ivf")
 EXACT_OPERATIONS = 1e12

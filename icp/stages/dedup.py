@@ -1,10 +1,10 @@
 """The dedup step: one document of each group of copies stays.
 
-In: ``documents/part-*.parquet``. Out: ``signatures/part-*.parquet`` (`icp.signatures`), ``duplicates/part-*.parquet``
+In: ``documents/part-*.parquet``. Out: ``signatures/part-*.parquet`` (`signatures`), ``duplicates/part-*.parquet``
 (doc, duplicate_of, jaccard, kind) and ``survivors.npy``, int64, the docs that stay, ascending. Phases: *signatures* and
 *keys* of the bands, part by part; *twins*, the exact copies; *buckets* of each band; *candidates*, all of them;
 *evidence*, signatures and shingle sets of the candidates, part by part; *group*, the verdict. Arrays over all documents
-take some 100 bytes a document; `icp.candidates` bounds what is sorted at a time; evidence lies in files.
+take some 100 bytes a document; `candidates` bounds what is sorted at a time; evidence lies in files.
 """
 
 import tempfile
@@ -16,8 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.bands import warnings_of
-from icp.candidates import (
+from icp.config import Config
+from icp.errors import ConfigError
+from icp.kernels.components import Evidence
+from icp.minhash import shingle_sets
+from icp.near_duplicates.bands import warnings_of
+from icp.near_duplicates.candidates import (
     bucket_parts,
     docs_of,
     find_bucket_part,
@@ -30,12 +34,8 @@ from icp.candidates import (
     save_array,
     scheme_of,
 )
-from icp.config import Config
-from icp.duplicates import Rules, choose_keepers
-from icp.errors import ConfigError
-from icp.kernels.components import Evidence
-from icp.minhash import shingle_sets
-from icp.signatures import fixed_values, read_groups, read_rows, read_schema, write_signatures
+from icp.near_duplicates.duplicates import Rules, choose_keepers
+from icp.near_duplicates.signatures import fixed_values, read_groups, read_rows, read_schema, write_signatures
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
 from icp.texts import text_buffers
 

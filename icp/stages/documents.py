@@ -22,16 +22,16 @@ import pyarrow.parquet as pq
 
 from icp.artifacts import PartRecord, read_json
 from icp.config import Config, CorpusConfig
-from icp.corpus import InputFile, corpus_files
+from icp.documents.corpus import InputFile, corpus_files
+from icp.documents.judge import check_refused, check_seen
+from icp.documents.kept_fields import common_field, convert, is_json
+from icp.documents.lines import read_jsonl, read_texts
+from icp.documents.rows import DOCUMENT, REJECTED, Batch, Findings, Rules, document_keys, load_excluded
+from icp.documents.stores import file_identity
+from icp.documents.tables import missing_text, read_arrow, read_parquet
 from icp.errors import InputError
-from icp.judge import check_refused, check_seen
-from icp.kept_fields import common_field, convert, is_json
-from icp.lines import read_jsonl, read_texts
 from icp.parts import open_writer, write_parts
-from icp.rows import DOCUMENT, REJECTED, Batch, Findings, Rules, document_keys, load_excluded
 from icp.steps import Context, PartOutput, Phase, Step, one_part
-from icp.stores import file_identity
-from icp.tables import missing_text, read_arrow, read_parquet
 
 STEP_NAME = "documents"
 TEXTS_PER_TASK = 2000

@@ -4,7 +4,7 @@ In: documents/, dedup/survivors.npy, embeddings/, neighbors/. Out: nodes.npy int
 ascending; duplicates/part-*.parquet (doc, duplicate_of, jaccard, similarity, kind); conflicts.npy int64 (n, 2) nodes,
 lower and higher, sorted; indptr.npy int64, indices.npy int32, weights.npy float16: CSR over nodes.
 
-Phases: *pairs* too alike, *shingles* of their texts, *jaccard* of each, *nodes* (`icp.semantic`); *floor* of the
+Phases: *pairs* too alike, *shingles* of their texts, *jaccard* of each, *nodes* (`icp.graph.semantic`); *floor* of the
 similarities; *sources* of the rows; *select*, the neighbours of the nodes of a part, sorted by neighbour, so that
 *union* reads the edges into a part as one stretch of each file; *facts*, the parts joined. No phase holds all edges.
 """
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.data import RowParts
-from icp.graphing import load, nodes_by_part, paths, raw_part, rows_of_nodes, save, survivors_of
+from icp.graph.graphing import load, nodes_by_part, paths, raw_part, rows_of_nodes, save, survivors_of
+from icp.graph.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
 from icp.kernels.graph import candidate_similarities, component_sizes, union_rows
-from icp.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
 
 RANDOM_PAIRS = 100_000

@@ -17,8 +17,7 @@ import numpy as np
 
 from icp.config import Config
 from icp.data import RowParts, take
-from icp.kernels.topk import NO_KEY
-from icp.neighboring import (
+from icp.graph.neighboring import (
     EXTRA,
     centroids,
     checked,
@@ -37,13 +36,14 @@ from icp.neighboring import (
     search_parts,
     tasks,
 )
-from icp.neighboring import cells as load_cells
+from icp.graph.neighboring import cells as load_cells
+from icp.kernels.topk import NO_KEY
 from icp.search import cells, inverted
 from icp.search.centroids import AllRows, train_centroids
 from icp.search.exact import compare_ranges, merge_found, row_ranges
 from icp.search.methods import Found
+from icp.search.vectors import empty_keys, nearest, recall_interval, unpack
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
-from icp.vectors import empty_keys, nearest, recall_interval, unpack
 
 log = logging.getLogger("icp")
 

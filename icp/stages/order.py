@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.certificates import exact_neighbors, node_rows, run_dual_bound, run_upper_bound
 from icp.config import Config
 from icp.data import RowParts, Traversal, load_graph
-from icp.matching import Paths, join_paths, match_fragments
-from icp.partitions import (
+from icp.path.certificates import exact_neighbors, node_rows, run_dual_bound, run_upper_bound
+from icp.path.matching import Paths, join_paths, match_fragments
+from icp.path.partitions import (
     choose_marks,
     cut_pieces,
     improve_stretch,
@@ -29,8 +29,8 @@ from icp.partitions import (
     stretch_bounds,
     unshifted,
 )
+from icp.path.traversal import IMPROVABLE, greedy_order, one_path, order_similarity, source_groups, visit_order
 from icp.steps import Context, PartOutput, Phase, Step, one_part
-from icp.traversal import IMPROVABLE, greedy_order, one_path, order_similarity, source_groups, visit_order
 
 RANGE_PATHS = 1 << 16
 """Paths of one task of *near*."""

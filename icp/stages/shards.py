@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from icp.config import Config
 from icp.data import PackPlan, RowParts
 from icp.errors import ArtifactError, InputError
-from icp.figures import window_similarities
 from icp.kept import load_nodes, node_batches, node_bounds
 from icp.kernels.gather import gather_pieces
 from icp.layout import Segments, Specials, main_source, place_segments, place_specials, row_ends
+from icp.packing.figures import window_similarities
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
-from icp.tokenizer import Tokenizer, load_tokenizer
-from icp.vocabulary import JSON_NAME
+from icp.tokens.tokenizer import Tokenizer, load_tokenizer
+from icp.tokens.vocabulary import JSON_NAME
 
 
 def list_sources(context: Context, part: str, output: PartOutput) -> None:

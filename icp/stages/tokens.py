@@ -18,8 +18,8 @@ from icp.artifacts import hash_file
 from icp.config import Config
 from icp.kept import load_nodes, node_batches
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
-from icp.tokenizer import Tokenizer, load_tokenizer, train_tokenizer, trained_ids
-from icp.vocabulary import CONFIG_NAME, JSON_NAME
+from icp.tokens.tokenizer import Tokenizer, load_tokenizer, train_tokenizer, trained_ids
+from icp.tokens.vocabulary import CONFIG_NAME, JSON_NAME
 
 SAMPLE_CHARS = 16 << 20
 """Text that a tokenizer is trained on."""

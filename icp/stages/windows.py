@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from icp.config import Config
 from icp.data import DocGraph, PackPlan, RowParts, load_graph
 from icp.errors import InputError
-from icp.figures import WindowFigures, window_figures
-from icp.inside import arrange_inside
-from icp.mixing import Mix, merge_orders, random_documents
-from icp.packing import broken_conflicts, plan_windows, renumber, training_order
+from icp.packing.figures import WindowFigures, window_figures
+from icp.packing.inside import arrange_inside
+from icp.packing.mixing import Mix, merge_orders, random_documents
+from icp.packing.windows import broken_conflicts, plan_windows, renumber, training_order
+from icp.path.traversal import greedy_order, source_groups
 from icp.steps import Context, PartOutput, Phase, Step, one_part
-from icp.tokenizer import load_tokenizer
-from icp.traversal import greedy_order, source_groups
+from icp.tokens.tokenizer import load_tokenizer
 
 LISTED_CONFLICTS = 1000
 HEEDING = ("windows", "path-fit", "best-fit")

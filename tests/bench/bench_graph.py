@@ -155,7 +155,7 @@ def truth_of(rows, sample, k):
 
 def measure(path, options):
     """One size: ours, then the peers; returns our rows and seconds."""
-    from icp.knn import search_neighbors
+    from icp.graph.knn import search_neighbors
 
     stored, k = np.load(path, mmap_mode="r"), options.k
     n = len(stored)
@@ -240,7 +240,7 @@ def main():
 
         faiss.omp_set_num_threads(1)
         faiss.cvar.distance_compute_blas_threshold = 20
-    from icp.knn import search_neighbors
+    from icp.graph.knn import search_neighbors
 
     rows, times = real_rows(options.vectors), []
     for method in options.methods.split(","):  # compiled, and FAISS warm, before anything is timed

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 import icp
 from icp import DocGraph, KnnGraph
-from icp.bounds import dual_bound, raw_upper_bound
-from icp.matching import improve_order, matching_order
-from icp.partitions import improved_in_stretches, joined_in_pieces
-from icp.spread import DISTANCES, spread_order, strided, window_path
-from icp.traversal import greedy_order, order_similarity
+from icp.path.bounds import dual_bound, raw_upper_bound
+from icp.path.matching import improve_order, matching_order
+from icp.path.partitions import improved_in_stretches, joined_in_pieces
+from icp.path.spread import DISTANCES, spread_order, strided, window_path
+from icp.path.traversal import greedy_order, order_similarity
 
 K = 20
 ALIKE = 0.97

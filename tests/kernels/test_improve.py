@@ -88,7 +88,11 @@ def test_gains_are_exact_and_lead_to_a_path_without_gaining_moves(compiled, n, d
     random = np.random.default_rng(seed)
     vectors = random.integers(-3, 4, (n, dim)).astype(np.int16)  # many ties, zero rows too
     path, told = random.permutation(n).tolist(), None
-    while told != (0, 0, 0):  # a move wakes the documents at its ends only, so another call may find more; see `improved`
+    while told != (
+        0,
+        0,
+        0,
+    ):  # a move wakes only the documents at its ends: another call may find more
         before, (path, told) = path, improved(vectors, path, compiled, reach)
         assert (path == before) == (told == (0, 0, 0))
     _, gram = complete(vectors)

@@ -14,7 +14,7 @@ from icp.search.cells import (
     split_cell,
 )
 from icp.search.centroids import train_centroids
-from icp.vectors import unpack
+from icp.search.vectors import unpack
 
 
 def assigned(rows):

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import icp
-from icp import candidates, minhash
+from icp import minhash
 from icp.config import parse_config
 from icp.errors import ArtifactError, ConfigError, PartsFailedError
 from icp.executor import ProcessExecutor, SerialExecutor
+from icp.near_duplicates import candidates
 from icp.pipeline import build_graph
 from icp.stages import dedup
 from icp.texts import WORDS_VERSION

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
-from icp import lines, rows, tables
 from icp.config import parse_config
+from icp.documents import lines, rows, tables
+from icp.documents.judge import TOLERATED
 from icp.errors import InputError
 from icp.executor import ProcessExecutor, SerialExecutor
-from icp.judge import TOLERATED
 from icp.runner import basis_of, run_step
 from icp.stages.documents import STEP, config_keys
 from icp.steps import Context

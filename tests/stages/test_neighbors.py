@@ -6,12 +6,12 @@ import pytest
 from graph_inputs import do, joined, make_vectors, topics, unit
 from made import finish, quiet
 
-from icp import neighboring
 from icp.config import parse_config
 from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
 from icp.executor import ProcessExecutor, SerialExecutor
-from icp.knn import search_neighbors
-from icp.neighboring import EXTRA
+from icp.graph import neighboring
+from icp.graph.knn import search_neighbors
+from icp.graph.neighboring import EXTRA
 from icp.pipeline import context_of
 from icp.runner import run_step
 from icp.search import cells, exact, methods

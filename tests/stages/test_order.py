@@ -3,9 +3,9 @@ import pytest
 from pack_inputs import RAW_BOUND, ROWS, VECTORS, do, load, make_inputs
 
 from icp.data import load_graph
-from icp.partitions import improved_in_stretches, joined_in_pieces
+from icp.path.partitions import improved_in_stretches, joined_in_pieces
+from icp.path.traversal import greedy_order
 from icp.stages.order import STEP
-from icp.traversal import greedy_order
 
 
 def test_paths_follow_the_graph_and_begin_at_the_least_degree(tmp_path):
@@ -95,7 +95,9 @@ def test_other_methods_have_no_pieces(tmp_path):
 
 def test_recomputed_degree_reaches_the_walk(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("icp.traversal.greedy_order", lambda graph, **given: asked.append(given) or greedy_order(graph))
+    monkeypatch.setattr(
+        "icp.path.traversal.greedy_order", lambda graph, **given: asked.append(given) or greedy_order(graph)
+    )
     do(STEP, make_inputs(tmp_path, order={"method": "algorithm1", "recompute_degree": True}))
     assert asked == [{"recompute_degree": True}]
 

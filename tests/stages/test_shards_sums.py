@@ -9,7 +9,7 @@ import pytest
 from made import do, made_config, make_graph, make_plan
 
 from icp.data import DocGraph
-from icp.packing import plan_windows, renumber, training_order
+from icp.packing.windows import plan_windows, renumber, training_order
 from icp.stages import shards, tokens
 
 LENGTHS = [0, 1, 1, 2, 0]

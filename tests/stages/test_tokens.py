@@ -11,7 +11,7 @@ from icp.errors import ConfigError, InputError
 from icp.stages import tokens
 from icp.stages.tokens import STEP
 from icp.steps import document_parts
-from icp.tokenizer import train_tokenizer
+from icp.tokens.tokenizer import train_tokenizer
 
 TEXTS = ["abc", "", "déf", "a <|endoftext|> b", "the cat and the hat", "left out", "the end", "x"]
 KEPT = [0, 1, 2, 3, 4, 6, 7]

@@ -4,7 +4,7 @@ from pack_inputs import NODES, do, load, make_inputs
 
 from icp.data import PackPlan
 from icp.errors import InputError
-from icp.figures import window_figures
+from icp.packing.figures import window_figures
 from icp.stages.order import STEP as ORDER
 from icp.stages.windows import STEP
 

@@ -1,0 +1,1 @@
+"""Reading a corpus: files of every kind, rows, what is refused."""

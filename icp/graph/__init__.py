@@ -1,0 +1,1 @@
+"""The document graph: neighbours, checks, hygiene."""

@@ -1,0 +1,158 @@
+"""The most similar rows of every row, and the undirected graph of them.
+
+In: float16 or float32 embeddings, norm 1 or all zero. Out: `KnnGraph`, `DocGraph`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import DocGraph, KnnGraph, take
+from icp.errors import ConfigError, InputError
+from icp.kernels.graph import union_csr
+from icp.search.cells import (
+    CHUNK_ROWS,
+    Cells,
+    assign_cells,
+    cell_tasks,
+    choose_margin,
+    count_cells,
+    group_rows,
+    ranks_within,
+    search_cells,
+)
+from icp.search.centroids import AllRows, train_centroids
+from icp.search.exact import merge_found, search_exact
+from icp.search.inverted import OWN_LIST, assign_lists, choose_nprobe, count_lists, search_lists
+from icp.search.methods import choose_method
+from icp.search.vectors import check_rows, empty_keys, nearest, recall_interval, sample_rows, tuning_size, unpack
+
+SAMPLE_ROWS = 1000
+TUNE_SALT, RECALL_SALT = 2, 3
+
+
+def search_neighbors(
+    embeddings: NDArray[np.float16] | NDArray[np.float32],
+    *,
+    k: int = 10,
+    method: str = "auto",
+    target_recall: float = 0.95,
+    seed: int = 0,
+) -> KnnGraph:
+    """The `k` most similar rows of each row.
+
+    Args:
+        embeddings: (n, dim) float16 or float32, each row of norm 1 or all zero; similarities are those of the rows
+            rounded to float16. A zero row has no neighbours and is nobody's neighbour.
+        k: neighbours of a row; itself does not count.
+        method: exact | cells | ivf | auto (exact where there are few rows or cells would not be faster).
+        target_recall: share of the true `k` nearest that ``cells`` and ``ivf`` should find; how far cells overlap and
+            how many lists are searched is chosen on a sample.
+        seed: of the samples and of k-means; exact search draws nothing.
+
+    Returns: `KnnGraph`, rows sorted by (-float16 similarity, row), the same bytes on any machine and for any number
+        of threads.
+    Raises: InputError for a wrong shape, type or row; ConfigError for a wrong option.
+    Cost: exact n * n * dim operations; cells about n * 1000 * dim on text, and n ** 1.5 * dim to find the cells.
+    """
+    rows = _checked(embeddings)
+    if k < 1:
+        raise ConfigError(f"k is {k}, must be at least 1; 10 is usual")
+    chosen = choose_method(rows.shape[0], rows.shape[1], method)
+    if chosen == "ivf":
+        keys = _search_lists(rows, k, target_recall, seed)
+    elif chosen == "cells":
+        cells = _make_cells(rows, k, target_recall, seed)
+        if method == "auto" and not cells.is_cheaper_than_all_pairs(rows.shape[0]):
+            keys = search_exact(rows, keep=k)
+        else:
+            keys = empty_keys(rows.shape[0], k)
+            for wanted in cell_tasks(cells):
+                merge_found(keys, 0, search_cells(rows, cells, wanted, keep=k, seed=seed))
+    else:
+        keys = search_exact(rows, keep=k)
+    neighbors, similarities = unpack(keys)
+    return KnnGraph(neighbors, similarities.astype(np.float32))
+
+
+def recall_estimate(
+    embeddings: NDArray[np.float16] | NDArray[np.float32], knn: KnnGraph, *, seed: int = 0
+) -> tuple[float, float, float]:
+    """Share of the true nearest neighbours in `knn`, on a uniform sample of 1,000 rows, with its 95% interval.
+
+    Returns: recall, its lower and its upper bound.
+    """
+    rows = _checked(embeddings)
+    sample = sample_rows(rows.shape[0], seed=seed, salt=RECALL_SALT, size=SAMPLE_ROWS)
+    exact, best = unpack(nearest(take(rows, sample), sample, AllRows(rows), keep=knn.neighbors.shape[1]))
+    return recall_interval(knn.neighbors[sample], knn.similarities[sample].astype(np.float16), exact, best)
+
+
+def symmetrize(knn: KnnGraph) -> DocGraph:
+    """The undirected graph with an edge wherever one of two rows lists the other (the larger similarity holds).
+
+    Raises: InputError if `knn` names a row it does not have.
+    """
+    n_rows = knn.neighbors.shape[0]
+    if knn.neighbors.size and int(knn.neighbors.max()) >= n_rows:
+        raise InputError(
+            f"neighbors name row {knn.neighbors.max()}, but there are {n_rows} rows; check for a cut array"
+        )
+    # adding 0 makes +0 of -0
+    weights = np.ascontiguousarray(knn.similarities.astype(np.float16) + np.float16(0)).view(np.uint16)
+    indptr, indices, bits = union_csr(np.ascontiguousarray(knn.neighbors, dtype=np.int32), weights)
+    return DocGraph(indptr, indices, bits.view(np.float16))
+
+
+def _checked(embeddings: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:
+    """The rows as float16; raises InputError for another shape or type."""
+    if embeddings.ndim != 2 or embeddings.dtype not in (np.float16, np.float32):
+        raise InputError(
+            f"embeddings are {embeddings.dtype} of shape {embeddings.shape}, expected float16 or float32 (n, dim)"
+        )
+    with np.errstate(over="ignore"):  # infinity is named when its row is checked
+        return embeddings.astype(np.float16, copy=False)
+
+
+def _checked_blocks(rows: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
+    """The rows in blocks, at least one, each checked."""
+    for start in range(0, max(1, len(rows)), CHUNK_ROWS):
+        block = rows[start : start + CHUNK_ROWS].astype(np.float32)
+        check_rows(block, start, "embeddings")
+        yield block
+
+
+def _true_neighbors(rows: NDArray[np.float16], k: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A sample of rows, and the exact neighbours of each."""
+    sample = sample_rows(rows.shape[0], seed=seed, salt=TUNE_SALT, size=tuning_size(rows.shape[0]))
+    exact, _ = unpack(nearest(take(rows, sample), sample, AllRows(rows), keep=k))
+    return sample, exact.astype(np.int64)
+
+
+def _make_cells(rows: NDArray[np.float16], k: int, target_recall: float, seed: int) -> Cells:
+    """Cells of rows in memory, with the overlap that the target needs."""
+    centroids = train_centroids(rows, wanted=count_cells(len(rows)), seed=seed)
+    sample, exact = _true_neighbors(rows, k, seed)
+    mine, others = (assign_cells(take(rows, wanted), centroids) for wanted in (sample, exact.ravel()))
+    others[0][exact.ravel() < 0] = -1
+    margin, _ = choose_margin(mine, others, target_recall=target_recall)
+    ranks = ranks_within(others, margin)
+    assigned = [assign_cells(block, centroids, ranks=ranks) for block in _checked_blocks(rows)]
+    return group_rows(assigned, len(centroids), margin=margin)
+
+
+def _search_lists(rows: NDArray[np.float16], k: int, target_recall: float, seed: int) -> NDArray[np.int64]:
+    """Keys of all rows by inverted lists in memory."""
+    centroids = train_centroids(rows, wanted=count_lists(len(rows)), seed=seed)
+    sample, exact = _true_neighbors(rows, k, seed)
+    mine, others = (assign_lists(take(rows, wanted), centroids) for wanted in (sample, exact.ravel()))
+    neighbor_lists = np.where(exact < 0, -1, others[0][:, 0].reshape(-1, k))
+    nprobe = choose_nprobe(mine[0], neighbor_lists, target_recall=target_recall)
+    assigned = [assign_lists(block, centroids, ranks=nprobe) for block in _checked_blocks(rows)]
+    own = group_rows(assigned, len(centroids), margin=OWN_LIST)
+    probing = group_rows(assigned, len(centroids), margin=nprobe - 1)
+    keys = empty_keys(len(rows), k)
+    for wanted in cell_tasks(probing):
+        merge_found(keys, 0, search_lists(rows, own, probing, wanted, keep=k))
+    return keys

@@ -1,0 +1,151 @@
+"""Where the step `neighbors` finds its rows, keeps its arrays, and how its work is cut into tasks.
+
+In: embeddings/, the step's own folder. Out: rows, ranges, names of parts; the same for any number of workers.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.config import Config
+from icp.data import RowParts, take
+from icp.errors import ArtifactError
+from icp.search.cells import CHUNK_ROWS, Cells, cell_tasks
+from icp.search.centroids import Centroids
+from icp.search.exact import range_pairs
+from icp.search.methods import choose_method
+from icp.search.vectors import check_rows, sample_rows, tuning_size
+from icp.steps import Context, PartOutput, document_parts, one_part
+
+EXTRA = 6
+"""Neighbours kept beyond k: room for the copies that the graph takes out."""
+FILTERED = 4
+"""Times k that are kept where the graph passes over neighbours by source or similarity."""
+SAMPLE_ROWS = 1000
+TUNE_SALT, RECALL_SALT = 2, 3
+RANGE_ROWS = 1 << 14
+MOST_RANGES = 1024
+
+
+def kept(config: Config) -> int:
+    """Neighbours kept of each row."""
+    graph = config.graph
+    filtered = graph.same_source != "any" or graph.max_similarity is not None
+    return graph.k * (FILTERED if filtered else 1) + EXTRA
+
+
+def embedding_paths(context: Context) -> list[Path]:
+    """The parts of embeddings/."""
+    return [context.folder("embeddings") / f"{part}.npy" for part in document_parts(context)]
+
+
+def embeddings(context: Context) -> RowParts:
+    """The rows, memory-mapped; raises ArtifactError where parts differ in dimensions."""
+    dims: dict[int, str] = {}
+    for path in embedding_paths(context):
+        part = np.load(path, mmap_mode="r", allow_pickle=False)
+        if len(part):
+            dims.setdefault(part.shape[1], path.name)
+    if len(dims) > 1:
+        found = ", ".join(f"{name} of {dim}" for dim, name in dims.items())
+        raise ArtifactError(
+            f"{context.folder('embeddings')}: vectors of different dimensions ({found}); redo the step with --fresh"
+        )
+    return RowParts(embedding_paths(context))
+
+
+def checked(context: Context, rows: range) -> Iterator[NDArray[np.float32]]:
+    """The rows of a range in blocks; raises InputError naming the document of a wrong one."""
+    vectors = embeddings(context)
+    survivors = np.load(context.folder("dedup") / "survivors.npy", mmap_mode="r", allow_pickle=False)
+    for start in range(rows.start, rows.stop, CHUNK_ROWS):
+        ids = np.arange(start, min(start + CHUNK_ROWS, rows.stop), dtype=np.int64)
+        block = take(vectors, ids)
+        check_rows(block, start, str(context.folder("embeddings")), docs=survivors[ids])
+        yield block
+
+
+def planned(context: Context) -> str:
+    """The method by the size of the corpus."""
+    n_rows, dim = embeddings(context).shape
+    return choose_method(n_rows, dim, context.config.graph.method)
+
+
+def method(context: Context) -> str:
+    """What is done in the end: cells that overlap too much give way to all pairs."""
+    first = planned(context)
+    return first if first == "exact" else str(context.records("lists")["all"].info["method"])
+
+
+def samples(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to choose the overlap by, and rows to measure recall by."""
+    n_rows, seed = embeddings(context).shape[0], context.config.seed
+    tune = sample_rows(n_rows, seed=seed, salt=TUNE_SALT, size=tuning_size(n_rows))
+    return tune, sample_rows(n_rows, seed=seed, salt=RECALL_SALT, size=SAMPLE_ROWS)
+
+
+def _range_rows(n_rows: int) -> int:
+    return max(RANGE_ROWS, -(-n_rows // MOST_RANGES))
+
+
+def range_of(context: Context, part: str) -> range:
+    """The rows of a range by its name."""
+    n_rows = embeddings(context).shape[0]
+    start = int(part.rpartition("-")[2]) * _range_rows(n_rows)
+    return range(start, min(start + _range_rows(n_rows), n_rows))
+
+
+def ranges(context: Context) -> list[str]:
+    """Ranges of rows; none where all rows are compared."""
+    if planned(context) == "exact":
+        return []
+    n_rows = embeddings(context).shape[0]
+    return [f"rows-{number:05}" for number in range(max(1, -(-n_rows // _range_rows(n_rows))))]
+
+
+def one_unless_exact(context: Context) -> list[str]:
+    """One task; none where all rows are compared."""
+    return [] if planned(context) == "exact" else one_part(context)
+
+
+def tasks(context: Context) -> dict[str, range]:
+    """Ranges of cells or lists."""
+    return {f"cells-{number:06}": wanted for number, wanted in enumerate(cell_tasks(cells(context)))}
+
+
+def search_parts(context: Context) -> list[str]:
+    """Ranges of cells or lists, or pairs of ranges of rows."""
+    if method(context) != "exact":
+        return list(tasks(context))
+    return [f"rows-{one:03}-{two:03}" for one, two in range_pairs(embeddings(context).shape[0])]
+
+
+def cells(context: Context, name: str = "members") -> Cells:
+    """The rows of each cell, or the rows that probe each list; ``own``: the rows of each list."""
+    return Cells(load(context, name), load(context, f"{name}-bounds"))
+
+
+def centroids(context: Context) -> Centroids:
+    """As trained."""
+    return Centroids(load(context, "means"), load(context, "leaders"), load(context, "groups"))
+
+
+def paths(context: Context, name: str) -> list[Path]:
+    """The files of an array that comes in parts."""
+    return sorted(context.folder("neighbors").glob(f"*.{name}.npy"))
+
+
+def load(context: Context, name: str) -> NDArray[Any]:
+    """An array of the step, memory-mapped."""
+    path = context.folder("neighbors") / f"{name}.npy"
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def save(output: PartOutput, name: str, array: NDArray[Any]) -> None:
+    """Write an array."""
+    with output.path(name).open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+    output.rows(name, len(array))

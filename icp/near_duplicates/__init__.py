@@ -1,0 +1,1 @@
+"""Finding near-duplicates: bands, buckets, exact checks, who is kept."""

@@ -1,0 +1,201 @@
+"""Which documents repeat others, and which one of each group stays.
+
+In: texts; for large corpora the step ``dedup`` feeds the same functions part by part. Out: rows ``doc, duplicate_of,
+jaccard, kind``. Exact copies (equal word sequences) go first, by a 128-bit hash; MinHash bands propose pairs among
+the rest, signatures reject most, sets of shingle hashes decide. Promise with ``verify="exact"``: every removed
+document has a kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from icp.errors import ConfigError
+from icp.kernels.components import (
+    BY_ESTIMATE,
+    BY_SETS,
+    Evidence,
+    Rule,
+    agreements,
+    join_buckets,
+    keep_greedily,
+    list_buckets,
+)
+from icp.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, shingle_sets, sign_and_digest
+from icp.near_duplicates.buckets import Buckets, signature_buckets
+from icp.texts import Texts, text_buffers
+
+MODES = {"estimate": BY_ESTIMATE, "exact": BY_SETS}
+VERIFY = ("exact", "estimate", "none")
+FLOOR_DEVIATIONS = 4.0  # a pair at the threshold falls below the signature floor once in 30,000 times
+TYPES = {"doc": pa.int64(), "duplicate_of": pa.int64(), "jaccard": pa.float64(), "kind": pa.string()}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How near-duplicates are found and checked; fields as in the configuration's ``dedup``."""
+
+    threshold: float
+    bands: int
+    rows: int
+    verify: str
+
+    @property
+    def kernel_rule(self) -> Rule:
+        """The rule as kernels take it."""
+        num_perm = self.bands * self.rows
+        deviation = math.sqrt(self.threshold * (1 - self.threshold) / num_perm)
+        return Rule(MODES[self.verify], float(self.threshold), float(self.threshold - FLOOR_DEVIATIONS * deviation))
+
+
+@dataclass(frozen=True, slots=True)
+class Keepers:
+    """The verdict on every document; arrays of (n,).
+
+    Attributes:
+        duplicate_of: int64, the kept document it repeats, itself if it is kept.
+        jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact).
+        is_near: bool, it is removed, and not as an exact copy of `duplicate_of`. `n_checks`: pairs compared.
+    """
+
+    duplicate_of: NDArray[np.int64]
+    jaccard: NDArray[np.float64]
+    is_near: NDArray[np.bool_]
+    n_checks: int
+
+    def table(self, start: int = 0, stop: int | None = None) -> Any:
+        """Arrow table of the removed documents among start..stop, by doc; columns `TYPES`."""
+        docs = start + np.flatnonzero(self.duplicate_of[start:stop] != np.arange(self.duplicate_of.size)[start:stop])
+        kinds = np.where(self.is_near[docs], "near", "exact")
+        columns = [docs, self.duplicate_of[docs], self.jaccard[docs], pa.array(kinds.tolist(), pa.string())]
+        return pa.table(columns, schema=pa.schema([pa.field(name, kind) for name, kind in TYPES.items()]))
+
+    def largest_groups(self, n: int) -> list[dict[str, int]]:
+        """The kept documents that stand for most others, ties by doc: ``doc``, and ``documents``, itself included."""
+        kept, sizes = np.unique(self.duplicate_of, return_counts=True)
+        order = np.lexsort((kept, -sizes))[:n]
+        return [{"doc": int(kept[i]), "documents": int(sizes[i])} for i in order if sizes[i] > 1]
+
+
+def find_duplicates(
+    texts: Sequence[str] | Any,
+    *,
+    threshold: float = 0.8,
+    bands: int = 20,
+    rows: int = 6,
+    ngram: int = 5,
+    verify: str = "exact",
+    keep: str = "longest",
+    seed: int = 1,
+    priority: ArrayLike | None = None,
+) -> Any:
+    """The documents that repeat others.
+
+    Args:
+        texts: a sequence of str, or a pyarrow string Array or ChunkedArray.
+        threshold: least Jaccard similarity of the sets of word n-grams, in (0, 1].
+        bands, rows: the signature has `bands` bands of `rows` values; more bands find more, more rows propose less.
+        ngram: words in a shingle.
+        verify: ``exact`` (sets of shingles), ``estimate`` (signatures), ``none`` (a shared band is enough: removes
+            much that is no duplicate).
+        keep: which one of a group stays: ``longest`` (bytes of text) or ``first``; ties: the lower row.
+        seed: of the permutations.
+        priority: (n,) numbers, the highest stays; replaces `keep`. NaN is lowest.
+
+    Returns: pyarrow.Table, a row for each removed document, by doc: ``doc`` int64; ``duplicate_of`` int64, a row that
+        stays; ``jaccard`` float64, exact or as `verify` says; ``kind`` exact (equal word sequences) or near.
+
+    Raises: ConfigError naming the argument, InputError naming the row.
+    """
+    rules = _check_rules(threshold, bands, rows, verify)
+    scheme = make_scheme(num_perm=rules.bands * rules.rows, ngram=ngram, seed=seed)
+    buffers = text_buffers(texts)
+    signatures, n_shingles, digests = sign_and_digest(buffers, scheme)
+    order = order_by_priority(_priorities(buffers, keep, priority))
+    twins = first_copies(digests, order)
+    near = pick_near(order, twins, n_shingles)
+    buckets = signature_buckets(signatures, near, bands=rules.bands, rows=rules.rows)
+    docs = buckets.docs
+    judged = docs if rules.verify == "exact" else docs[:0]
+    values, indptr = shingle_sets(_take(buffers, judged), ngram=scheme.ngram)
+    evidence = Evidence(signatures, docs, values, indptr[:-1], indptr[1:])
+    return choose_keepers(twins, buckets, evidence, rules).table()
+
+
+def order_by_priority(priority: NDArray[Any]) -> NDArray[np.int64]:
+    """(n,) int64: rows by falling priority, ties by row; NaN last."""
+    lowest_last = np.where(np.isnan(priority), -np.inf, priority) if priority.dtype.kind == "f" else priority
+    ascending = np.argsort(lowest_last[::-1], kind="stable")[::-1]  # read backwards: negating fails for unsigned
+    return (lowest_last.size - 1 - ascending).astype(np.int64)
+
+
+def first_copies(digests: NDArray[np.uint64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) int64: for each row the row of equal digest that comes first in `order`, itself if it does.
+
+    Args: digests (n, 2) uint64; order (n,) int64, all rows, preferred first.
+    """
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    by_digest = np.lexsort((rank, digests[:, 1], digests[:, 0]))
+    ordered = digests[by_digest]
+    is_first = np.ones(order.size, np.bool_)
+    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    twins = np.empty_like(order)
+    twins[by_digest] = by_digest[is_first][np.cumsum(is_first) - 1]
+    return twins
+
+
+def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows that MinHash looks at, in `order`: one of each set of exact copies, and only those with words."""
+    is_near: NDArray[np.bool_] = (twins == np.arange(twins.size)) & (n_shingles > 0)
+    return np.compress(is_near[order], order)
+
+
+def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidence, rules: Rules) -> Keepers:
+    """Keep greedily (unchecked: one of all that are connected), and let exact copies follow their twin to its keeper.
+
+    Args: twins (n,) int64 of `first_copies`; evidence over the positions of ``buckets.docs``.
+    """
+    docs, members, starts = buckets.docs, buckets.members, buckets.starts
+    if rules.verify == "none":
+        keeper, n_checks = join_buckets(members, starts, docs.size), 0
+        alike = agreements(evidence, keeper)
+    else:
+        lists = list_buckets(members, starts, docs.size)
+        keeper, alike, n_checks = keep_greedily(members, starts, *lists, evidence, rules.kernel_rule)
+    near_of, jaccard = np.arange(twins.size), np.ones(twins.size)
+    near_of[docs], jaccard[docs] = docs[keeper], alike
+    return Keepers(near_of[twins], jaccard[twins], near_of[twins] != twins, int(n_checks))
+
+
+def _check_rules(threshold: float, bands: int, rows: int, verify: str) -> Rules:
+    if not isinstance(threshold, int | float | np.number) or not 0 < threshold <= 1:
+        raise ConfigError(f"threshold is {threshold!r}, must be above 0 and at most 1")
+    if verify not in VERIFY:
+        raise ConfigError(f"verify is {verify!r}, use one of {', '.join(VERIFY)}")
+    bands = check_integer("bands", bands, 1, MAX_PERMUTATIONS)
+    rows = check_integer("rows", rows, 1, MAX_PERMUTATIONS // bands)
+    return Rules(float(threshold), bands, rows, verify)
+
+
+def _priorities(texts: Texts, keep: str, priority: ArrayLike | None) -> NDArray[Any]:
+    if keep not in ("longest", "first"):
+        raise ConfigError(f"keep is {keep!r}, use longest or first (or pass priority=, an array)")
+    if priority is None:
+        return np.diff(texts.offsets) if keep == "longest" else np.zeros(texts.n_docs, np.int64)
+    given = np.asarray(priority)
+    if given.shape != (texts.n_docs,) or given.dtype.kind not in "biuf":
+        found = f"{given.dtype} of shape {given.shape}"
+        raise ConfigError(f"priority is {found}, must be one number for each of {texts.n_docs} texts")
+    return given
+
+
+def _take(texts: Texts, rows: NDArray[np.int64]) -> Texts:
+    bounds = zip(texts.offsets[rows].tolist(), texts.offsets[rows + 1].tolist(), strict=True)
+    pieces = [np.zeros(0, np.uint8), *(texts.data[start:stop] for start, stop in bounds)]
+    return Texts(np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.diff(texts.offsets)[rows])]))

@@ -1,0 +1,1 @@
+"""Windows: documents chosen together, cut, laid and numbered."""

@@ -1,0 +1,124 @@
+"""The planner of ``pack.method: windows``: related documents fill each window, and few are cut.
+
+In: path, lengths, graph, vectors. Out: pieces with their windows, numbered along the path. Long documents give whole
+windows first; what is left of them, and all others, are planned by stretches of the path, then by shifted ones.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import PackPlan
+from icp.packing.items import Corpus, Pieces
+from icp.packing.stretch import plan_stretch
+
+STRETCH_DOCS = 65_536
+"""Documents whose vectors are held at once."""
+
+LEAST_FILL = 0.9
+"""Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
+
+
+def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> PackPlan:
+    """Windows for all documents of a corpus.
+
+    Args:
+        lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
+        n_eos: specials at a document's end.
+    """
+    tails = tail_tokens(lengths, corpus.capacity, n_eos)
+    docs = np.argsort(corpus.position, kind="stable")
+    docs = docs[tails[docs] > 0]
+    fill = _fill_of_tails(int(lengths.sum()), int(tails.sum()), corpus)
+    pieces = _planned(replace(corpus, min_fill=fill), docs, tails[docs])
+    return lay_out(corpus, lengths, tails, pieces)
+
+
+def tail_tokens(lengths: NDArray[np.int64], capacity: int, n_eos: int) -> NDArray[np.int64]:
+    """(n,) int64: what is left of each document when whole windows are taken off its front, so that eos stays with
+    the last token; 0 if nothing is."""
+    tails = np.where(lengths > capacity, lengths % capacity, lengths)
+    return np.where((lengths > capacity) & (tails > 0) & (tails <= n_eos), n_eos + 1, tails)
+
+
+def _fill_of_tails(tokens: int, tail_tokens: int, corpus: Corpus) -> float:
+    """How full the windows of the tails must be, since whole windows of long documents are quite full."""
+    full = (tokens - tail_tokens) / corpus.capacity
+    windows = tokens / (corpus.min_fill * corpus.capacity) - full
+    return (
+        min(1.0, max(tail_tokens / (windows * corpus.capacity), min(LEAST_FILL, corpus.min_fill)))
+        if tail_tokens
+        else 1.0
+    )
+
+
+def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64]) -> Pieces:
+    n_stretches = max(1, -(-docs.size // STRETCH_DOCS))
+    edges = [docs.size * part // n_stretches for part in range(n_stretches + 1)]
+    parts = [plan_stretch(corpus, docs[begin:end], tokens[begin:end]) for begin, end in pairwise(edges) if begin < end]
+    return _joined(parts)
+
+
+def _joined(parts: list[Pieces]) -> Pieces:
+    first, windows = 0, []
+    for part in parts:
+        windows.append(part.window + np.int32(first))
+        first = int(windows[-1].max()) + 1
+    empty = np.empty(0, np.int64)
+    return Pieces(
+        np.concatenate([empty, *(part.doc for part in parts)]),
+        np.concatenate([empty, *(part.tokens for part in parts)]),
+        np.concatenate([empty.astype(np.int32), *windows]),
+    )
+
+
+def lay_out(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64], pieces: Pieces) -> PackPlan:
+    """The plan: windows along the path by the middle place of their documents, whole windows of long documents among
+    them; the pieces of a document in the order of windows, the documents of a window in path order.
+
+    Args:
+        lengths: (n,) int64, tokens of each document.
+        tails: (n,) int64, what is left of each when its whole windows are taken off its front.
+        pieces: of the tails; windows under any numbers.
+    """
+    window, middle = _ranked(corpus.position[pieces.doc], pieces.window)
+    rows = np.lexsort((window, pieces.doc))
+    doc, tokens, window = pieces.doc[rows], pieces.tokens[rows], window[rows]
+    before = np.cumsum(tokens) - tokens
+    begins = np.r_[True, doc[1:] != doc[:-1]][: doc.size]
+    start = before - np.maximum.accumulate(np.where(begins, before, 0)) + (lengths - tails)[doc]
+    long, long_start, long_stop = _whole_windows(lengths, tails, corpus.capacity)
+    # a whole window of a long document stands where the document stands, before other windows of that place
+    key = np.concatenate((2 * middle[window] + 1, 2 * corpus.position[long]))
+    number = np.concatenate((window, middle.size + np.arange(long.size)))
+    doc, start = np.concatenate((doc, long)), np.concatenate((start, long_start))
+    stop = np.concatenate((start[: tokens.size] + tokens, long_stop))
+    rows = np.lexsort((corpus.position[doc], number, key))
+    number = number[rows]
+    window = np.cumsum(np.r_[False, number[1:] != number[:-1]][: number.size])
+    return PackPlan(doc[rows], start[rows], stop[rows], window)
+
+
+def _ranked(place: NDArray[np.int64], window: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Windows numbered without gaps by the middle place of their members, ties by the first; and that place of each."""
+    rows = np.lexsort((place, window))
+    begins = np.flatnonzero(np.r_[True, np.diff(window[rows]) > 0][: window.size])
+    sizes = np.diff(np.r_[begins, window.size])
+    middle, first = place[rows][begins + (sizes - 1) // 2], place[rows][begins]
+    by_rank = np.lexsort((first, middle))
+    number = np.empty(int(window.max(initial=-1)) + 1, np.int64)
+    number[window[rows][begins][by_rank]] = np.arange(begins.size)
+    return number[window], middle[by_rank]
+
+
+def _whole_windows(
+    lengths: NDArray[np.int64], tails: NDArray[np.int64], capacity: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Document, start and stop of the pieces that fill a window alone."""
+    heads = lengths - tails
+    n_pieces = np.where(lengths > capacity, -(-heads // capacity), 0)
+    doc = np.repeat(np.arange(lengths.size), n_pieces)
+    start = (np.arange(doc.size) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)) * capacity
+    return doc, start, np.minimum(start + capacity, heads[doc])

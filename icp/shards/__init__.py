@@ -1,0 +1,1 @@
+"""Shards as a trainer reads them."""
