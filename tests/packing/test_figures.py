@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icp import PackPlan
+from icp.packing import figures
 from icp.packing.figures import context_bits, window_figures, window_similarities
-from icp.packing.windows import figures, renumber
+from icp.packing.windows import renumber
 
 AXES = np.array([[1, 0], [0.6, 0.8], [0, 1], [0, 0]], dtype=np.float16)
 
