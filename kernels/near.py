@@ -21,13 +21,17 @@ def near_items(
         item_of: (all documents,) int32, item of a document (its largest piece), -1 = none here.
         k: at least 1.
 
-    Returns: (n, k) int32, then -1. A piece that is not its document's item lists that item first.
+    Returns: (n, k) int32, then -1. The first piece of a cut document lists the next before all others, any other piece
+        the first.
     """
     near = np.full((docs.size, k), -1, np.int32)
     for item in range(docs.size):
         count = 0
         if item_of[docs[item]] != item:
             near[item, 0] = item_of[docs[item]]
+            count = 1
+        elif item + 1 < docs.size and docs[item + 1] == docs[item]:
+            near[item, 0] = item + 1
             count = 1
         for edge in range(indptr[docs[item]], indptr[docs[item] + 1]):
             if count == k:

@@ -4,13 +4,14 @@ In: a `Search`, the item that leaves. Out: the best step so far, in ``search.scr
 """
 
 from icp.kernels._jit import kernel
-from icp.kernels.plan_state import clashes, dot_items, pull, tie, value
+from icp.kernels.plan_state import clashes, dot_items, dot_window, pull, tie, value
 from icp.kernels.plan_step import MAX_MEMBERS, UNKNOWN, Join, Leave, Search, keep_best, penalty
 
 SWAP_COST = 0.35  # steps that cost more in penalty than this hardly ever gain
 PAIR_COST = 0.2
 CHAIN_GAIN = 0.02  # a chain begins with a move that is at least so good
 CHAIN_NEIGHBORS = 8
+NEVER = -1e6
 
 
 @kernel
@@ -18,7 +19,8 @@ def propose_move(search: Search, leave: Leave, join: Join) -> float:
     """Try to move the item; returns what the move gains before penalties."""
     items, state, rules = search.items, search.state, search.rules
     b = join.window
-    gain = leave.left + value(join.pairs, state.count[b] + 1) - leave.worth - join.worth
+    gain = leave.left + value(join.pairs, state.count[b] + join.grows) - leave.worth - join.worth
+    gain += (1 - join.grows) * rules.whole_again
     cost = leave.less + penalty(rules, state.filled[b] + items.tokens[leave.item]) - leave.paid - join.paid
     keep_best(search.scratch, gain - cost, (b, -1), (-1, -1))
     return gain
@@ -43,20 +45,31 @@ def list_members(search: Search, window: int) -> int:
 def propose_swaps(search: Search, leave: Leave, join: Join, n_members: int) -> None:
     """Try to exchange the item with one member of the window."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
+    # taken out of their tuples once: doing so in the loop costs more than a dot product
+    vectors, tokens, weight, bounds = items.vectors, items.tokens, items.weight, items.conflict_bounds
+    scaled, version, ties, tie_version = state.scaled, state.version, state.tie, state.tie_version
     i, a, b = leave.item, leave.window, join.window
-    own, tokens, bounds = items.weight[i], items.tokens[i], items.conflict_bounds
+    unit, scale2, filled_a, filled_b = state.unit[a], items.scale2[0], state.filled[a], state.filled[b]
+    others_a, others_b = state.count[a] - 1, state.count[b] - 1
     paid, worth = leave.paid + join.paid, leave.worth + join.worth
     for place in range(n_members):
         j = scratch.member[place]
-        more = items.tokens[j] - tokens
-        cost = penalty(rules, state.filled[a] + more) + penalty(rules, state.filled[b] - more) - paid
+        more = tokens[j] - tokens[i]
+        cost = penalty(rules, filled_a + more) + penalty(rules, filled_b - more) - paid
         if cost >= SWAP_COST or (bounds[j] < bounds[j + 1] and clashes(items, state, j, a)):
             continue
-        scratch.to_leaver[place] = dot_items(items.vectors, i, j) / items.scale2[0]
-        scratch.to_left[place] = pull(items, state, j, a)
-        shared = (own + items.weight[j]) * scratch.to_leaver[place]
-        gain = value(leave.pairs + scratch.to_left[place] - shared, state.count[a])
-        gain += value(join.pairs - tie(items, state, j) - shared, state.count[b])
+        toward, grows = dot_window(vectors, j, scaled, a) * unit, 1
+        if weight[j] != 1:
+            if items.doc[i] == items.doc[j]:
+                continue
+            toward, grows = pull(items, state, j, a)
+        tied = ties[j] if tie_version[j] == version[b] else tie(items, state, j)
+        like = dot_items(vectors, i, j) / scale2
+        scratch.to_leaver[place] = like
+        # the pulls are of the windows as they are: with the one that leaves
+        gain = value(leave.pairs + toward - (weight[j] + grows * weight[i]) * like, others_a + grows)
+        gain += value(join.pairs - tied - (weight[i] + join.grows * weight[j]) * like, others_b + join.grows)
+        gain += (2 - grows - join.grows) * rules.whole_again
         keep_best(scratch, gain - worth - cost, (b, j), (-1, -1))
 
 
@@ -65,64 +78,100 @@ def propose_chains(search: Search, leave: Leave, join: Join, n_members: int) -> 
     """Try to move the item in, and a member on to a window of one of its own neighbours."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
     i, b = leave.item, join.window
-    spent = leave.less - leave.paid - join.paid
+    spent, count = leave.less - leave.paid - join.paid, state.count[b] - 1 + join.grows
+    ties, tie_version, version = state.tie, state.tie_version, state.version[b]
     for place in range(n_members):
         j = scratch.member[place]
+        if items.doc[j] == items.doc[i]:
+            continue
         if scratch.to_leaver[place] == UNKNOWN:
             scratch.to_leaver[place] = dot_items(items.vectors, i, j) / items.scale2[0]
         cost = penalty(rules, state.filled[b] + items.tokens[i] - items.tokens[j]) + spent
-        shared = (items.weight[i] + items.weight[j]) * scratch.to_leaver[place]
-        base = value(join.pairs - tie(items, state, j) - shared, state.count[b])
-        base += leave.left - leave.worth - join.worth - cost
-        most = 1 + items.weight[j]  # no window gains more from a new member
-        if base + most <= scratch.gain[0]:
+        shared = (items.weight[i] + join.grows * items.weight[j]) * scratch.to_leaver[place]
+        tied = ties[j] if tie_version[j] == version else tie(items, state, j)
+        base = value(join.pairs - tied - shared, count)
+        base += leave.left - leave.worth - join.worth - cost + (1 - join.grows) * rules.whole_again
+        if base + 1 + items.weight[j] > scratch.gain[0]:  # no window gains more than that from a new member
+            _propose_onward(search, leave, j, b, base)
+
+
+@kernel
+def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -> None:
+    items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
+    window, filled, count, pairs = state.window, state.filled, state.count, state.pairs
+    tokens, most, bounds = items.tokens[j], 1 + items.weight[j], items.conflict_bounds
+    last = -1
+    for near in items.neighbors[j, :CHAIN_NEIGHBORS]:
+        c = window[near] if near >= 0 else -1
+        closed = c == leave.window or c == b
+        if c < 0 or closed or c == last:
             continue
-        last = -1
-        for near in items.neighbors[j, :CHAIN_NEIGHBORS]:
-            c = state.window[near] if near >= 0 else -1
-            if c < 0 or c == leave.window or c == b or c == last:
-                continue
-            last = c
-            cost = penalty(rules, state.filled[c] + items.tokens[j]) - penalty(rules, state.filled[c])
-            if base - cost + most <= scratch.gain[0] or clashes(items, state, j, c):
-                continue
-            gain = value(state.pairs[c] + pull(items, state, j, c), state.count[c] + 1)
-            gain -= value(state.pairs[c], state.count[c])
-            keep_best(scratch, base + gain - cost, (b, j), (-1, c))
+        last = c
+        cost = penalty(rules, filled[c] + tokens) - penalty(rules, filled[c])
+        if base - cost + most <= scratch.gain[0] or state.group[c] != items.group[j]:
+            continue
+        if bounds[j] < bounds[j + 1] and clashes(items, state, j, c):
+            continue
+        toward, grows = dot_window(items.vectors, j, state.scaled, c) * state.unit[c], 1
+        if items.weight[j] != 1:
+            toward, grows = pull(items, state, j, c)
+        gain = value(pairs[c] + toward, count[c] + grows) - value(pairs[c], count[c])
+        gain += (1 - grows) * rules.whole_again
+        keep_best(scratch, base + gain - cost, (b, j), (-1, c))
 
 
 @kernel
 def propose_pairs(search: Search, leave: Leave, join: Join, n_members: int) -> None:
-    """Try to exchange the item for two members of the window."""
+    """Try to exchange the item for two members of the window; whole documents only."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
-    a, b, tokens = leave.window, join.window, items.tokens[leave.item]
-    paid = leave.paid + join.paid
-    for place in range(n_members):
-        first = items.tokens[scratch.member[place]] - tokens
-        for second in range(place + 1, n_members):
-            more = first + items.tokens[scratch.member[second]]
-            cost = penalty(rules, state.filled[a] + more) + penalty(rules, state.filled[b] - more) - paid
-            if cost < PAIR_COST:
-                _propose_pair(search, leave, join, (place, second), cost)
+    vectors, tokens, bounds, member, gain = (
+        items.vectors,
+        items.tokens,
+        items.conflict_bounds,
+        scratch.member,
+        scratch.gain,
+    )
+    a, b, scale2 = leave.window, join.window, items.scale2[0]
+    filled_a, filled_b = state.filled[a] - tokens[leave.item], state.filled[b] + tokens[leave.item]
+    count_a, count_b = state.count[a] + 1, state.count[b] - 1
+    paid, worth = leave.paid + join.paid, leave.worth + join.worth
+    to_left, to_stay = scratch.to_left, scratch.to_stay
+    if items.weight[leave.item] != 1:
+        return
+    for u in range(1, n_members):
+        for v in range(u):
+            both = tokens[member[u]] + tokens[member[v]]
+            cost = penalty(rules, filled_a + both) + penalty(rules, filled_b - both) - paid
+            if cost >= PAIR_COST:
+                continue
+            if to_left[u] == UNKNOWN:
+                _know(search, leave, u)
+            if to_left[v] == UNKNOWN:
+                _know(search, leave, v)
+            into_a = leave.pairs + to_left[u] + to_left[v]
+            into_b = join.pairs + to_stay[u] + to_stay[v]
+            # two of one kind at most: no cosine is above 1
+            if value(into_a + 2, count_a) + value(into_b + 2, count_b) - worth - cost <= gain[0]:
+                continue
+            j, h = member[u], member[v]
+            if bounds[j] < bounds[j + 1] and clashes(items, state, j, a):
+                continue
+            if bounds[h] < bounds[h + 1] and clashes(items, state, h, a):
+                continue
+            like = 2 * (dot_items(vectors, j, h) / scale2)
+            found = value(into_a + like, count_a) + value(into_b + like, count_b) - worth - cost
+            keep_best(scratch, found, (b, j), (h, -1))
 
 
 @kernel
-def _propose_pair(search: Search, leave: Leave, join: Join, places: tuple[int, int], cost: float) -> None:
+def _know(search: Search, leave: Leave, place: int) -> None:
+    """What a member, coming over, gives the window left, and takes off its own, the leaving item among the others."""
     items, state, scratch = search.items, search.state, search.scratch
-    i, a, b, u, v = leave.item, leave.window, join.window, places[0], places[1]
-    j, h = scratch.member[u], scratch.member[v]
-    if clashes(items, state, j, a) or clashes(items, state, h, a):
-        return
-    for place in places:
-        member = scratch.member[place]
-        if scratch.to_leaver[place] == UNKNOWN:
-            scratch.to_leaver[place] = dot_items(items.vectors, i, member) / items.scale2[0]
-        if scratch.to_left[place] == UNKNOWN:
-            scratch.to_left[place] = pull(items, state, member, a)
-    own, w, x = items.weight[i], items.weight[j], items.weight[h]
-    both = (w + x) * (dot_items(items.vectors, j, h) / items.scale2[0])
-    shared = (own + w) * scratch.to_leaver[u] + (own + x) * scratch.to_leaver[v]
-    pairs_a = leave.pairs + scratch.to_left[u] + scratch.to_left[v] + both - shared
-    pairs_b = join.pairs - tie(items, state, j) - tie(items, state, h) + both - shared
-    gain = value(pairs_a, state.count[a] + 1) + value(pairs_b, state.count[b] - 1)
-    keep_best(scratch, gain - leave.worth - join.worth - cost, (b, j), (h, -1))
+    j = scratch.member[place]
+    if scratch.to_leaver[place] == UNKNOWN:
+        scratch.to_leaver[place] = dot_items(items.vectors, leave.item, j) / items.scale2[0]
+    both = 2 * scratch.to_leaver[place]
+    whole = items.weight[j] == 1
+    toward = dot_window(items.vectors, j, state.scaled, leave.window) * state.unit[leave.window]
+    scratch.to_left[place] = toward - both if whole else NEVER
+    scratch.to_stay[place] = -tie(items, state, j) - both

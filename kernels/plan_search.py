@@ -15,7 +15,7 @@ from icp.kernels.plan_moves import (
     propose_pairs,
     propose_swaps,
 )
-from icp.kernels.plan_state import Items, State, clashes, pull, put_in, refresh, take_out
+from icp.kernels.plan_state import Items, State, clashes, dot_window, join_pieces, pull, put_in, refresh, take_out
 from icp.kernels.plan_step import MAX_MEMBERS, Rules, Scratch, Search, join_of, leave_of
 
 LEAST_GAIN = 1e-4
@@ -41,7 +41,9 @@ def search_windows(items: Items, state: State, rules: Rules, schedule: NDArray[n
     scratch = Scratch(
         np.empty(k, np.int32),
         np.empty(k, np.float64),
+        np.empty(k, np.int64),
         np.empty(MAX_MEMBERS, np.int32),
+        np.empty(MAX_MEMBERS, np.float64),
         np.empty(MAX_MEMBERS, np.float64),
         np.empty(MAX_MEMBERS, np.float64),
         np.full(n_windows, -1, np.int64),
@@ -57,7 +59,7 @@ def search_windows(items: Items, state: State, rules: Rules, schedule: NDArray[n
         same = sweep > 0 and schedule[sweep] == schedule[sweep - 1]
         rules.penalty[0] = schedule[sweep]
         for i in range(n):
-            if same and not _has_news(items, state, changed, i, visited[i]):
+            if state.window[i] < 0 or (same and not _has_news(items, state, changed, i, visited[i])):
                 continue
             clock += 1
             visited[i] = clock
@@ -75,7 +77,8 @@ def _has_news(items: Items, state: State, changed: NDArray[np.int64], i: int, se
     for near in items.neighbors[i]:
         if near < 0:
             break
-        if changed[state.window[near]] > seen:
+        window = state.window[near]
+        if window >= 0 and changed[window] > seen:
             return True
     return False
 
@@ -91,7 +94,7 @@ def _visit(search: Search, i: int, clock: int) -> bool:
         return False
     leave = leave_of(search, i)
     for place in range(n_near):
-        join = join_of(search, scratch.window[place], scratch.toward[place])
+        join = join_of(search, place)
         gain = propose_move(search, leave, join)
         if place >= rules.swap_windows:
             continue
@@ -108,27 +111,35 @@ def _visit(search: Search, i: int, clock: int) -> bool:
 def _look_around(search: Search, i: int, clock: int) -> int:
     """The open windows of the item's neighbours, largest mean cosine first; returns how many."""
     items, state, scratch = search.items, search.state, search.scratch
-    scratch.stamp[state.window[i]] = clock
+    # taken out of their tuples once: doing so in the loop costs more than a dot product
+    vectors, scaled, stamp, group = items.vectors, state.scaled, scratch.stamp, state.group
+    found, toward, count = scratch.window, scratch.toward, state.count
+    free = items.conflict_bounds[i] == items.conflict_bounds[i + 1]
+    stamp[state.window[i]] = clock
     n_near = 0
     for near in items.neighbors[i]:
         if near < 0:
             break
         window = state.window[near]
-        if scratch.stamp[window] == clock:
+        if window < 0:  # a piece that was joined to another
             continue
-        scratch.stamp[window] = clock
-        if clashes(items, state, i, window):
+        if stamp[window] == clock or group[window] != items.group[i]:
             continue
-        toward = pull(items, state, i, window)
+        stamp[window] = clock
+        if not free and clashes(items, state, i, window):
+            continue
+        strength, grows = dot_window(vectors, i, scaled, window) * state.unit[window], 1
+        if items.weight[i] != 1:
+            strength, grows = pull(items, state, i, window)
         place = n_near
-        while place > 0 and toward * state.count[scratch.window[place - 1]] > (
-            scratch.toward[place - 1] * state.count[window]
-        ):
-            scratch.window[place] = scratch.window[place - 1]
-            scratch.toward[place] = scratch.toward[place - 1]
+        while place > 0 and strength * count[found[place - 1]] > toward[place - 1] * count[window]:
+            found[place] = found[place - 1]
+            toward[place] = toward[place - 1]
+            scratch.grows[place] = scratch.grows[place - 1]
             place -= 1
-        scratch.window[place] = window
-        scratch.toward[place] = toward
+        found[place] = window
+        toward[place] = strength
+        scratch.grows[place] = grows
         n_near += 1
     return n_near
 
@@ -136,7 +147,7 @@ def _look_around(search: Search, i: int, clock: int) -> int:
 @kernel
 def _take_step(search: Search, i: int, changed: NDArray[np.int64], clock: int) -> None:
     items, state, step = search.items, search.state, search.scratch.step
-    a, b, j, h, c = state.window[i], step[0], step[1], step[2], step[3]
+    a, b, j, h, c = np.int64(state.window[i]), step[0], step[1], step[2], step[3]
     take_out(items, state, i)
     put_in(items, state, i, b)
     if j >= 0:
@@ -145,13 +156,13 @@ def _take_step(search: Search, i: int, changed: NDArray[np.int64], clock: int) -
     if h >= 0:
         take_out(items, state, h)
         put_in(items, state, h, a)
-    refresh(items, state, a)
-    refresh(items, state, b)
-    changed[a] = clock
-    changed[b] = clock
-    if c >= 0:
-        refresh(items, state, c)
-        changed[c] = clock
+    for item in (i, j, h):
+        if item >= 0 and items.weight[item] != 1:
+            join_pieces(items, state, item)
+    for window in (a, b, c):
+        if window >= 0:
+            refresh(items, state, window)
+            changed[window] = clock
 
 
 @kernel

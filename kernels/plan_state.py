@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import inlined, kernel
+from icp.kernels._jit import kernel
 
 WEIGHT_UNIT = 256
 SCALED_LONGEST = 32_000  # length of a scaled sum: its components fit int16, its dot products with int8 rows int32
@@ -23,9 +23,10 @@ class Items(NamedTuple):
 
     Attributes:
         vectors: (n, dim) int8, quantised with one scale.
-        tokens: (n,) int64.
+        doc: (n,) int64, document; pieces of one document follow one another.
+        tokens: (n,) int64; changed where pieces are joined.
         weight: (n,) float64, multiples of ``1 / WEIGHT_UNIT``, above 0: what the item counts itself: 1, for a piece its
-            share of the document. Each is a full member for the others.
+            share of the document. Each is a full member for the others. Changed with `tokens`.
         length2: (n,) float64, squared length of a vector: about 1, or 0.
         neighbors: (n, k) int32, items most similar first, then -1.
         conflict_bounds: (n + 1,) int64, CSR row bounds of `conflicts`.
@@ -36,6 +37,7 @@ class Items(NamedTuple):
     """
 
     vectors: NDArray[np.int8]
+    doc: NDArray[np.int64]
     tokens: NDArray[np.int64]
     weight: NDArray[np.float64]
     length2: NDArray[np.float64]
@@ -51,7 +53,7 @@ class State(NamedTuple):
     """Windows and their members.
 
     Attributes:
-        window: (n,) int32, the window of each item.
+        window: (n,) int32, the window of each item; -1 for a piece that was joined to another.
         sums: (windows, dim) int32, sum of the members' vectors.
         scaled: (windows, dim) int16, sum of the members' vectors times 1 + weight, shifted and rounded.
         unit: (windows,) float64, what 1 in ``vector . scaled`` means in cosine.
@@ -88,7 +90,7 @@ class State(NamedTuple):
     total: NDArray[np.int64]
 
 
-@inlined
+@kernel
 def dot_items(vectors: NDArray[np.int8], i: int, j: int) -> int:
     """Dot product of two rows, below 2**31."""
     left, right = vectors[i], vectors[j]
@@ -98,7 +100,7 @@ def dot_items(vectors: NDArray[np.int8], i: int, j: int) -> int:
     return total
 
 
-@inlined
+@kernel
 def dot_window(vectors: NDArray[np.int8], i: int, scaled: NDArray[np.int16], window: int) -> int:
     """Dot product of a row with a window's scaled sum, below 2**31."""
     left, right = vectors[i], scaled[window]
@@ -108,35 +110,60 @@ def dot_window(vectors: NDArray[np.int8], i: int, scaled: NDArray[np.int16], win
     return total
 
 
-@inlined
-def cosines(items: Items, state: State, i: int, window: int) -> float:
-    """Sum of the item's cosines to all members of a window; itself included if it is one."""
-    left, right = items.vectors[i], state.sums[window]
+@kernel
+def dot_sums(vectors: NDArray[np.int8], i: int, sums: NDArray[np.int32], window: int) -> int:
+    """Dot product of a row with a window's plain sum."""
+    left, right = vectors[i], sums[window]
     total = np.int64(0)
     for d in range(left.size):
         total += np.int64(left[d]) * np.int64(right[d])
-    return total / items.scale2[0]
+    return total
 
 
-@inlined
-def pull(items: Items, state: State, i: int, window: int) -> float:
-    """What `pairs` of a window gains when the item, now elsewhere, enters it."""
+@kernel
+def piece_in(items: Items, state: State, i: int, window: int) -> int:
+    """Another piece of the same document in the window, -1 if there is none."""
+    doc = items.doc[i]
+    other = i - 1
+    while other >= 0 and items.doc[other] == doc:
+        if state.window[other] == window:
+            return other
+        other -= 1
+    other = i + 1
+    while other < items.doc.size and items.doc[other] == doc:
+        if state.window[other] == window:
+            return other
+        other += 1
+    return -1
+
+
+@kernel
+def pull(items: Items, state: State, i: int, window: int) -> tuple[float, int]:
+    """What `pairs` of a window gains when the item, now elsewhere, enters it; and how many members: none if it joins
+    another piece of its document."""
+    if items.weight[i] == 1:
+        return dot_window(items.vectors, i, state.scaled, window) * state.unit[window], 1
+    near = dot_sums(items.vectors, i, state.sums, window) / items.scale2[0]
+    if piece_in(items, state, i, window) >= 0:
+        return items.weight[i] * (near - items.length2[i]), 0
     both = dot_window(items.vectors, i, state.scaled, window) * state.unit[window]
-    weight = items.weight[i]
-    return both if weight == 1 else both - (1 - weight) * cosines(items, state, i, window)
+    return both - (1 - items.weight[i]) * near, 1
 
 
-@inlined
+@kernel
 def tie(items: Items, state: State, i: int) -> float:
     """What `pairs` of its window loses when the item leaves."""
     window = state.window[i]
     if state.tie_version[i] != state.version[window]:
         state.tie_version[i] = state.version[window]
-        state.tie[i] = pull(items, state, i, window) - 2 * items.weight[i] * items.length2[i]
+        both = dot_window(items.vectors, i, state.scaled, window) * state.unit[window]
+        if items.weight[i] != 1:
+            both -= (1 - items.weight[i]) * (dot_sums(items.vectors, i, state.sums, window) / items.scale2[0])
+        state.tie[i] = both - 2 * items.weight[i] * items.length2[i]
     return state.tie[i]
 
 
-@inlined
+@kernel
 def value(pairs: float, count: int) -> float:
     """What a window is worth; 0 with fewer than two members."""
     return pairs / (count - 1) if count > 1 else 0.0
@@ -179,6 +206,23 @@ def take_out(items: Items, state: State, i: int) -> None:
         state.before[behind] = ahead
     state.filled[window] -= items.tokens[i]
     count_in(items, state, i, window, -1)
+
+
+@kernel
+def join_pieces(items: Items, state: State, i: int) -> None:
+    """If another piece of its document stands in the item's window, make them one: the lower item stays."""
+    other = piece_in(items, state, i, state.window[i])
+    if other < 0:
+        return
+    stays, goes = min(i, other), max(i, other)
+    window = state.window[i]
+    take_out(items, state, stays)
+    take_out(items, state, goes)
+    items.tokens[stays] += items.tokens[goes]
+    items.weight[stays] = min(1.0, items.weight[stays] + items.weight[goes])
+    items.tokens[goes] = 0
+    state.window[goes] = -1
+    put_in(items, state, stays, window)
 
 
 @kernel

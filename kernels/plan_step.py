@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import inlined, kernel
+from icp.kernels._jit import kernel
 from icp.kernels.plan_state import Items, State, tie, value
 
 FORBIDDEN = 1e300
@@ -27,6 +27,7 @@ class Rules(NamedTuple):
         two_sided: room left costs the same as overflow.
         swap_windows, chain_windows: how many of the best windows around an item are tried for swaps and for chains.
         pairs: try one item for two as well.
+        whole_again: gain of each piece that is joined to another of its document.
     """
 
     seq_len: int
@@ -37,24 +38,28 @@ class Rules(NamedTuple):
     swap_windows: int
     chain_windows: int
     pairs: bool
+    whole_again: float
 
 
 class Scratch(NamedTuple):
     """Room for one visit: windows around an item (k,) and members of one of them (MAX_MEMBERS,).
 
     Attributes:
-        window, toward: int32 and float64, windows, best first, and their pull on the item.
+        window, toward, grows: int32, float64, int64: windows, best first, what each gains in pairs and in members.
         member: int32, members of the window at hand.
-        to_leaver, to_left: float64, cosine of each to the item, pull of the item's window; UNKNOWN = not yet.
+        to_leaver, to_left, to_stay: float64, cosine of each to the item, what it adds to the pairs of the window left
+            and to those of its own when it goes over; UNKNOWN = not yet.
         stamp: (windows,) int64, last visit that saw the window.
         gain: (1,) float64 and step (4,) int64: the best step: window, member, second member, third window; -1 = none.
     """
 
     window: NDArray[np.int32]
     toward: NDArray[np.float64]
+    grows: NDArray[np.int64]
     member: NDArray[np.int32]
     to_leaver: NDArray[np.float64]
     to_left: NDArray[np.float64]
+    to_stay: NDArray[np.float64]
     stamp: NDArray[np.int64]
     gain: NDArray[np.float64]
     step: NDArray[np.int64]
@@ -82,15 +87,16 @@ class Leave(NamedTuple):
 
 
 class Join(NamedTuple):
-    """A window that the item may enter: value now, pairs with it, penalty now."""
+    """A window that the item may enter: value now, pairs with it, members it gains (0 or 1), penalty now."""
 
     window: int
     worth: float
     pairs: float
+    grows: int
     paid: float
 
 
-@inlined
+@kernel
 def penalty(rules: Rules, filled: int) -> float:
     """What a window of so many tokens costs."""
     if rules.hard:
@@ -121,18 +127,20 @@ def leave_of(search: Search, i: int) -> Leave:
 
 
 @kernel
-def join_of(search: Search, window: int, toward: float) -> Join:
-    """What it means that an item enters a window, `toward` being the window's pull."""
-    state = search.state
+def join_of(search: Search, place: int) -> Join:
+    """What it means that the item at hand enters the window at a place of the scratch."""
+    state, scratch = search.state, search.scratch
+    window = scratch.window[place]
     return Join(
         window,
         value(state.pairs[window], state.count[window]),
-        state.pairs[window] + toward,
+        state.pairs[window] + scratch.toward[place],
+        scratch.grows[place],
         penalty(search.rules, state.filled[window]),
     )
 
 
-@inlined
+@kernel
 def keep_best(scratch: Scratch, gain: float, first: tuple[int, int], onward: tuple[int, int]) -> None:
     """Note a step that gains more than the best so far: `first` window and member, `onward` second member, window."""
     if gain > scratch.gain[0]:

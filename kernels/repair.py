@@ -150,7 +150,7 @@ def _loss(items: Items, state: State, offer: Offer, place: int, pair: tuple[int,
 @kernel
 def _mean(items: Items, state: State, i: int, window: int, inside: int) -> float:
     """Mean cosine of item `i` to the members of a window, itself excepted if `inside` is 1."""
-    total = pull(items, state, i, window) / 2 - inside * items.length2[i]
+    total = pull(items, state, i, window)[0] / 2 - inside * items.length2[i]
     return total / max(state.count[window] - inside, 1)
 
 

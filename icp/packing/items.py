@@ -32,6 +32,7 @@ class Corpus:
         least: fewest tokens of a piece that keeps its specials.
         min_fill: wanted share of a window that is tokens.
         whole: no document is cut.
+        cut_cost: similarity that a piece must be worth.
     """
 
     embeddings: Rows
@@ -44,6 +45,7 @@ class Corpus:
     least: int
     min_fill: float
     whole: bool
+    cut_cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,12 @@ def merged(corpus: Corpus, pieces: Pieces) -> Pieces:
     return Pieces(doc[rows], tokens[rows], window[rows])
 
 
+def remaining(corpus: Corpus, items: Items, window: NDArray[np.int32]) -> Pieces:
+    """What is left of the items after some were joined: those that stand in a window."""
+    rows = np.flatnonzero(window >= 0)
+    return merged(corpus, Pieces(items.doc[rows], items.tokens[rows], window[rows]))
+
+
 def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> Items:
     """Documents or pieces of them, a document's pieces one after another, as kernels take them."""
     n = doc.size
@@ -82,7 +90,8 @@ def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]
     bounds, conflicts = item_conflicts(corpus, doc, item_of)
     return Items(
         vectors,
-        tokens,
+        doc,
+        tokens.copy(),
         shares(corpus, doc, tokens),
         longest2 / scale**2,
         neighbors,

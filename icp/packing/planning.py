@@ -4,35 +4,41 @@ In: path, lengths, graph, vectors. Out: pieces with their windows, numbered alon
 windows first; what is left of them, and all others, are planned by stretches of the path, then by shifted ones.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.data import PackPlan
+from icp.data import PackPlan, Rows
 from icp.packing.items import Corpus, Pieces
-from icp.packing.stretch import plan_stretch
+from icp.packing.stretch import plan_again, plan_stretch
+from icp.path.spread import window_path
 
-STRETCH_DOCS = 65_536
+STRETCH_DOCS = 131_072
 """Documents whose vectors are held at once."""
 
 LEAST_FILL = 0.9
 """Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
 
+_WHOLE = 4096  # a vector of this length is rounded to whole numbers
+_BLOCK_ROWS = 8192
 
-def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> PackPlan:
+
+def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int, threads: int = 1) -> PackPlan:
     """Windows for all documents of a corpus.
 
     Args:
         lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
         n_eos: specials at a document's end.
+        threads: stretches planned at a time; the plan does not hang on it.
     """
     tails = tail_tokens(lengths, corpus.capacity, n_eos)
     docs = np.argsort(corpus.position, kind="stable")
     docs = docs[tails[docs] > 0]
     fill = _fill_of_tails(int(lengths.sum()), int(tails.sum()), corpus)
-    pieces = _planned(replace(corpus, min_fill=fill), docs, tails[docs])
+    pieces = _planned(replace(corpus, min_fill=fill), docs, tails[docs], threads)
     return lay_out(corpus, lengths, tails, pieces)
 
 
@@ -54,23 +60,76 @@ def _fill_of_tails(tokens: int, tail_tokens: int, corpus: Corpus) -> float:
     )
 
 
-def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64]) -> Pieces:
-    n_stretches = max(1, -(-docs.size // STRETCH_DOCS))
-    edges = [docs.size * part // n_stretches for part in range(n_stretches + 1)]
-    parts = [plan_stretch(corpus, docs[begin:end], tokens[begin:end]) for begin, end in pairwise(edges) if begin < end]
-    return _joined(parts)
+def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:
+    """Stretches of the path one by one; then, if there are several, stretches of a path through their windows."""
+    spans = [slice(begin, end) for begin, end in pairwise(_edges(docs.size, STRETCH_DOCS))]
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(lambda span: plan_stretch(corpus, docs[span], tokens[span]), spans))
+        pieces = _joined(corpus, parts)
+        for shift in (0.0, 0.5) if len(parts) > 1 else ():
+            pieces = _along_windows(corpus, pieces)
+            stretches = _stretches(pieces, shift)
+            pieces = _joined(corpus, list(pool.map(lambda stretch: plan_again(corpus, stretch), stretches)))
+    return pieces
 
 
-def _joined(parts: list[Pieces]) -> Pieces:
-    first, windows = 0, []
+def _along_windows(corpus: Corpus, pieces: Pieces) -> Pieces:
+    """The same windows, numbered along a path through them, so that like ones come into one stretch."""
+    path = window_path(centroids(corpus.embeddings, pieces.doc, pieces.window))
+    number = np.empty(path.size, np.int32)
+    number[path] = np.arange(path.size, dtype=np.int32)
+    return Pieces(pieces.doc, pieces.tokens, number[pieces.window])
+
+
+def centroids(embeddings: Rows, doc: NDArray[np.int64], window: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(windows, dim) float64: sum of the vectors of the pieces of each window, as whole numbers, exact in any order.
+
+    Args:
+        embeddings: (n, dim) float.
+        doc, window: (pieces,) integers, of each piece.
+    """
+    rows = np.argsort(window, kind="stable")
+    sums = np.zeros((int(window.max(initial=-1)) + 1, embeddings.shape[1]))
+    for begin in range(0, rows.size, _BLOCK_ROWS):
+        block = rows[begin : begin + _BLOCK_ROWS]
+        vectors = np.rint(embeddings[doc[block]].astype(np.float32) * np.float32(_WHOLE)).astype(np.int64)
+        firsts = np.flatnonzero(np.r_[True, np.diff(window[block]) > 0])
+        sums[window[block][firsts]] += np.add.reduceat(vectors, firsts, axis=0)
+    return sums
+
+
+def _stretches(pieces: Pieces, shift: float) -> list[Pieces]:
+    """Windows that follow one another, of some `STRETCH_DOCS` pieces; `shift`: how far on, as a share of a stretch."""
+    rows = np.argsort(pieces.window, kind="stable")
+    window = pieces.window[rows]
+    edges = _edges(rows.size, STRETCH_DOCS)
+    inner = [int(begin + shift * (end - begin)) for begin, end in pairwise(edges)]
+    cuts = np.unique(np.r_[0, np.searchsorted(window, window[inner]), rows.size]).tolist()
+    spans = [rows[begin:end] for begin, end in pairwise(cuts)]
+    return [
+        Pieces(pieces.doc[span], pieces.tokens[span], pieces.window[span] - pieces.window[span[0]]) for span in spans
+    ]
+
+
+def _edges(n: int, most: int) -> list[int]:
+    """Begins of the fewest equal parts of up to `most`, and the end."""
+    n_parts = max(1, -(-n // most)) if n else 0
+    return [n * part // max(n_parts, 1) for part in range(n_parts + 1)]
+
+
+def _joined(corpus: Corpus, parts: list[Pieces]) -> Pieces:
+    """Plans of stretches as one, their windows numbered in the order of stretches, inside along the path."""
+    first = 0
+    windows = [np.empty(0, np.int32)]
     for part in parts:
-        windows.append(part.window + np.int32(first))
-        first = int(windows[-1].max()) + 1
+        number, middle = _ranked(corpus.position[part.doc], part.window)
+        windows.append((number + first).astype(np.int32))
+        first += middle.size
     empty = np.empty(0, np.int64)
     return Pieces(
         np.concatenate([empty, *(part.doc for part in parts)]),
         np.concatenate([empty, *(part.tokens for part in parts)]),
-        np.concatenate([empty.astype(np.int32), *windows]),
+        np.concatenate(windows),
     )
 
 

@@ -10,22 +10,27 @@ from icp.kernels import fit, near, pour, repair
 from icp.kernels.plan_search import fill_empty, search_windows
 from icp.kernels.plan_state import Items, State, new_state
 from icp.kernels.plan_step import Rules
-from icp.packing.items import Corpus, Pieces, item_conflicts, make_items, merged
+from icp.packing.items import Corpus, Pieces, make_items, merged, remaining
+from icp.packing.starts import open_windows, start_pieces
 
-POUR_SCHEDULE = ((0.3, 2), (0.6, 2), (1.0, 4))
-WHOLE_SCHEDULE = ((0.3, 2), (0.6, 2), (1.0, 2), (2.0, 2), (4.0, 2), (8.0, 2), (16.0, 1), (32.0, 1), (64.0, 1))
-"""Penalties of the soft plan, and sweeps with each."""
+FIRST_SWEEPS, FIRST_PENALTY = 4, 1.0
+"""The soft plan of pieces: windows that overflow, or have room, cost this times the share of a window."""
 
-HARD_SWEEPS = 8
+WHOLE_SCHEDULE = ((0.6, 2), (1.0, 2), (2.0, 2), (4.0, 2), (8.0, 2), (16.0, 1), (32.0, 1), (64.0, 1))
+AGAIN_SCHEDULE = ((8.0, 1), (16.0, 1), (32.0, 1), (64.0, 1))
+"""Penalties of the soft plan of whole documents, and sweeps with each: at first, and to get out of a dead end."""
 
-LAST_FILLED = 2.0
-"""Up to this penalty, windows that were left empty are given half of one that overflows."""
+JOIN_GAIN = 0.3
+"""What it gains, in the soft plan that comes before that of whole documents, to join two pieces."""
+
+HARD_SWEEPS, AGAIN_SWEEPS = 8, 2
 
 LEAST_PIECES = (32, 8)
 """Fewest tokens of a piece, in the first rounds of pouring."""
 
-NARROW_FILL = 0.98
-"""From this `min_fill` on, whole documents leave so little room that room is not punished."""
+NARROW_FILL, NARROW_ROUNDS, WIDE_ROUNDS = 0.98, 3, 1
+"""From this `min_fill` on, whole documents leave so little room that room is not punished, and that fitting them takes
+more rounds."""
 
 
 def plan_stretch(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64]) -> Pieces:
@@ -35,109 +40,99 @@ def plan_stretch(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int
         docs: (n,) int64, in path order.
         tokens: (n,) int64, 1 to capacity.
     """
-    items = make_items(corpus, docs, tokens)
-    window, window_group = _start(tokens, items.group, corpus)
+    pieces, window_group = start_pieces(corpus, docs, tokens)
+    gain = JOIN_GAIN if corpus.whole else corpus.cut_cost
+    rules = Rules(corpus.capacity, np.zeros(1), False, 0.3, True, 8, 3, False, gain)
+    items, state = _started(corpus, pieces, window_group)
+    search_windows(items, state, rules, np.full(FIRST_SWEEPS, FIRST_PENALTY))
+    fill_empty(items, state, corpus.capacity)
+    if not corpus.whole:
+        return search_pieces(corpus, _fit_pieces(corpus, items, state))
+    home = np.flatnonzero(np.r_[True, items.doc[1:] != items.doc[:-1]])  # a cut document's largest piece at first
+    pieces = _whole_round(corpus, Pieces(docs, tokens, state.window[home]), state.group, WHOLE_SCHEDULE)
+    for _ in range(WIDE_ROUNDS if corpus.min_fill < NARROW_FILL else NARROW_ROUNDS):
+        pieces = plan_again(corpus, pieces)
+    return pieces
+
+
+def plan_again(corpus: Corpus, pieces: Pieces) -> Pieces:
+    """One more round from windows that fit, numbered so that like ones stand near one another."""
+    pieces = merged(corpus, pieces)
+    group = group_of_windows(corpus, pieces)
+    if corpus.whole:
+        return _whole_round(corpus, pieces, group, AGAIN_SCHEDULE)
+    items, state = _started(corpus, pieces, group)
+    rules = Rules(corpus.capacity, np.zeros(1), False, 0.3, True, 8, 3, False, corpus.cut_cost)
+    search_windows(items, state, rules, np.full(AGAIN_SWEEPS, FIRST_PENALTY))
+    return search_pieces(corpus, _fit_pieces(corpus, items, state))
+
+
+def _whole_round(
+    corpus: Corpus, pieces: Pieces, group: NDArray[np.int32], schedule: tuple[tuple[float, int], ...]
+) -> Pieces:
+    items, state = _started(corpus, pieces, group)
+    _plan_whole(corpus, items, state, schedule)
+    return search_pieces(corpus, _fit_whole(corpus, items, state))
+
+
+def _started(corpus: Corpus, pieces: Pieces, window_group: NDArray[np.int32]) -> tuple[Items, State]:
+    """Items of the pieces in their windows, but that those in conflict are moved apart."""
+    items, window = make_items(corpus, pieces.doc, pieces.tokens), pieces.window.copy()
     extra = near.separate(window, window_group, items.conflict_bounds, items.conflicts)
-    window_group = np.concatenate((window_group, extra))
-    _plan_softly(corpus, items, new_state(items, window, window_group))
-    state = new_state(items, window, window_group)
-    fitted = (_fit_whole if corpus.whole else _fit_pieces)(corpus, docs, items, state)
-    return search_pieces(corpus, fitted, items)
+    return items, new_state(items, window, np.concatenate((window_group, extra)))
 
 
-def _plan_softly(corpus: Corpus, items: Items, state: State) -> None:
-    two_sided = not corpus.whole or corpus.min_fill < NARROW_FILL
-    linear, schedule = (1.0, WHOLE_SCHEDULE) if corpus.whole else (0.3, POUR_SCHEDULE)
-    rules = Rules(corpus.capacity, np.zeros(1), False, linear, two_sided, 8, 3, False)
+def _plan_whole(corpus: Corpus, items: Items, state: State, schedule: tuple[tuple[float, int], ...]) -> None:
+    two_sided = corpus.min_fill < NARROW_FILL
+    rules = Rules(corpus.capacity, np.zeros(1), False, 1.0, two_sided, 8, 3, False, 0.0)
     for penalty, sweeps in schedule:
         search_windows(items, state, rules, np.full(sweeps, penalty))
-        if penalty <= LAST_FILLED:
+        if penalty < AGAIN_SCHEDULE[0][0]:
             fill_empty(items, state, corpus.capacity)
 
 
-def search_pieces(corpus: Corpus, pieces: Pieces, items: Items | None = None) -> Pieces:
+def search_pieces(corpus: Corpus, pieces: Pieces) -> Pieces:
     """Better windows by steps that keep them from overflowing; pieces of one document that meet become one.
 
     Args:
         pieces: whose windows fit.
-        items: of the same documents, if at hand: whole ones, in path order.
     """
-    pieces = merged(corpus, pieces)
-    if items is None or items.tokens.size != pieces.doc.size:
-        items = make_items(corpus, pieces.doc, pieces.tokens)
+    items = make_items(corpus, pieces.doc, pieces.tokens)
     window = pieces.window.copy()
-    window_group = np.zeros(int(window.max()) + 1, np.int32)
-    window_group[window] = items.group
+    window_group = group_of_windows(corpus, pieces)
     swaps, chains = (20, 6) if corpus.whole else (12, 3)
-    rules = Rules(corpus.capacity, np.zeros(1), True, 0.0, False, swaps, chains, corpus.whole)
+    rules = Rules(corpus.capacity, np.zeros(1), True, 0.0, False, swaps, chains, corpus.whole, corpus.cut_cost)
     search_windows(items, new_state(items, window, window_group), rules, np.zeros(HARD_SWEEPS))
-    return merged(corpus, Pieces(pieces.doc, pieces.tokens, window))
+    return remaining(corpus, items, window)
 
 
-def window_count(tokens: int, capacity: int, min_fill: float) -> int:
-    """Windows for so many tokens: as many as `min_fill` lets, at least as many as must be."""
-    return max(int(tokens / (min_fill * capacity)), -(-tokens // capacity))
+def group_of_windows(corpus: Corpus, pieces: Pieces) -> NDArray[np.int32]:
+    """(windows,) int32: group of the documents of each window, 0 for an empty one."""
+    group = np.zeros(int(pieces.window.max()) + 1, np.int32)
+    group[pieces.window] = corpus.groups[pieces.doc]
+    return group
 
 
-def _start(
-    tokens: NDArray[np.int64], group: NDArray[np.int32], corpus: Corpus
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Equal segments of the path: the window of each document, and the group of each window."""
-    begins = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    totals = np.add.reduceat(tokens, begins)
-    counts = np.array([window_count(total, corpus.capacity, corpus.min_fill) for total in totals.tolist()])
-    run = np.repeat(np.arange(begins.size), np.diff(np.r_[begins, tokens.size]))
-    twice_middle = 2 * (np.cumsum(tokens) - np.r_[0, np.cumsum(totals)[:-1]][run]) - tokens
-    inside = np.minimum(twice_middle * counts[run] // (2 * totals[run]), counts[run] - 1)
-    first = np.r_[0, np.cumsum(counts)[:-1]]
-    return (first[run] + inside).astype(np.int32), np.repeat(group[begins], counts).astype(np.int32)
-
-
-def _fit_whole(corpus: Corpus, docs: NDArray[np.int64], items: Items, state: State) -> Pieces:
+def _fit_whole(corpus: Corpus, items: Items, state: State) -> Pieces:
     repair.repair_windows(items, state, corpus.capacity)
     left = repair.evict(items, state, corpus.capacity)
     closed = fit.Closed(items.group, items.conflict_bounds, items.conflicts)
     left = left[np.argsort(items.group[left], kind="stable")]
     opened = fit.best_fit(items.tokens, left, corpus.capacity, closed)
     window = np.where(opened >= 0, opened + state.count.size, state.window).astype(np.int32)
-    return Pieces(docs, items.tokens, window)
+    return Pieces(items.doc, items.tokens, window)
 
 
-def _fit_pieces(corpus: Corpus, docs: NDArray[np.int64], items: Items, state: State) -> Pieces:
+def _fit_pieces(corpus: Corpus, items: Items, state: State) -> Pieces:
     leasts = np.array([*(least for least in LEAST_PIECES if least > corpus.least), corpus.least])
-    doc, window, tokens, left = pour.pour_overflow(items, state, corpus.capacity, leasts)
-    pieces = merged(corpus, Pieces(docs[doc], tokens, window.astype(np.int32)))
-    return _open_windows(corpus, pieces, left) if left.any() else pieces
-
-
-def _open_windows(corpus: Corpus, pieces: Pieces, left: NDArray[np.int64]) -> Pieces:
-    """What found no room goes to windows of its own: `left` tokens, or a whole piece, out of each window."""
-    out = []
-    rows = np.lexsort((-pieces.tokens, pieces.window))
-    first = np.searchsorted(pieces.window[rows], np.arange(left.size + 1))
-    doc, tokens, window = pieces.doc.tolist(), pieces.tokens.copy(), pieces.window.copy()
-    for full in np.flatnonzero(left).tolist():
-        need, members = int(left[full]), rows[first[full] : first[full + 1]].tolist()
-        while need > 0:
-            largest = max(members, key=lambda row: int(tokens[row]))
-            gone = need if need >= corpus.least and tokens[largest] >= need + corpus.least else int(tokens[largest])
-            out.append((doc[largest], gone))
-            tokens[largest] -= gone
-            need -= gone
-    over_doc, over_tokens = (np.array(column, np.int64) for column in zip(*out, strict=True))
-    rows = np.lexsort((-over_tokens, corpus.position[over_doc]))
-    over_doc, over_tokens = over_doc[rows], over_tokens[rows]
-    item_of = np.full(corpus.position.size, -1, np.int32)
-    item_of[over_doc[::-1]] = np.arange(over_doc.size - 1, -1, -1, dtype=np.int32)
-    closed = fit.Closed(corpus.groups[over_doc], *item_conflicts(corpus, over_doc, item_of))
-    order = np.lexsort((-over_tokens, closed.group))
-    opened = fit.best_fit(over_tokens, order, corpus.capacity, closed) + left.size
-    kept = tokens > 0
-    return merged(
+    item, window, tokens, left = pour.pour_overflow(items, state, corpus.capacity, leasts, corpus.cut_cost)
+    kept = remaining(corpus, items, state.window)
+    pieces = merged(
         corpus,
         Pieces(
-            np.concatenate((pieces.doc[kept], over_doc)),
-            np.concatenate((tokens[kept], over_tokens)),
-            np.concatenate((window[kept], opened.astype(np.int32))),
+            np.concatenate((kept.doc, items.doc[item])),
+            np.concatenate((kept.tokens, tokens)),
+            np.concatenate((kept.window, window.astype(np.int32))),
         ),
     )
+    return open_windows(corpus, pieces, left) if left.any() else pieces

@@ -15,7 +15,8 @@ from icp.packing.planning import plan_related
 from icp.packing.repeats import plan_repeats
 
 METHODS = ("windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn")
-SPLITS = ("never", "minimal", "free")
+CUT_COSTS = {"never": 0.0, "minimal": 0.2, "free": 0.0}
+"""Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
 _CUTTING = ("path-cut", "random", "source", "knn")
 
 _PLAN_STREAM, _SHUFFLE_STREAM = 2, 3  # beside the seed, so that no two permutations share their numbers
@@ -36,6 +37,7 @@ def plan_windows(
     specials: tuple[int, int] = (0, 0),
     groups: NDArray[np.integer] | None = None,
     sources: NDArray[np.integer] | None = None,
+    threads: int = 1,
 ) -> PackPlan:
     """Windows of related documents, each token of each document once, numbered along the path.
 
@@ -61,6 +63,7 @@ def plan_windows(
             eos from the last.
         groups: (n,) integers from 0 on; a window never mixes them.
         sources: (n,) integers, for ``source`` only.
+        threads: of ``windows``, where there are more documents than one stretch holds; the plan does not hang on it.
 
     Raises: ConfigError for an unknown method, a window too small, what a method cannot do; InputError for arrays that
         do not fit together.
@@ -78,10 +81,11 @@ def plan_windows(
             raise ConfigError("pack.method is 'knn', a baseline that knows no groups; leave pack.group_by empty")
         return plan_repeats(graph, lengths.astype(np.int64), capacity=seq_len, specials=specials, seed=seed)
     corpus = _corpus(graph, embeddings, order, groups, conflicts)
-    corpus = replace(corpus, capacity=seq_len, least=max(specials) + 1, min_fill=min_fill, whole=split == "never")
+    corpus = replace(corpus, capacity=seq_len, least=max(specials) + 1, min_fill=min_fill)
+    corpus = replace(corpus, whole=split == "never", cut_cost=CUT_COSTS[split])
     lengths = lengths.astype(np.int64)
     if method == "windows":
-        return plan_related(corpus, lengths, specials[1])
+        return plan_related(corpus, lengths, specials[1], threads)
     if method == "path-fit":
         return laying.fit_along(corpus, lengths, specials[1])
     if method == "best-fit":
@@ -156,14 +160,14 @@ def _corpus(
     both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
     bounds = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(both[:, 0], minlength=n), out=bounds[1:])
-    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), 0, 1, 1.0, False)
+    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), 0, 1, 1.0, False, 0.0)
 
 
 def _check_options(method: str, split: str, min_fill: float, seq_len: int, specials: tuple[int, int]) -> None:
     if method not in METHODS:
         raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(METHODS)}")
-    if split not in SPLITS:
-        raise ConfigError(f"pack.split is {split!r}; use one of {', '.join(SPLITS)}")
+    if split not in CUT_COSTS:
+        raise ConfigError(f"pack.split is {split!r}; use one of {', '.join(CUT_COSTS)}")
     if split == "never" and method in _CUTTING:
         raise ConfigError(f"pack.split is 'never', which pack.method {method} cannot do; use minimal or free")
     if not 0 < min_fill <= 1:
