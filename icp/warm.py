@@ -56,8 +56,9 @@ def run_tiny_corpus(_: Any = None) -> None:
         }
         config = parse_config(tree)
         build_graph(config, SerialExecutor(), _quiet)
-        by_cells = parse_config({**tree, "run": f"{folder}/cells", "graph": {"method": "cells"}})
-        build_graph(by_cells, SerialExecutor(), _quiet, until="neighbors")
+        for method in ("cells", "ivf"):
+            searched = parse_config({**tree, "run": f"{folder}/{method}", "graph": {"method": method}})
+            build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
         by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
         build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
