@@ -19,11 +19,6 @@ from pydantic import (
 
 from icp.errors import ConfigError, InputError
 
-# Values that DESIGN names and this version does not build yet: refused by name, never ignored.
-PLANNED = {
-    "pack.shuffle": ("spread",),
-}
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
@@ -133,10 +128,10 @@ class PackConfig(_Section):
     method: Literal["windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn"] = "path-cut"
     min_fill: float = Field(0.995, gt=0, le=1)
     split: Literal["minimal", "free", "never"] = "minimal"
-    group_by: tuple[()] = ()
+    group_by: tuple[str, ...] = ()
     inside: Literal["path", "reverse", "random"] = "path"
     mix_random: MixConfig = Field(0.0, validate_default=True)
-    shuffle: Literal["random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "random"
+    shuffle: Literal["spread", "random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "random"
     shard_mib: float = Field(256, gt=0)
 
     @field_validator("seq_len")
@@ -150,6 +145,8 @@ class PackConfig(_Section):
     def _fits_together(self) -> "PackConfig":
         if self.split == "never" and self.method in ("path-cut", "random", "source", "knn"):
             raise ValueError(f"split is never, which pack.method {self.method} cannot do; use windows or path-fit")
+        if self.group_by and self.method == "knn":
+            raise ValueError("group_by is set, but pack.method knn is a baseline that knows no groups; leave it empty")
         if (self.mix_random.begin or self.mix_random.end) and (
             self.method == "knn" or self.shuffle.startswith("lanes")
         ):
@@ -194,6 +191,16 @@ class Config(_Section):
         if not isinstance(listed, tuple):
             return listed
         return tuple({"format": item} if isinstance(item, str) else item for item in listed)
+
+    @model_validator(mode="after")
+    def _groups_are_kept(self) -> "Config":
+        for name in self.pack.group_by:
+            if name not in ("source", *self.corpus.keep):
+                raise ValueError(
+                    f"pack.group_by names {name!r}, which the documents of a run do not hold: "
+                    "use source, or a field that corpus.keep names"
+                )
+        return self
 
     def values(self, keys: Sequence[str]) -> dict[str, Any]:
         """The values under dotted `keys`, flattened: ``{"dedup.near": True, ...}``, sorted by key."""
@@ -298,10 +305,8 @@ def _message(error: Mapping[str, Any], where: str) -> str:
     key, value = ".".join(names), error.get("input")
     if error["type"] == "missing":
         return f"{where}: {'.'.join(str(part) for part in error['loc'])} is missing and has no default"
-    if value in PLANNED.get(key, ()):
-        return f"{where}: {key} is {value!r}, which this version does not build yet; {_allowed(key)}"
     if error["type"] == "value_error":
-        return f"{where}: {key} {error['ctx']['error']!s}"
+        return f"{where}: " + f"{key} {error['ctx']['error']}".strip()
     return f"{where}: {key} is {value!r}, {_expected(error, key)}"
 
 

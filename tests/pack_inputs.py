@@ -51,7 +51,13 @@ def finish(context, step, **facts):
 
 def make_inputs(folder, *, method="exact", tokens=TOKENS, conflicts=((0, 3), (0, 4)), **sections):
     """A context whose steps before `order` are finished; `sections` override the configuration."""
-    tree = {"run": str(folder), "corpus": {"input": "none"}, "tokenizer": {"name": "bytes"}, "pack": {"seq_len": 8}}
+    tree = {
+        "run": str(folder),
+        "corpus": {"input": "none"},
+        "order": {"method": "algorithm1", "improve": False},
+        "tokenizer": {"name": "bytes"},
+        "pack": {"seq_len": 8, "method": "path-cut", "shuffle": "random"},
+    }
     config = parse_config({**tree, **{name: {**tree.get(name, {}), **value} for name, value in sections.items()}})
     folders = {name: name for name in BUILD_STEPS} | {"tokens": "tokens/bytes-0"}
     folders |= {step: f"packs/main/{name}" for step, name in PACK_FOLDERS.items()}

@@ -25,6 +25,7 @@ FLOORS = {
     "icp.documents": 3,
     "icp.runner": 3,
     "icp.kept": 3,
+    "icp.groups": 3,
     "icp.embedders": 3,
     "icp.tokens": 3,
     "icp.near_duplicates": 4,

@@ -61,7 +61,12 @@ def test_bundled_presets_are_valid_and_found_by_name():
             changed("pack", split="never"),
             "split is never, which pack.method path-cut cannot do; use windows or path-fit",
         ),
-        (changed("pack", shuffle="spread"), "does not build yet; use one of random, none"),
+        (
+            changed("pack", group_by=["lang"]),
+            "tiny.yaml: pack.group_by names 'lang', which the documents of a run do not",
+        ),
+        (changed("pack", group_by=["source"], method="knn"), "pack.method knn is a baseline that knows no groups"),
+        (changed("pack", shuffle="jump"), "pack.shuffle is 'jump', not possible here"),
         (changed("order", method="lkh"), "use one of matching, algorithm1, random, source"),
         (changed("pack", mix_random=1.5), "pack.mix_random is 1.5, not possible here"),
         (changed("pack", mix_random={"from": 1}), "pack.mix_random.to is missing"),

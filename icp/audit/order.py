@@ -13,7 +13,8 @@ from icp.audit.windows import WindowTally
 
 
 def check_order(run: Run, tally: WindowTally, n_nodes: int, found: Breaches) -> str:
-    """Promise 6: the order visits every node once, the windows are a permutation of those along the path."""
+    """Promise 6: the order visits every node once, the windows are a permutation of those along the path, as apart in
+    training as `shuffle` says."""
     order = np.asarray(run.array("order", "order.npy"))
     starts = run.array("order", "path_starts.npy", kinds="b")
     if not _is_permutation(order, n_nodes):
@@ -27,6 +28,8 @@ def check_order(run: Run, tally: WindowTally, n_nodes: int, found: Breaches) -> 
     on_path = ranks[ranks < ranks.size - int(run.manifests["windows"].facts.get("random_windows", 0))]
     if shuffle == "none" and np.any(np.diff(on_path) < 0):
         found.add("windows are not in path order though shuffle is none")
+    if shuffle == "spread":
+        return _check_spread(ranks, on_path.size, run, found)
     if shuffle.startswith("lanes:"):
         return _check_lanes(ranks, int(shuffle.removeprefix("lanes:")), found)
     return f"does not apply: shuffle is {shuffle}; the {ranks.size:,} windows are a permutation of those along the path"
@@ -37,6 +40,22 @@ def _check_lanes(ranks: NDArray[np.int64], batch: int, found: Breaches) -> str:
     breaks = np.flatnonzero(ranks[batch:] != ranks[:-batch] + 1) + batch
     found.add_all("windows that do not continue their lane", breaks, lambda at: f"window {at} after {at - batch}")
     return f"{ranks.size:,} windows in {batch} lanes, each contiguous on the path"
+
+
+def _check_spread(ranks: NDArray[np.int64], n_on_path: int, run: Run, found: Breaches) -> str:
+    """Windows close on the path, its ends joined, are trained as many steps apart as the manifests say, or more."""
+    trained_at = np.empty(ranks.size, dtype=np.int64)
+    trained_at[ranks] = np.arange(ranks.size)
+    trained_at = trained_at[:n_on_path]
+    stated = run.manifests["windows"].facts["spread"]
+    if run.manifests["shards"].facts.get("spread") != stated:
+        found.add("shards/manifest.json states another spread than plan/manifest.json")
+    for distance, least in stated["gaps"].items():
+        for apart in range(1, min(int(distance), n_on_path - 1) + 1):
+            close = np.flatnonzero(np.abs(trained_at - np.roll(trained_at, -apart)) < least)
+            found.add_all(f"windows {apart} apart on the path, fewer than {least} steps apart", close, str)
+    gaps = ", ".join(f"{least:,} steps at path distance {distance}" for distance, least in stated["gaps"].items())
+    return f"{n_on_path:,} windows spread: at least {gaps} or less"
 
 
 def _is_permutation(values: NDArray[np.integer], n: int) -> bool:
@@ -60,7 +79,9 @@ def check_conflicts(
     stated = run.manifests["windows"].facts.get("conflicts_broken")
     if stated != len(broken):
         found.add("conflicts that share a window", f"{len(broken):,}, the plan's manifest says {stated}")
-    groups = "group_by is empty" if not run.config.pack.group_by else "group_by holds"
+    found.add_all("windows that mix group_by values", np.concatenate([conflicts[:0, 0], *tally.mixed]), str)
+    group_by = run.config.pack.group_by
+    groups = f"no window mixes values of {', '.join(group_by)}" if group_by else "group_by is empty"
     if not len(broken):
         return f"no window holds two of {len(conflicts):,} conflicting pairs; {groups}"
     docs = tokens.nodes[broken[:PLACES]].tolist()

@@ -5,18 +5,17 @@ In: plan/, shards/, embeddings/, the sources in documents/. Out: breaches of wha
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.audit.duplicates import vectors_of
 from icp.audit.findings import Breaches, WrongForm
 from icp.audit.run import Run, read_columns
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
-from icp.audit.texts import TextReader
+from icp.audit.sources import check_sources, read_sources
 from icp.data import RowParts
+from icp.groups import field_groups
 
 MEMBERS = 8192
 """Members of windows whose vectors are held at once."""
@@ -34,6 +33,7 @@ class WindowTally:
         weighted, weight: sum over subjects of their mean similarity, and their number, repeated ones as often.
         appearances: (n_nodes,) int32, windows in which each node stands.
         together: (n, 2) int64, node and window, of nodes that have a conflict.
+        mixed: (n,) int64, windows of documents that `group_by` keeps apart.
     """
 
     appearances: NDArray[np.int32]
@@ -41,6 +41,7 @@ class WindowTally:
     weighted: float = 0.0
     weight: float = 0.0
     together: list[NDArray[np.int64]] = field(default_factory=list)
+    mixed: list[NDArray[np.int64]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def check_windows(
     involved = np.unique(conflicts)
     survivors = run.array("dedup", "survivors.npy")
     rows = np.searchsorted(survivors, tokens.nodes)
-    vectors, sources = vectors_of(run), _sources(run, tokens.nodes)
+    vectors, sources = vectors_of(run), read_sources(run, tokens.nodes)
+    groups = field_groups(run.path("documents", ""), tokens.nodes, run.config.pack.group_by)
     tally = WindowTally(np.zeros(tokens.nodes.size, dtype=np.int32))
     plan = _Plan(run, layout)
     for part in read_parts(run, layout, tokens):
@@ -77,7 +79,7 @@ def check_windows(
         plan.compare(part, found)
         members = _members(part)
         _check_counts(part, members, layout, found)
-        _check_sources(run, part, sources, found)
+        check_sources(run, part, sources, found)
         mean, largest, of_member = _similarities(members, rows, vectors)
         _check_similarities(run, part, (mean, largest), np.diff(members.bounds), found)
         tally.path_rank.append(part.windows["path_rank"])
@@ -85,6 +87,7 @@ def check_windows(
         weights = _weights(members, tokens, layout)
         tally.weighted += float((weights * of_member).sum())
         tally.weight += float(weights.sum())
+        tally.mixed.append(part.windows["window"][mixed_windows(members.bounds, groups[members.node])])
         here = np.isin(members.node, involved)
         tally.together.append(np.stack((members.node[here], part.windows["window"][members.window[here]]), axis=1))
     return tally, conflicts
@@ -145,42 +148,13 @@ def _check_counts(part: WindowPart, members: _Members, layout: Layout, found: Br
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sources:
-    """The source of each node: a number for each, and what it stands for."""
-
-    code: NDArray[np.int64]
-    number: dict[str | None, int]
-
-
-def _sources(run: Run, nodes: NDArray[np.int64]) -> _Sources:
-    chunks, first = [], 0
-    for column in TextReader(run).column("source"):
-        begin, end = np.searchsorted(nodes, (first, first + len(column)))
-        chunks += column.cast(pa.large_string()).take(nodes[begin:end] - first).chunks
-        first += len(column)
-    coded: Any = pa.chunked_array(chunks, type=pa.large_string()).combine_chunks().dictionary_encode("encode")
-    number = {value: code for code, value in enumerate(coded.dictionary.to_pylist())}
-    return _Sources(np.asarray(coded.indices, dtype=np.int64), number)
-
-
-def _check_sources(run: Run, part: WindowPart, sources: _Sources, found: Breaches) -> None:
-    """The source that a window names has as many tokens in it as any other."""
-    column = read_columns(run.path("shards", f"windows/{part.name}"), ("source",)).column(0)
-    stated = column.to_pylist()
-    named = np.array([sources.number.get(value, -1) for value in stated], dtype=np.int64)
-    n_codes = max(1, len(sources.number))
-    pairs, inverse = np.unique(part.window_of * n_codes + sources.code[part.node], return_inverse=True)
-    spans = part.pieces["doc_stop"] - part.pieces["doc_start"]
-    n_tokens = np.bincount(inverse, weights=spans, minlength=pairs.size)
-    most = np.zeros(part.end.size)
-    np.maximum.at(most, pairs // n_codes, n_tokens)
-    wanted = np.arange(part.end.size) * n_codes + named
-    at = np.minimum(np.searchsorted(pairs, wanted), max(0, pairs.size - 1))
-    has = np.where((pairs[at] == wanted) & (named >= 0), n_tokens[at], -1.0) if pairs.size else most
-    number = part.windows["window"]
-    wrong = np.flatnonzero(has < most)
-    found.add_all("windows with a wrong source", wrong, lambda row: f"window {number[row]}: {stated[row]}")
+def mixed_windows(bounds: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The windows, between `bounds` (n_windows + 1,), whose documents are not all of one group."""
+    changes = np.concatenate(([0], np.cumsum(groups[1:] != groups[:-1])))
+    first, last = bounds[:-1], bounds[1:] - 1
+    filled = first <= last
+    mixed: NDArray[np.int64] = np.flatnonzero(filled)[changes[last[filled]] != changes[first[filled]]]
+    return mixed
 
 
 def _stretches(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from icp.packing.items import Corpus
 from icp.packing.lanes import lane_order, lanes_of
 from icp.packing.planning import plan_related
 from icp.packing.repeats import plan_repeats
+from icp.path.spread import best_stride, strided
 
 METHODS = ("windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn")
 CUT_COSTS = {"never": 0.0, "minimal": 0.2, "free": 0.0}
@@ -109,16 +110,20 @@ def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np
 def training_order(n_windows: int, *, shuffle: str = "random", seed: int = 0) -> NDArray[np.int64]:
     """(n_windows,) int64: the window of the plan (its rank along the path) that comes at each step of training.
 
-    Raises: ConfigError for a `shuffle` other than ``random``, ``none`` and ``lanes:<batch>``.
+    ``spread`` takes windows that are numbered along a path through them, see `icp.path.spread`.
+
+    Raises: ConfigError for a `shuffle` other than ``spread``, ``random``, ``none`` and ``lanes:<batch>``.
     """
     if shuffle == "none":
         return np.arange(n_windows, dtype=np.int64)
     if shuffle == "random":
         return np.random.default_rng([seed, _SHUFFLE_STREAM]).permutation(n_windows).astype(np.int64)
+    if shuffle == "spread":
+        return strided(n_windows, best_stride(n_windows)[0])
     batch = lanes_of(shuffle)
     if batch is not None:
         return lane_order(n_windows, batch)
-    raise ConfigError(f"pack.shuffle is {shuffle!r}, which is not built; use one of random, none")
+    raise ConfigError(f"pack.shuffle is {shuffle!r}; use one of spread, random, none, lanes:<batch>")
 
 
 def renumber(plan: PackPlan, path_rank: NDArray[np.int64]) -> PackPlan:

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.data import DocGraph, KnnGraph, Rows, Traversal
@@ -93,23 +90,6 @@ def order_similarity(order: NDArray[np.int32], embeddings: Rows) -> float:
         rows = order[begin : begin + STRETCH_ROWS + 1].astype(np.int64)
         total = float(tour.path_similarity(np.ascontiguousarray(embeddings[rows], dtype=np.float32), total))
     return total
-
-
-def source_groups(documents: Path, docs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for the source of each of `docs`, sources numbered as they first appear; no source is a source too.
-
-    Args:
-        documents: folder of ``part-*.parquet``, one row a document, in order.
-        docs: (n,) int64, ascending row numbers over all parts.
-    """
-    chunks, first = [], 0
-    for path in sorted(documents.glob("part-*.parquet")):
-        column = pq.read_table(path, columns=["source"]).column("source")
-        begin, end = np.searchsorted(docs, (first, first + len(column)))
-        chunks += column.cast(pa.large_string()).take(docs[begin:end] - first).chunks
-        first += len(column)
-    coded = pa.chunked_array(chunks, type=pa.large_string()).combine_chunks().dictionary_encode("encode")
-    return np.asarray(coded.indices, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.data import RowParts, Traversal, load_graph
+from icp.groups import field_groups
 from icp.path.certificates import exact_neighbors, node_rows, run_dual_bound, run_upper_bound
 from icp.path.matching import Paths, join_paths, match_fragments
 from icp.path.partitions import (
@@ -29,7 +30,7 @@ from icp.path.partitions import (
     stretch_bounds,
     unshifted,
 )
-from icp.path.traversal import IMPROVABLE, greedy_order, one_path, order_similarity, source_groups, visit_order
+from icp.path.traversal import IMPROVABLE, greedy_order, one_path, order_similarity, visit_order
 from icp.steps import Context, PartOutput, Phase, Step, one_part
 
 RANGE_PATHS = 1 << 16
@@ -144,7 +145,7 @@ def _visited(context: Context) -> Traversal:
         improve=order.improve,
         recompute_degree=order.recompute_degree,
         seed=context.config.seed,
-        groups=source_groups(context.folder("documents"), nodes) if order.method == "source" else None,
+        groups=field_groups(context.folder("documents"), nodes, ["source"]) if order.method == "source" else None,
     )
 
 

@@ -98,6 +98,7 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
         windows=int(_shard_bounds(context)[-1]),
         shards=len(counts),
         shuffle=config.pack.shuffle,
+        **({"spread": context.manifest("windows").facts["spread"]} if config.pack.shuffle == "spread" else {}),
         seed=config.seed,
     )
 

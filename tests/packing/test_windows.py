@@ -271,5 +271,5 @@ def test_planned_windows_are_more_related_than_cut_ones():
 
 
 def test_refuses_an_unknown_shuffle():
-    with pytest.raises(ConfigError, match=r"pack.shuffle is 'spread', .* use one of random, none"):
-        training_order(3, shuffle="spread")
+    with pytest.raises(ConfigError, match=r"pack.shuffle is 'jump'; use one of spread, random, none, lanes"):
+        training_order(3, shuffle="jump")

@@ -2,8 +2,6 @@ import math
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +12,7 @@ from icp.data import KnnGraph, RowParts
 from icp.path import traversal
 from icp.path.bounds import dual_bound, raw_upper_bound
 from icp.path.matching import improve_order, matching_order
-from icp.path.traversal import order_similarity, source_groups
+from icp.path.traversal import order_similarity
 
 
 def graph_of(edges, n):
@@ -183,15 +181,6 @@ def test_row_parts_read_as_one_array(tmp_path):
     np.testing.assert_array_equal(everything[wanted], rows[wanted])
     np.testing.assert_array_equal(chosen[np.array([3, 0, 2])], rows[[9, 1, 4]])
     assert everything[np.empty(0, dtype=np.int64)].shape == (0, 3)
-
-
-def test_sources_are_numbered_as_they_first_appear_over_parts(tmp_path):
-    for number, sources in enumerate((["x", None, "b"], [], ["b", "a", None])):
-        table = pa.table({"doc": pa.array(range(len(sources)), pa.int64()), "source": pa.array(sources, pa.string())})
-        pq.write_table(table, tmp_path / f"part-{number:05}.parquet")
-    assert source_groups(tmp_path, np.arange(6)).tolist() == [0, 1, 2, 2, 3, 1]
-    assert source_groups(tmp_path, np.array([2, 4, 5])).tolist() == [0, 1, 2]
-    assert source_groups(tmp_path, np.empty(0, dtype=np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize(

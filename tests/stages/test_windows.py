@@ -1,9 +1,12 @@
+from itertools import pairwise, permutations
+
 import numpy as np
 import pytest
 from pack_inputs import NODES, do, load, make_inputs
 
 from icp.data import PackPlan
 from icp.errors import InputError
+from icp.packing.directions import window_directions
 from icp.packing.figures import window_figures
 from icp.stages.order import STEP as ORDER
 from icp.stages.windows import STEP
@@ -11,8 +14,8 @@ from icp.stages.windows import STEP
 NAMES = ("doc", "start", "stop", "window")
 
 
-def windows(tmp_path, **options):
-    context = make_inputs(tmp_path, **options)
+def windows(tmp_path, conflicts=(), **options):
+    context = make_inputs(tmp_path, conflicts=conflicts, **options)
     do(ORDER, context)
     return context, do(STEP, context)
 
@@ -74,12 +77,34 @@ def test_baselines_are_the_same_whatever_the_pack(tmp_path):
 
 
 def test_broken_conflicts_are_counted_and_listed_as_docs(tmp_path):
-    _, manifest = windows(tmp_path)
-    assert manifest.facts["conflicts_broken"] == 2
-    assert manifest.info["plan"]["all"]["broken_conflicts"] == [[NODES[0], NODES[3]], [NODES[0], NODES[4]]]
-    _, manifest = windows(tmp_path / "none", conflicts=())
+    _, manifest = windows(tmp_path, conflicts=((0, 3), (0, 4)), pack={"method": "knn"})
+    assert manifest.facts["conflicts_broken"] == 1
+    assert manifest.info["plan"]["all"]["broken_conflicts"] == [[NODES[0], NODES[3]]]
+    _, manifest = windows(tmp_path / "none", pack={"method": "knn"})
     assert manifest.facts["conflicts_broken"] == 0
     assert manifest.info["plan"]["all"]["broken_conflicts"] == []
+
+
+@pytest.mark.parametrize("method", ["windows", "path-cut", "path-fit", "best-fit", "random", "source"])
+def test_conflicting_documents_never_share_a_window(tmp_path, method):
+    pairs = ((0, 3), (0, 4), (1, 3))
+    _, manifest = windows(tmp_path, conflicts=pairs, pack={"method": method, "seq_len": 14, "min_fill": 0.5})
+    assert manifest.facts["conflicts_broken"] == 0
+    unbound = windows(tmp_path / "unbound", pack={"method": "path-cut", "seq_len": 14})[1].facts
+    assert manifest.facts["algorithm1_mean_similarity"] == unbound["algorithm1_mean_similarity"]
+
+
+def test_spread_windows_stand_on_a_path_through_themselves(tmp_path):
+    context, manifest = windows(tmp_path, pack={"shuffle": "spread"})
+    (path_rank,) = load(context, "windows", "path_rank")
+    assert manifest.facts["spread"] == {"stride": 1, "gaps": {"1": 1, "4": 1, "16": 1}}
+    assert path_rank.tolist() == [0, 1, 2, 3]
+    plan = PackPlan(*load(context, "windows", *NAMES))
+    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6], [0, 0]])
+    directions = window_directions(vectors, plan.doc, plan.window).astype(float)
+    along = directions[np.argsort(path_rank)]
+    best = max(sum(float(a @ b) for a, b in pairwise(directions[list(p)])) for p in permutations(range(4)))
+    assert sum(float(a @ b) for a, b in pairwise(along)) == pytest.approx(best)
 
 
 def test_bos_of_a_window_takes_a_token_of_it_and_counts_as_filled(tmp_path):

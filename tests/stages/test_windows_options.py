@@ -10,6 +10,7 @@ from tiny import make_run, quiet, write_jsonl
 
 from icp import WindowDataset
 from icp.audit import verify_run
+from icp.audit.windows import mixed_windows
 from icp.errors import ConfigError
 from icp.executor import SerialExecutor
 from icp.pipeline import pack
@@ -59,6 +60,52 @@ def test_lanes_are_contiguous_and_the_reader_says_where_they_begin(run):
     assert all(after == before + 1 for before, after in zip(ranks, ranks[4:], strict=False))
     resets = [sample["reset"] for sample in WindowDataset(run, pack="lanes")]
     assert resets == [True] * 4 + [False] * (len(windows) - 4)
+
+
+def least_gap(ranks, distance):
+    """Least number of steps between windows so far apart on the path or less, its ends joined."""
+    at, n = np.argsort(ranks), len(ranks)
+    return min(abs(int(at[rank] - at[(rank + apart) % n])) for apart in range(1, distance + 1) for rank in range(n))
+
+
+def test_windows_close_on_the_path_are_spread_over_training(run):
+    _, windows = make(run, "spread", shuffle="spread")
+    ranks = [row["path_rank"] for row in windows]
+    stated = json.loads((run / "packs/spread/shards/manifest.json").read_text())["facts"]["spread"]["gaps"]
+    assert stated["1"] > 4
+    for distance, least in stated.items():
+        assert least_gap(ranks, int(distance)) >= least
+    rank_of = {
+        sample["input_ids"].tobytes(): rank
+        for sample, rank in zip(WindowDataset(run, pack="spread"), ranks, strict=True)
+    }
+    later = [rank_of[sample["input_ids"].tobytes()] for sample in WindowDataset(run, pack="spread", epoch=3)]
+    assert later != ranks
+    assert all(least_gap(later, int(distance)) >= least for distance, least in stated.items())
+
+
+def test_windows_nearer_than_stated_are_found(run):
+    make(run, "near", shuffle="spread")
+    path = next((run / "packs/near/shards/windows").glob("part-00000.parquet"))
+    table = pq.read_table(path)
+    ranks = sorted(table["path_rank"].to_pylist())
+    pq.write_table(table.set_column(table.schema.get_field_index("path_rank"), "path_rank", [ranks]), path)
+    texts = [finding.text for finding in verify_run(run, pack="near") if finding.promise == 6 and not finding.kept]
+    assert any("apart on the path, fewer than" in text for text in texts)
+
+
+@pytest.mark.parametrize("method", ["path-cut", "windows", "path-fit", "best-fit", "random", "source"])
+def test_windows_never_mix_groups(run, method):
+    segments, _ = make(run, f"grouped-{method}", method=method, group_by=["source"], min_fill=0.9)
+    assert all(len({doc % 2 for doc in docs}) == 1 for docs in docs_of(segments)), "the source is a or b by turns"
+    mixed, _ = make(run, f"mixing-{method}", method=method, min_fill=0.9)
+    assert any(len({doc % 2 for doc in docs}) == 2 for docs in docs_of(mixed)) or method == "source"
+
+
+def test_windows_of_several_groups_are_named():
+    bounds, groups = np.array([0, 2, 2, 5, 6]), np.array([1, 1, 0, 2, 0, 1])
+    assert mixed_windows(bounds, groups).tolist() == [2]
+    assert mixed_windows(np.array([0]), groups[:0]).tolist() == []
 
 
 def test_broken_lanes_are_found(run):
