@@ -120,7 +120,7 @@ def piece_trie(vocabulary: dict[str, int]) -> NDArray[np.int32]:
 
 def _place_states(children: list[dict[int, int]]) -> list[int]:
     """A base for every state such that no two children share a place; states of many children choose first."""
-    taken = bytearray(len(children) * 4)
+    taken = bytearray(len(children) * 4 + 512)
     taken[0] = taken[1] = 1
     bases, hint = [0] * len(children), 1
     for state in sorted((s for s in range(len(children)) if children[s]), key=lambda s: (-len(children[s]), s)):

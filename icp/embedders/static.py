@@ -6,7 +6,8 @@ trie of pieces and sums of integers, so the bytes depend on neither the cut of t
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
+from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,12 @@ class StaticModel:
 @lru_cache(maxsize=1)
 def static_model() -> StaticModel:
     """The model of the package; read once a process, about 0.2 s."""
-    path = files("icp.embedders") / "data" / "static.npz"
+    with as_file(files("icp.embedders") / "data" / "static.npz") as path:
+        return load_static(path)
+
+
+def load_static(path: Path) -> StaticModel:
+    """The tables that ``jobs/distill_static.py`` wrote to a file."""
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as tables:
         codes = tables["codes"] + np.arange(0x110000, dtype=np.uint32)  # kept as differences, which are mostly 0
         return StaticModel(codes, tables["more"], tables["trie"], tables["scales"], tables["vectors"])
