@@ -64,7 +64,7 @@ class DedupConfig(_Section):
 class EmbedConfig(_Section):
     """What turns a document into a vector."""
 
-    model: str = Field("lexical", min_length=1)
+    model: str = Field("hybrid", min_length=1)
     max_tokens: int = Field(128, ge=8)
     chunks: int = Field(1, ge=1)
     batch_size: int = Field(256, ge=1)

@@ -142,7 +142,7 @@ def _optional(name: str, purpose: str, command: str) -> Check:
 def _gpu() -> Check:
     lines = _ask(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
     if not lines:
-        return Check("gpu", True, "none seen; lexical embeddings and faiss-cpu need none")
+        return Check("gpu", True, "none seen; the default embeddings and neighbours need none")
     return Check("gpu", True, "; ".join(lines))
 
 

@@ -138,7 +138,7 @@ def test_empty_corpus(icp, config, tmp_path):
     refused(icp("run", "-c", config()), 3, "in.jsonl")
 
 
-@pytest.mark.parametrize("model", ["lexical"])
+@pytest.mark.parametrize("model", ["lexical", "static", "hybrid"])
 def test_corpus_of_one_document(icp, config, tmp_path, model):
     write_jsonl(tmp_path / "in.jsonl", [{"id": "1", "text": "a document that stands all by itself"}])
     result = icp("run", "-c", config(embed={"model": model}))
