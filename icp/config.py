@@ -88,8 +88,8 @@ class GraphConfig(_Section):
 class OrderConfig(_Section):
     """In which order the documents are visited."""
 
-    method: Literal["matching", "algorithm1", "random", "source"] = "algorithm1"
-    improve: bool = False
+    method: Literal["matching", "algorithm1", "random", "source"] = "matching"
+    improve: bool = True
     partitions: int = Field(1, ge=1)
     recompute_degree: bool = False
 
@@ -125,13 +125,13 @@ class PackConfig(_Section):
 
     seq_len: int = Field(8192)
     stride: Literal["seq_len", "seq_len+1"] = "seq_len"
-    method: Literal["windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn"] = "path-cut"
+    method: Literal["windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn"] = "windows"
     min_fill: float = Field(0.995, gt=0, le=1)
     split: Literal["minimal", "free", "never"] = "minimal"
     group_by: tuple[str, ...] = ()
     inside: Literal["path", "reverse", "random"] = "path"
     mix_random: MixConfig = Field(0.0, validate_default=True)
-    shuffle: Literal["spread", "random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "random"
+    shuffle: Literal["spread", "random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "spread"
     shard_mib: float = Field(256, gt=0)
 
     @field_validator("seq_len")

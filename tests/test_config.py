@@ -16,7 +16,7 @@ def test_smallest_configuration_has_the_documented_defaults():
     assert (config.seed, config.corpus.text, config.corpus.min_chars) == (0, "text", 1)
     assert (config.dedup.num_perm, config.dedup.threshold, config.dedup.verify) == (120, 0.8, "exact")
     assert (config.graph.k, config.pack.seq_len, config.pack.capacity) == (10, 8192, 8192)
-    assert (config.embed.model, config.order.method, config.pack.method) == ("hybrid", "algorithm1", "path-cut")
+    assert (config.embed.model, config.order.method, config.pack.method) == ("hybrid", "matching", "windows")
 
 
 def test_dumped_configuration_reads_back_equal(tmp_path):
@@ -58,7 +58,7 @@ def test_bundled_presets_are_valid_and_found_by_name():
         (changed("pack", seq_len="8k"), "pack.seq_len is '8k'"),
         (changed("pack", method="tree"), "pack.method is 'tree'"),
         (
-            changed("pack", split="never"),
+            changed("pack", split="never", method="path-cut"),
             "split is never, which pack.method path-cut cannot do; use windows or path-fit",
         ),
         (

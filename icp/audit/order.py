@@ -54,8 +54,9 @@ def _check_spread(ranks: NDArray[np.int64], n_on_path: int, run: Run, found: Bre
         for apart in range(1, min(int(distance), n_on_path - 1) + 1):
             close = np.flatnonzero(np.abs(trained_at - np.roll(trained_at, -apart)) < least)
             found.add_all(f"windows {apart} apart on the path, fewer than {least} steps apart", close, str)
-    gaps = ", ".join(f"{least:,} steps at path distance {distance}" for distance, least in stated["gaps"].items())
-    return f"{n_on_path:,} windows spread: at least {gaps} or less"
+    by_distance = sorted((int(distance), least) for distance, least in stated["gaps"].items())
+    gaps = ", ".join(f"{least:,} if {distance} apart on the path" for distance, least in by_distance)
+    return f"{n_on_path:,} windows spread; steps between two of them, at least: {gaps} or less"
 
 
 def _is_permutation(values: NDArray[np.integer], n: int) -> bool:

@@ -50,7 +50,7 @@ def test_every_token_is_written_once(tmp_path, seq_len, bos, stride):
     config = made_config(
         tmp_path,
         tokenizer={"name": "train:258", "bos": bos},
-        pack={"seq_len": seq_len, "stride": stride, "shard_mib": 1e-4},
+        pack={"seq_len": seq_len, "stride": stride, "shard_mib": 1e-4, "shuffle": "random"},
     )
     make_graph(tmp_path, texts, parts=(3, 9))
     do(tokens.STEP, config)
