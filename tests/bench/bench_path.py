@@ -11,12 +11,10 @@ made by ``--model``. Run it as ``OMP_NUM_THREADS=1 taskset -c 1 python ...``.
 import argparse
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+from corpora import ALIKE, K, Rows, neighbors_of, timed, vectors_of
 from numpy.typing import NDArray
 
 import icp
@@ -27,30 +25,15 @@ from icp.path.partitions import improved_in_stretches, joined_in_pieces
 from icp.path.spread import DISTANCES, spread_order, strided, window_path
 from icp.path.traversal import greedy_order, order_similarity
 
-K = 20
-ALIKE = 0.97
 SUBSET = 2000
 PER_WINDOW = 8
 SIZES = (100_000, 316_000, 1_000_000)
 CLUSTER, SECTOR, NOISE = 10, 4000, 0.7
 
-Rows = NDArray[np.float16]
-
-
-def timed(task: Callable[[], object]) -> tuple[object, float]:
-    """What a task gives, and its CPU seconds."""
-    started = time.process_time()
-    return task(), time.process_time() - started
-
 
 def load_rows(data: Path, name: str, given: dict[str, Path], model: str) -> Rows:
     """Vectors of a corpus; a row as alike as a copy to an earlier kept one is left out, zero rows too."""
-    if name in given:
-        rows = np.load(given[name])
-    else:
-        texts = pq.read_table(data / f"{name}.parquet", columns=["text"])["text"]
-        rows = icp.embed_documents(texts, model=model)
-    rows = rows.astype(np.float16)
+    rows = vectors_of(data, name, given, model)
     rows = rows[rows.any(axis=1)]
     kept = np.ones(len(rows), dtype=bool)
     knn = icp.search_neighbors(rows, k=K, method="exact")
@@ -58,12 +41,6 @@ def load_rows(data: Path, name: str, given: dict[str, Path], model: str) -> Rows
         alike = knn.neighbors[row][(knn.similarities[row] >= ALIKE) & (knn.neighbors[row] >= 0)]
         kept[row] = not kept[alike[alike < row]].any()
     return rows[kept]
-
-
-def neighbors_of(rows: Rows) -> tuple[KnnGraph, DocGraph]:
-    """Exact neighbours and their graph."""
-    knn = icp.search_neighbors(rows, k=K, method="exact")
-    return knn, icp.symmetrize(knn)
 
 
 def orders_of(graph: DocGraph, rows: Rows) -> dict[str, tuple[NDArray[np.int32], float]]:
