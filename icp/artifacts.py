@@ -43,11 +43,13 @@ class PartRecord:
     info: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     peak_rss_mib: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one finished step left. `info` is phase -> part -> facts; `facts` those of the step as a whole."""
+    """What one finished step left. `info` is phase -> part -> facts; `facts` those of the step as a whole; `costs` is
+    phase -> what its parts took, see `icp.costs.phase_cost`."""
 
     step: str
     format: int
@@ -60,6 +62,7 @@ class Manifest:
     seconds: float
     peak_rss_mib: float
     versions: dict[str, str]
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -143,7 +146,7 @@ def read_manifest(folder: Path, *, check_sizes: bool = True) -> Manifest | None:
     tree = read_json(path, what="manifest")
     try:
         files = {name: FileRecord(**row) for name, row in tree["files"].items()}
-        manifest = Manifest(**{**{key: tree[key] for key in Manifest.__slots__}, "files": files})
+        manifest = Manifest(**{**{key: tree[key] for key in Manifest.__slots__ if key in tree}, "files": files})
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path}: not a manifest ({error!r}); redo the step with --fresh") from None
     if check_sizes:

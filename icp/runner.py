@@ -16,6 +16,7 @@ from typing import Any
 
 from icp import artifacts
 from icp.artifacts import FileRecord, Manifest, PartRecord
+from icp.costs import phase_cost
 from icp.errors import ArtifactError, ConfigError, IcpError, PartsFailedError
 from icp.executor import Executor, Failure
 from icp.steps import Context, PartOutput, Phase, Progress, Step
@@ -144,7 +145,7 @@ def do_task(task: Task) -> dict[str, int]:
     folder = task.context.folder(task.context.step)
     output = PartOutput(folder)
     _forget_peak()
-    started = time.monotonic()
+    started, cpu = time.monotonic(), time.process_time()
     try:
         task.phase.work(task.context, task.part, output)
         record = PartRecord(
@@ -154,6 +155,7 @@ def do_task(task: Task) -> dict[str, int]:
             output.info,
             round(time.monotonic() - started, 3),
             round(_peak_mib(), 1),
+            round(time.process_time() - cpu, 3),
         )
         artifacts.commit(folder, output.staged, record_path, record)
     finally:
@@ -247,12 +249,14 @@ def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -
     counts: dict[str, int] = {}
     info: dict[str, dict[str, dict[str, Any]]] = {}
     facts: dict[str, Any] = {}
-    peak, task_seconds = 0.0, 0.0
+    costs: dict[str, dict[str, float]] = {}
     for phase in step.phases:
-        for part, record in context.records(phase.name).items():
+        records = context.records(phase.name)
+        if records:
+            costs[phase.name] = phase_cost(records.values())
+        for part, record in records.items():
             for line in record.info.get("warnings", ()):  # told here, as workers have no log of ours
                 log.warning("%s", line)
-            peak, task_seconds = max(peak, record.peak_rss_mib), task_seconds + record.seconds
             if record.info:
                 info.setdefault(phase.name, {})[part] = record.info
             if phase.name == "facts":
@@ -270,9 +274,10 @@ def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -
         dict(sorted(counts.items())),
         info,
         facts,
-        round(seconds or task_seconds, 3),
-        peak,
+        round(seconds or sum(cost["seconds"] for cost in costs.values()), 3),
+        max((cost["peak_rss_mib"] for cost in costs.values()), default=0.0),
         _versions(),
+        costs,
     )
     artifacts.write_json(folder / artifacts.MANIFEST, {**facts, **asdict(manifest)})
     _tidy(folder, manifest)

@@ -8,6 +8,8 @@ from icp import artifacts
 from icp.artifacts import Manifest
 from icp.steps import BUILD_STEPS, PACK_FOLDERS
 
+COSTS = ("seconds", "peak_rss_mib", "cpu_seconds")
+
 
 def write_stats(run: Path) -> dict[str, Any]:
     """Fold the manifests that are there into ``RUN/stats.json`` and return it."""
@@ -20,8 +22,9 @@ def write_stats(run: Path) -> dict[str, Any]:
     stats["packs"] = {name: figures for name, figures in packs.items() if figures}
     stats["seconds"] = {name: manifest.seconds for name, manifest in done.items()}
     stats["peak_rss_mib"] = {name: manifest.peak_rss_mib for name, manifest in done.items()}
+    stats["cpu_seconds"] = {name: _cpu_seconds(manifest) for name, manifest in done.items()}
     for figures in stats["packs"].values():
-        for key in ("seconds", "peak_rss_mib"):
+        for key in COSTS:
             stats[key] = {**stats[key], **figures[key]}
     artifacts.write_json(run / "stats.json", stats)
     return stats
@@ -64,7 +67,12 @@ def _pack_figures(folder: Path) -> dict[str, Any]:
         "tokens": {**tokens, "written": done["shards"].counts.get("written", 0)},
         "seconds": {step: manifest.seconds for step, manifest in done.items()},
         "peak_rss_mib": {step: manifest.peak_rss_mib for step, manifest in done.items()},
+        "cpu_seconds": {step: _cpu_seconds(manifest) for step, manifest in done.items()},
     }
+
+
+def _cpu_seconds(manifest: Manifest) -> float:
+    return round(sum(cost["cpu_seconds"] for cost in manifest.costs.values()), 3)
 
 
 def read_stats(run: Path) -> dict[str, Any]:

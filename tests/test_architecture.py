@@ -19,6 +19,7 @@ FLOORS = {
     "icp.parts": 1,
     "icp.steps": 2,
     "icp.lock": 2,
+    "icp.costs": 2,
     "icp.layout": 2,
     "icp.minhash": 2,
     "icp.search": 2,
