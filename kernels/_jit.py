@@ -16,6 +16,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -144,3 +145,44 @@ def _dot_lanes(typingctx, left, right):
 def dot_lanes(left, right):
     """Dot product of two contiguous float32 rows of one length, the same bits on any machine: unchecked."""
     return _dot_lanes(left, right)
+
+
+@intrinsic
+def _at_least(typingctx, row, start, least):
+    """See `at_least`."""
+
+    def codegen(context, builder, signature, args):
+        lanes = ir.VectorType(ir.FloatType(), LANES)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        at = builder.gep(data, [context.cast(builder, args[1], signature.args[1], types.int64)])
+        values = builder.load(builder.bitcast(at, lanes.as_pointer()))
+        values.align = 4
+        least = builder.insert_element(ir.Constant(lanes, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return builder.bitcast(
+            builder.fcmp_ordered(">=", values, builder.shuffle_vector(least, least, zeros)), ir.IntType(LANES)
+        )
+
+    return types.uint64(row, start, types.float32), codegen
+
+
+@kernel
+def at_least(row, start, least):
+    """Which of the `LANES` numbers of a contiguous float32 row from `start` on are at least `least`: one bit each."""
+    return _at_least(row, start, least)
+
+
+@intrinsic
+def _lowest_bit(typingctx, bits):
+    """See `lowest_bit`."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
+@kernel
+def lowest_bit(bits):
+    """The position of the lowest bit that is set in a uint64, which is not 0."""
+    return _lowest_bit(np.uint64(bits))

@@ -8,9 +8,10 @@ In: float32 blocks of vectors and their products, keys. Out: keys. Nothing is ch
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import dot_lanes, kernel
+from icp.kernels._jit import LANES, at_least, dot_lanes, kernel, lowest_bit
 
 NO_KEY = np.iinfo(np.int64).max
+ROW_BITS = 0xFFFFFFFF
 GROUPS_PER_KEY = 4
 """Groups of a block's columns for each key kept: their largest products bound what can be kept."""
 HALF_STEP = np.float32(2.0**-11)
@@ -83,6 +84,15 @@ def _largest(values, largest):
 
 
 @kernel
+def holds_row(mine, row):
+    """Whether one of some keys is that of a row."""
+    held = False
+    for key in mine:
+        held |= key & ROW_BITS == row
+    return held
+
+
+@kernel
 def improve_keys(
     keys: NDArray[np.int64],
     products: NDArray[np.float32],
@@ -111,7 +121,7 @@ def improve_keys(
     groups = np.empty((GROUPS_PER_KEY * keep + 63) // 64 * 64, dtype=np.float32)
     largest = np.empty(keep + 1, dtype=np.float32)
     error = np.float32(base.shape[1] * 2.0**-23)
-    computed = 0
+    whole, computed = base.shape[0] - base.shape[0] % LANES, 0
     for query in range(keys.shape[0]):
         mine, row = keys[query], products[query]
         _group_maxima(row, groups)
@@ -121,12 +131,18 @@ def improve_keys(
             least = largest[keep] - 2 * error - HALF_STEP
         else:
             least = np.float32(similarity_of(mine[keep - 1]) - HALF_STEP - error)
-        for group in range(groups.size):
-            if not groups[group] >= least:
-                continue
-            for position in range(group, row.size, groups.size):
+        for start in range(0, row.size, LANES):
+            if start < whole:
+                bits = np.uint64(at_least(row, start, least))
+            else:
+                bits = np.uint64(0)
+                for lane in range(row.size - whole):
+                    bits |= np.uint64(row[whole + lane] >= least) << np.uint64(lane)
+            while bits:
+                position = start + lowest_bit(bits)
+                bits &= bits - np.uint64(1)
                 other = base_rows[position]
-                if not row[position] >= least or other == query_rows[query]:
+                if other == query_rows[query] or holds_row(mine, other):
                     continue
                 if (falling_rank(row[position] + error) << 32 | other) < mine[keep - 1]:
                     computed += 1

@@ -16,17 +16,16 @@ from icp.search.cells import (
     Cells,
     assign_cells,
     cell_tasks,
-    choose_margin,
     count_cells,
     group_rows,
-    ranks_within,
     search_cells,
 )
 from icp.search.centroids import AllRows, train_centroids
 from icp.search.exact import merge_found, search_exact
-from icp.search.inverted import OWN_LIST, assign_lists, choose_nprobe, count_lists, search_lists
+from icp.search.inverted import OWN_LIST, assign_lists, count_lists, search_lists
 from icp.search.methods import choose_method
-from icp.search.vectors import check_rows, empty_keys, nearest, recall_interval, sample_rows, tuning_size, unpack
+from icp.search.recall import choose_nprobe, choose_overlap, recall_interval
+from icp.search.vectors import check_rows, empty_keys, nearest, sample_rows, tuning_size, unpack
 
 SAMPLE_ROWS = 1000
 TUNE_SALT, RECALL_SALT = 2, 3
@@ -136,10 +135,9 @@ def _make_cells(rows: NDArray[np.float16], k: int, target_recall: float, seed: i
     sample, exact = _true_neighbors(rows, k, seed)
     mine, others = (assign_cells(take(rows, wanted), centroids) for wanted in (sample, exact.ravel()))
     others[0][exact.ravel() < 0] = -1
-    margin, _ = choose_margin(mine, others, target_recall=target_recall)
-    ranks = ranks_within(others, margin)
-    assigned = [assign_cells(block, centroids, ranks=ranks) for block in _checked_blocks(rows)]
-    return group_rows(assigned, len(centroids), margin=margin)
+    overlap = choose_overlap(mine, others, target_recall=target_recall)
+    assigned = [assign_cells(block, centroids, ranks=overlap.ranks) for block in _checked_blocks(rows)]
+    return group_rows(assigned, len(centroids), margin=overlap.margin)
 
 
 def _search_lists(rows: NDArray[np.float16], k: int, target_recall: float, seed: int) -> NDArray[np.int64]:

@@ -1,8 +1,9 @@
 """Neighbours within overlapping cells: rows join the cells near to them, and every pair of a cell is compared.
 
-A row joins its most similar centroid's cell and all whose centroid is at most `margin` less similar. The margin is the
-least that brings a sample's true neighbours together often enough. Cells are compared whole, one product each, so the
-similarities found are exact; a neighbour is missed only where two rows share no cell.
+A row joins its most similar centroid's cell and those whose centroid is at most `margin` less similar, `ranks` cells at
+most. `icp.search.recall` chooses both, so that a sample's true neighbours come together often enough. Cells are
+compared whole, one product each, so the similarities found are exact; a neighbour is missed only where two rows share
+no cell.
 Source: overlapping clusters of Zhang et al., arXiv 2010.14227, and of cuVS `all_neighbors`.
 """
 
@@ -17,6 +18,7 @@ from icp.data import Rows, take
 from icp.kernels.topk import count_members, place_members
 from icp.search.centroids import Centroids, centroids_of, nearest_centroids
 from icp.search.methods import Found
+from icp.search.recall import Assigned
 from icp.search.vectors import BASE_TILE, empty_keys, improve_within
 
 ROWS_PER_CELL = 256, 512
@@ -24,7 +26,6 @@ ROWS_PER_CELL = 256, 512
 Where rows are many, fewer centroids spare more time in finding the nearest than larger cells take."""
 RANKS = 16
 """Cells that a row joins at most."""
-NEARLY_ALL = 0.999
 LARGEST = 4
 """Cells of more times the mean are split."""
 SPLIT_SAMPLE = 1 << 14
@@ -62,10 +63,6 @@ class Cells:
         return float((self.sizes() * (sizes + PASS_MEMBERS)).sum()) < float(n_rows) * n_rows
 
 
-Assigned = tuple[NDArray[np.int32], NDArray[np.float16]]
-"""Cells of rows (n, RANKS), nearest first, -1 for none, and how much less similar each is than the first."""
-
-
 def count_cells(n_rows: int) -> int:
     """How many centroids to train."""
     least, most = ROWS_PER_CELL
@@ -77,45 +74,6 @@ def assign_cells(rows: NDArray[np.float32], centroids: Centroids, *, ranks: int 
     cells, similarities = nearest_centroids(rows, centroids, keep=RANKS if ranks is None else ranks)
     gaps = similarities[:, :1].astype(np.float32) - similarities.astype(np.float32)
     return cells, np.where(cells < 0, np.inf, gaps).astype(np.float16)
-
-
-def choose_margin(mine: Assigned, others: Assigned, *, target_recall: float) -> tuple[float, float]:
-    """The least margin at which enough of the true neighbours of a sample share a cell with it.
-
-    Args:
-        mine: cells of the rows of the sample, (n, RANKS).
-        others: cells of their neighbours, (n * k, RANKS), by row; no cells where there is no neighbour.
-
-    Returns: margin, infinite if all `RANKS` do not suffice; the share of neighbours that it brings together. One
-        standard error above the target is asked for.
-    """
-    if not len(mine[0]):
-        return 0.0, 1.0
-    k = len(others[0]) // len(mine[0])
-    needed = np.full((len(mine[0]), k), np.inf, dtype=np.float32)
-    for row in range(len(mine[0])):
-        span = slice(row * k, (row + 1) * k)
-        same = mine[0][row][:, None, None] == others[0][span][None]
-        gap = np.maximum(mine[1][row].astype(np.float32)[:, None, None], others[1][span].astype(np.float32)[None])
-        needed[row] = np.where(same & (others[0][span] >= 0), gap, np.inf).min(axis=(0, 2))
-    real = np.asarray((others[0].reshape(len(needed), k, -1) >= 0).any(axis=2))
-    counts = np.asarray(real.any(axis=1))
-    if not counts.any():
-        return 0.0, 1.0
-    needed, real = needed[counts], real[counts]
-    for margin in np.unique(needed[real & np.isfinite(needed)]):
-        shares = ((needed <= margin) & real).sum(axis=1) / real.sum(axis=1)
-        error = float(shares.std() / np.sqrt(shares.size))
-        if shares.mean() >= min(1.0, target_recall + error):
-            return float(margin), float(shares.mean())
-    return float("inf"), float((np.isfinite(needed) & real).sum() / real.sum())
-
-
-def ranks_within(assigned: Assigned, margin: float) -> int:
-    """How many cells nearly all rows of a sample join at most: more need not be looked for."""
-    cells, gaps = assigned
-    counts = ((cells >= 0) & (gaps <= margin)).sum(axis=1)
-    return max(1, int(np.quantile(counts, NEARLY_ALL, method="higher"))) if counts.size else 1
 
 
 def group_rows(assigned: Iterable[Assigned], n_cells: int, *, margin: float) -> Cells:

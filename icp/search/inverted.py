@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.data import Rows, take
-from icp.search.cells import Assigned, Cells
+from icp.search.cells import Cells
 from icp.search.centroids import Centroids, nearest_centroids
 from icp.search.methods import Found
+from icp.search.recall import Assigned
 from icp.search.vectors import empty_keys, improve
 
 MOST_PROBED = 32
@@ -31,21 +32,6 @@ def assign_lists(rows: NDArray[np.float32], centroids: Centroids, *, ranks: int 
     """The lists nearest to each row of a block, and their ranks: a margin of n lets a row probe n + 1 lists."""
     lists, _ = nearest_centroids(rows, centroids, keep=min(ranks, len(centroids)))
     return lists, np.broadcast_to(np.arange(lists.shape[1], dtype=np.float16), lists.shape)
-
-
-def choose_nprobe(probed: NDArray[np.int32], neighbor_lists: NDArray[np.int32], *, target_recall: float) -> int:
-    """How many lists must be searched to find `target_recall` of the true neighbours of a sample.
-
-    Args:
-        probed: (n, ranks) int32, the lists nearest to each row of the sample.
-        neighbor_lists: (n, k) int32, the list in which each true neighbour stands; -1: no neighbour.
-    """
-    same = probed[:, None, :] == neighbor_lists[:, :, None]
-    found_at = np.where(same.any(axis=2), same.argmax(axis=2), probed.shape[1])[neighbor_lists >= 0]
-    if not found_at.size:
-        return 1
-    reached = np.cumsum(np.bincount(found_at, minlength=probed.shape[1])) / found_at.size
-    return int(min(np.searchsorted(reached, target_recall) + 1, probed.shape[1]))
 
 
 def search_lists(rows: Rows, own: Cells, probing: Cells, wanted: range, *, keep: int) -> Found:

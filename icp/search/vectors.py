@@ -176,28 +176,6 @@ def tuning_size(n_rows: int) -> int:
     return min(1000, max(512, n_rows // 500))
 
 
-def recall_interval(
-    found: NDArray[np.int32], similarities: NDArray[np.float16], exact: NDArray[np.int32], best: NDArray[np.float16]
-) -> tuple[float, float, float]:
-    """Mean share of the true nearest that was found, ties counted, and its 95% interval over rows.
-
-    Args:
-        found, similarities: (n, k) int32 and float16, what was found; -1 for none.
-        exact, best: (n, k) int32 and float16, the true nearest; a row without any does not count.
-
-    Returns: recall, its lower and its upper bound; ones if no row counts.
-    """
-    n_true = (exact >= 0).sum(axis=1)
-    counts = n_true > 0
-    least = np.where(exact >= 0, best, np.float16(2)).min(axis=1, initial=2)[:, None]
-    shares = ((found >= 0) & (similarities >= least)).sum(axis=1)[counts] / n_true[counts]
-    if not shares.size:
-        return 1.0, 1.0, 1.0
-    mean = float(shares.mean())
-    half = 1.96 * float(shares.std(ddof=1)) / float(np.sqrt(shares.size)) if shares.size > 1 else 0.0
-    return mean, max(0.0, mean - half), min(1.0, mean + half)
-
-
 def check_rows(
     block: NDArray[np.float32], first_row: int, where: str, *, docs: NDArray[np.int64] | None = None
 ) -> None:

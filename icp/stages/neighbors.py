@@ -42,7 +42,8 @@ from icp.search import cells, inverted
 from icp.search.centroids import AllRows, train_centroids
 from icp.search.exact import compare_ranges, merge_found, row_ranges
 from icp.search.methods import Found
-from icp.search.vectors import empty_keys, nearest, recall_interval, unpack
+from icp.search.recall import choose_nprobe, choose_overlap, recall_interval
+from icp.search.vectors import empty_keys, nearest, unpack
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
 
 log = logging.getLogger("icp")
@@ -85,12 +86,12 @@ def tune(context: Context, part: str, output: PartOutput) -> None:
     mine, others = by(take(rows, sample), trained), by(take(rows, flat), trained)
     others[0][flat < 0] = -1
     if planned(context) == "ivf":
-        nprobe = inverted.choose_nprobe(mine[0], others[0][:, 0].reshape(-1, k), target_recall=target)
+        nprobe = choose_nprobe(mine[0], others[0][:, 0].reshape(-1, k), target_recall=target)
         output.info |= {"nlist": len(trained), "nprobe": nprobe, "ranks": nprobe}
     else:
-        margin, share = cells.choose_margin(mine, others, target_recall=target)
-        output.info |= {"cells": len(trained), "margin": None if np.isinf(margin) else margin, "share_in_sample": share}
-        output.info["ranks"] = cells.ranks_within(others, margin)
+        found = choose_overlap(mine, others, target_recall=target)
+        output.info |= {"cells": len(trained), "ranks": found.ranks, "share_in_sample": found.share}
+        output.info["margin"] = None if np.isinf(found.margin) else found.margin
 
 
 def assign(context: Context, part: str, output: PartOutput) -> None:
@@ -185,7 +186,7 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 STEP = Step(
     name="neighbors",
-    format=2,
+    format=3,
     inputs=("dedup", "embeddings"),
     keys=_keys,
     phases=(

@@ -15,7 +15,7 @@ from icp.search import exact, gpu, methods
 from icp.search.centroids import AllRows
 from icp.search.exact import compare_ranges, merge_found, range_pairs, row_ranges, search_exact
 from icp.search.methods import choose_method
-from icp.search.vectors import empty_keys, nearest, recall_interval, sample_rows, unpack
+from icp.search.vectors import empty_keys, nearest, sample_rows, unpack
 
 LEAST_RECALL = 0.9
 METHODS = ["exact", "cells", "ivf"]
@@ -280,14 +280,6 @@ def test_recall_of_exact_neighbours_is_one_and_of_none_zero():
     assert recall_estimate(rows, knn) == (1.0, 1.0, 1.0)
     none = KnnGraph(np.full_like(knn.neighbors, -1), np.zeros_like(knn.similarities))
     assert recall_estimate(rows, none)[0] == 0
-
-
-def test_recall_counts_ties_and_passes_over_isolated_rows():
-    exact = np.array([[1, 2], [0, -1], [-1, -1]], dtype=np.int32)
-    best = np.array([[0.5, 0.25], [0.5, 0], [0, 0]], dtype=np.float16)
-    found = np.array([[1, 3], [-1, -1], [-1, -1]], dtype=np.int32)  # row 3 is as near as row 2
-    assert recall_interval(found, np.array([[0.5, 0.25], [0, 0], [0, 0]], np.float16), exact, best)[0] == 0.5
-    assert recall_interval(found[2:], best[2:], exact[2:], best[2:]) == (1.0, 1.0, 1.0)
 
 
 def test_sample_is_uniform_without_repeats_and_by_seed():

@@ -3,10 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from icp.kernels._jit import at_least, lowest_bit
 from icp.kernels.topk import (
     NO_KEY,
     count_members,
     falling_rank,
+    holds_row,
     improve_keys,
     insert_key,
     mean_rows,
@@ -46,12 +48,27 @@ def test_a_key_tells_its_similarity(impl):
         assert impl(rank_of(half) << 32 | 5) == np.float32(half)
 
 
+def test_bits_tell_which_numbers_are_large_enough():
+    row = np.random.default_rng(0).standard_normal(200).astype(np.float32)
+    row[70] = np.nan
+    for start in (0, 6, 136):
+        bits = at_least(row, start, np.float32(row[start + 3]))
+        assert [bits >> lane & 1 for lane in range(64)] == (row[start : start + 64] >= row[start + 3]).tolist()
+    assert [lowest_bit(np.uint64(bits)) for bits in (1, 6, 1 << 63, 5 << 40)] == [0, 1, 63, 40]
+
+
 @both(insert_key)
 def test_keys_stay_sorted_and_stand_once(impl):
     mine = np.full(3, NO_KEY)
     for key in (7, 5, 7, 9, 5, 6, 8):
         impl(mine, key)
     assert mine.tolist() == [5, 6, 7]
+
+
+@both(holds_row)
+def test_a_row_is_known_by_its_number_whatever_its_similarity(impl):
+    mine = np.array([3 << 32 | 7, 9 << 32 | 2, NO_KEY])
+    assert [impl(mine, row) for row in (7, 2, 3, 0)] == [True, True, False, False]
 
 
 def reference_keys(queries, query_rows, base, base_rows, keep):
@@ -65,7 +82,7 @@ def reference_keys(queries, query_rows, base, base_rows, keep):
 
 @both(improve_keys)
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 6), st.integers(0, 40), st.integers(1, 4), st.integers(0, 99), st.booleans())
+@given(st.integers(1, 6), st.integers(0, 140), st.integers(1, 4), st.integers(0, 99), st.booleans())
 def test_improved_keys_are_those_of_all_rows_whatever_the_products_err(impl, n, m, keep, seed, in_two):
     rng = np.random.default_rng(seed)
     # products of such small whole numbers are exact in any order

@@ -7,9 +7,7 @@ from icp.search.cells import (
     Cells,
     assign_cells,
     cell_tasks,
-    choose_margin,
     group_rows,
-    ranks_within,
     search_cells,
     split_cell,
 )
@@ -23,32 +21,6 @@ def assigned(rows):
     near = np.array([[cell for cell, _ in row] + [-1] * (width - len(row)) for row in rows], dtype=np.int32)
     gaps = [[gap for _, gap in row] + [np.inf] * (width - len(row)) for row in rows]
     return near, np.array(gaps, dtype=np.float16)
-
-
-def test_the_margin_is_the_least_that_brings_enough_pairs_together():
-    mine = assigned([[(0, 0), (1, 0.25)], [(1, 0), (2, 0.5)]])
-    # needed: 0 (both nearest to cell 0), 0.25, 0.5 and never
-    others = assigned([[(0, 0)], [(1, 0)], [(2, 0)], [(3, 0)]])
-    # shares of the two rows at each margin: 1/2 and 0, then 1 and 0, then 1 and 1/2; a standard error is asked above
-    assert choose_margin(mine, others, target_recall=0.05) == (0.0, 0.25)
-    assert choose_margin(mine, others, target_recall=0.1) == (0.25, 0.5)
-    assert choose_margin(mine, others, target_recall=0.5) == (0.5, 0.75)
-    assert choose_margin(mine, others, target_recall=0.9) == (float("inf"), 0.75)
-
-
-def test_no_neighbours_need_no_margin():
-    none = assigned([[(-1, np.inf)], [(-1, np.inf)]])
-    assert choose_margin(assigned([[(0, 0)], [(0, 0)]]), none, target_recall=0.9) == (0.0, 1.0)
-
-
-def test_ranks_are_those_that_nearly_all_rows_need(monkeypatch):
-    monkeypatch.setattr(cells, "NEARLY_ALL", 0.5)
-    sample = assigned([[(0, 0)], [(0, 0), (1, 0.1), (2, 0.4)], [(0, 0), (1, 0.3)]])
-    assert ranks_within(sample, 0.2) == 1
-    assert ranks_within(sample, 0.3) == 2
-    monkeypatch.setattr(cells, "NEARLY_ALL", 1)
-    assert ranks_within(sample, np.inf) == 3
-    assert ranks_within(assigned([[(-1, np.inf)]]), 1.0) == 1
 
 
 def test_rows_stand_in_their_cells_in_order():
