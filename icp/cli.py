@@ -30,7 +30,11 @@ def _shared_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def _run_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the CPUs at hand."),
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            help="Worker processes, or cores of a Spark cluster; default: all at hand.",
+        ),
         click.option("--master", metavar="URL", help="Spark master; needs --engine spark."),
         click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True),
         click.option(
@@ -131,6 +135,8 @@ def step_command(
     if not (index.isdigit() and n_slices.isdigit() and int(index) < int(n_slices)):
         raise ConfigError(f"--parts {parts}: expected I/N with 0 <= I < N, e.g. 0/4")
     config = _start(config_path, overrides, options)
+    if options["engine"] != "local":
+        raise ConfigError("icp step: a slice has no engine, its process does it; leave --engine out")
     _watch_signals()
     _fill_kernel_cache()
     missing = run_part(config, step, int(index), int(n_slices), SerialExecutor(), name=name)
@@ -260,8 +266,10 @@ def _start(config_path: str, overrides: tuple[str, ...], options: dict[str, Any]
     from icp.config import load_config
 
     _set_up_logging(options)
-    if options["engine"] == "spark":
-        raise ConfigError("--engine spark: this version does not build yet; use --engine local")
+    if options["master"] and options["engine"] != "spark":
+        raise ConfigError(
+            f"--master {options['master']}: this is for --engine spark only; add it, or leave --master out"
+        )
     return load_config(config_path, overrides)
 
 
@@ -269,20 +277,34 @@ class _working:  # noqa: N801 - reads as a verb where it stands
     """Workers and progress for one command, ended in order on SIGINT and SIGTERM."""
 
     def __init__(self, config: "Config", options: dict[str, Any]) -> None:
-        from icp.executor import ProcessExecutor
         from icp.progress import Reporter
 
-        self._executor = ProcessExecutor(options["workers"] or len(os.sched_getaffinity(0)))
+        self._executor = _executor(options)
+        self._is_local = options["engine"] == "local"
         self._reporter = Reporter()
 
     def __enter__(self) -> tuple[Any, Any]:
         _watch_signals()
-        _fill_kernel_cache()
-        return self._executor.__enter__(), self._reporter.__enter__()
+        if self._is_local:  # on a cluster, each machine fills its own
+            _fill_kernel_cache()
+        executor = self._executor.__enter__()
+        _watch_signals()  # Spark takes SIGINT when it starts
+        return executor, self._reporter.__enter__()
 
     def __exit__(self, *exception: object) -> None:
         self._reporter.__exit__(*exception)
         self._executor.__exit__(*exception)
+
+
+def _executor(options: dict[str, Any]) -> Any:
+    """What runs the parts: worker processes here, or a Spark application."""
+    if options["engine"] == "spark":
+        from icp.jobs.spark import SparkExecutor
+
+        return SparkExecutor(options["master"], cores=options["workers"], verbose=options["verbose"])
+    from icp.executor import ProcessExecutor
+
+    return ProcessExecutor(options["workers"] or len(os.sched_getaffinity(0)))
 
 
 def _watch_signals() -> None:

@@ -147,16 +147,28 @@ def _gpu() -> Check:
 
 
 def _java() -> Check:
-    home = os.environ.get("JAVA_HOME")
-    lines = _ask([str(Path(home) / "bin" / "java") if home else "java", "-version"])
-    purpose = (
-        f"only for --engine spark: a JDK {OLDEST_JAVA} or newer, e.g. apt install openjdk-{OLDEST_JAVA}-jre-headless"
-    )
+    lines = _java_version()
+    if lines and java_problem() is None:
+        return Check("java", True, lines[0])
+    return Check("java", True, f"{java_problem()} (only for --engine spark)")
+
+
+def java_problem() -> str | None:
+    """What is wrong with Java for Spark and what to install, None if nothing is."""
+    remedy = f"install a JDK {OLDEST_JAVA} or newer, e.g. apt install openjdk-{OLDEST_JAVA}-jre-headless"
+    lines = _java_version()
     if not lines:
-        return Check("java", True, f"not found ({purpose})")
+        home = os.environ.get("JAVA_HOME")
+        return f"no Java found{f' in JAVA_HOME={home}' if home else ''}; {remedy}, or set JAVA_HOME"
     found = re.search(r'version "(\d+)', lines[0])
-    old = found is not None and int(found.group(1)) < OLDEST_JAVA
-    return Check("java", True, lines[0] + (f" (too old; {purpose})" if old else ""))
+    if found is not None and int(found.group(1)) < OLDEST_JAVA:
+        return f"{lines[0]} is too old; {remedy}"
+    return None
+
+
+def _java_version() -> list[str]:
+    home = os.environ.get("JAVA_HOME")
+    return _ask([str(Path(home) / "bin" / "java") if home else "java", "-version"])
 
 
 def _ask(command: Sequence[str]) -> list[str]:

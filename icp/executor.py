@@ -6,6 +6,7 @@ after `ATTEMPTS` reported as a `Failure`, without loss of the others. Errors of 
 
 import contextlib
 import errno
+import itertools
 import multiprocessing
 import os
 import signal
@@ -40,6 +41,10 @@ class Executor(Protocol):
 
     workers: int
 
+    def threads(self, n_parts: int) -> int:
+        """How many threads each of `n_parts` tasks may use."""
+        ...
+
     def map(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield ``(position, result or Failure)`` for every item, in the order they finish."""
         ...
@@ -49,6 +54,10 @@ class SerialExecutor:
     """In this process, one after another: for slices of a step, for tests, for debuggers."""
 
     workers = 1
+
+    def threads(self, n_parts: int) -> int:
+        """See `Executor.threads`."""
+        return 1
 
     def map(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """See `Executor.map`."""
@@ -63,11 +72,13 @@ class SerialExecutor:
 class ProcessExecutor:
     """Spawned worker processes, each single-threaded in BLAS; a dead one is replaced and its part tried again.
 
-    Use as a context manager. Workers end when this process does, however it does.
+    Use as a context manager. Workers end when this process does, however it does. A part is tried `attempts` times;
+    workers are numbered from `first` on.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, attempts: int = ATTEMPTS, first: int = 0) -> None:
         self.workers = workers
+        self._attempts, self._first = attempts, first
         self._idle: list[_Worker] = []  # the last one takes the next part
 
     def __enter__(self) -> "ProcessExecutor":
@@ -77,6 +88,10 @@ class ProcessExecutor:
         _stop(self._idle)
         self._idle = []
 
+    def threads(self, n_parts: int) -> int:
+        """See `Executor.threads`."""
+        return max(1, self.workers // max(1, n_parts))
+
     def map(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """See `Executor.map`."""
         queue = [(position, 1) for position in reversed(range(len(items)))]
@@ -84,7 +99,7 @@ class ProcessExecutor:
         try:
             while queue or busy:
                 while queue and len(busy) < self.workers:
-                    worker = self._idle.pop() if self._idle else _Worker(_free_number(busy))
+                    worker = self._idle.pop() if self._idle else _Worker(_free_number(busy, self._first))
                     position, attempt = queue.pop()
                     busy[worker] = position, attempt
                     worker.send(task, items[position])
@@ -94,7 +109,7 @@ class ProcessExecutor:
                     outcome = worker.receive()
                     if worker.process.is_alive():
                         self._idle.append(worker)
-                    if isinstance(outcome, Failure) and outcome.retry and attempt < ATTEMPTS:
+                    if isinstance(outcome, Failure) and outcome.retry and attempt < self._attempts:
                         queue.append((position, attempt + 1))
                     else:
                         yield position, outcome
@@ -143,10 +158,10 @@ def _stop(workers: Sequence[_Worker]) -> None:
         worker.pipe.close()
 
 
-def _free_number(busy: Iterable[_Worker]) -> int:
-    """The least number that no worker has."""
+def _free_number(busy: Iterable[_Worker], first: int) -> int:
+    """The least number from `first` on that no worker has."""
     taken = {worker.number for worker in busy}
-    return next(number for number in range(len(taken) + 1) if number not in taken)
+    return next(number for number in itertools.count(first) if number not in taken)
 
 
 def _serve(pipe: Connection, number: int) -> None:

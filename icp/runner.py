@@ -5,12 +5,9 @@ format) than is asked for is refused, with the differences named.
 """
 
 import logging
-import platform
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,10 @@ from icp.artifacts import FileRecord, Manifest, PartRecord
 from icp.costs import phase_cost
 from icp.errors import ArtifactError, ConfigError, IcpError, PartsFailedError
 from icp.executor import Executor, Failure
+from icp.machine import forget_peak, host_name, library_versions, peak_mib
 from icp.steps import Context, PartOutput, Phase, Progress, Step
 
-LIBRARIES = ("icp", "numpy", "numba", "pyarrow", "faiss-cpu", "faiss-gpu", "tokenizers", "datasketch", "xxhash")
+SEEN_SECONDS = 90.0
 log = logging.getLogger("icp")
 
 
@@ -136,6 +134,9 @@ class Task:
         folder = self.context.folder(self.context.step)
         return folder / artifacts.RECORDS / f"{self.phase.name}.{self.part}.json"
 
+    def __str__(self) -> str:
+        return f"{self.context.step}: {self.phase.name}"
+
 
 def do_task(task: Task) -> dict[str, int]:
     """Do one part unless it has a record; leave its files and its record."""
@@ -143,8 +144,12 @@ def do_task(task: Task) -> dict[str, int]:
     if record_path.exists():
         return {}
     folder = task.context.folder(task.context.step)
+    if not (folder / artifacts.RECORDS / "basis.json").exists():
+        raise ArtifactError(
+            f"{folder}: not seen from {host_name()}; the run and its input must lie on storage that all machines share"
+        )
     output = PartOutput(folder)
-    _forget_peak()
+    forget_peak()
     started, cpu = time.monotonic(), time.process_time()
     try:
         task.phase.work(task.context, task.part, output)
@@ -154,7 +159,7 @@ def do_task(task: Task) -> dict[str, int]:
             output.counts,
             output.info,
             round(time.monotonic() - started, 3),
-            round(_peak_mib(), 1),
+            round(peak_mib(), 1),
             round(time.process_time() - cpu, 3),
         )
         artifacts.commit(folder, output.staged, record_path, record)
@@ -174,7 +179,7 @@ def _run_phase(
     """Do the parts of a phase that have no record; returns how many parts of other slices are missing."""
     parts = list(phase.parts(context))
     index, n_slices = slice_of
-    context = replace(context, phase=phase.name, threads=max(1, executor.workers // max(1, len(parts))))
+    context = replace(context, phase=phase.name, threads=executor.threads(len(parts)))
     tasks = [Task(phase, context, part, fingerprint) for part in parts]
     mine = [task for task in tasks[index::n_slices] if not task.record_path().exists()]
     done = len(tasks[index::n_slices]) - len(mine)
@@ -193,7 +198,24 @@ def _run_phase(
         progress(label, done, len(tasks))
     if failures:
         raise _failed(context, len(parts), failures)
+    _await_records([task.record_path() for task in mine])
     return sum(not task.record_path().exists() for task in tasks)
+
+
+def _await_records(paths: Sequence[Path]) -> None:
+    """A network file system may show what another machine wrote only after a while; nothing may go on without it."""
+    deadline = time.monotonic() + SEEN_SECONDS
+    while missing := [path for path in paths if not path.exists()]:
+        folder = missing[0].parent
+        if (folder.parent / artifacts.MANIFEST).exists():  # another slice was last, and has put the records away
+            return
+        if time.monotonic() > deadline:
+            raise ArtifactError(
+                f"{missing[0]}: not seen on {host_name()} {SEEN_SECONDS:.0f} s after its part was done; "
+                "the run must lie on storage that all machines share"
+            )
+        time.sleep(0.1)
+        sum(1 for _ in folder.iterdir())  # makes the file system ask again
 
 
 def _failed(context: Context, n_parts: int, failures: Sequence[tuple[str, Failure]]) -> IcpError:
@@ -276,37 +298,9 @@ def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -
         facts,
         round(seconds or sum(cost["seconds"] for cost in costs.values()), 3),
         max((cost["peak_rss_mib"] for cost in costs.values()), default=0.0),
-        _versions(),
+        library_versions(),
         costs,
     )
     artifacts.write_json(folder / artifacts.MANIFEST, {**facts, **asdict(manifest)})
     _tidy(folder, manifest)
     return manifest
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _forget_peak() -> None:
-    """Start the kernel's high-water mark of this process anew, where it lets us."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        log.debug("the peak of memory is that of the whole process")
-
-
-def _peak_mib() -> float:
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        log.debug("no /proc: the peak of memory is that of the whole process")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -4,9 +4,12 @@ numba's disk cache must not be filled by several processes at once (numba issue 
 step in a process of its own; what the steps call is then compiled for the very types they pass.
 """
 
+import contextlib
+import fcntl
 import json
 import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,31 @@ def fill_kernel_cache() -> None:
         return
     log.info("compiling kernels once (under a minute); later runs find them in %s", marker.parent)
     with ProcessExecutor(1) as executor:
-        for _, outcome in executor.map(run_tiny_corpus, [None]):
+        for _, outcome in executor.map(fill_in_this_process, [None]):
             if isinstance(outcome, Failure):
                 # the run itself will say what is wrong, with the user's own files named
                 log.debug("kernels were not all compiled: %s", outcome.detail)
                 if outcome.error is not None:
                     raise outcome.error
-                return
-    marker.touch()
+
+
+def fill_in_this_process(_: Any = None) -> None:
+    """Compile all kernels here, unless that was done; others on this machine that want the same wait."""
+    marker = _marker()
+    if marker.exists():
+        return
+    with _one_at_a_time(marker.parent):
+        if not marker.exists():
+            run_tiny_corpus()
+            marker.touch()
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as stream:
+        with contextlib.suppress(OSError):  # a file system without locks: at worst, work is done twice
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _marker() -> Path:

@@ -14,6 +14,7 @@ FLOORS = {
     "icp.data": 1,
     "icp.executor": 1,
     "icp.artifacts": 1,
+    "icp.machine": 1,
     "icp.progress": 1,
     "icp.texts": 1,
     "icp.parts": 1,
@@ -43,9 +44,9 @@ FLOORS = {
     "icp.doctor": 10,
     "icp.pipeline": 10,
     "icp.plan": 11,
-    "icp.jobs": 11,
     "icp.warm": 11,
-    "icp.cli": 12,
+    "icp.jobs": 12,
+    "icp.cli": 13,
 }
 PACKAGES = ("icp.kernels", "icp.jobs", *(f"icp.{path.parent.name}" for path in (ROOT / "icp").glob("*/__init__.py")))
 FOLDERS = {"icp": ROOT / "icp", "icp.kernels": ROOT / "kernels", "icp.jobs": ROOT / "jobs"}

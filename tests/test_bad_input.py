@@ -211,8 +211,9 @@ def test_run_folder_of_another_configuration(icp, config, tmp_path):
     assert icp("verify", "run").exit_code == 0
 
 
-def test_engine_that_is_not_built_yet(icp, config):
-    refused(icp("run", "-c", config(), "--engine", "spark"), 2, "does not build yet")
+def test_engine_options_where_they_mean_nothing(icp, config):
+    refused(icp("run", "-c", config(), "--master", "yarn"), 2, "this is for --engine spark only")
+    refused(icp("step", "dedup", "-c", config(), "--engine", "spark"), 2, "a slice has no engine")
 
 
 def test_pack_before_the_graph(icp, config, tmp_path):
