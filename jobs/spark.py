@@ -21,7 +21,7 @@ from typing import Any
 from icp.errors import ConfigError, IcpError, PartsFailedError
 from icp.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.jobs.cluster import check_master, local_with_retries, needs_loopback, start_gateway
-from icp.jobs.code import code_differences, code_here
+from icp.jobs.same_code import code_differences, code_here
 from icp.machine import host_name
 
 try:
@@ -69,7 +69,7 @@ class SparkExecutor:
         except IcpError:
             raise
         except Exception as error:
-            raise ConfigError(f"--engine spark: Spark cannot be started: {_first_line(error)}") from error
+            raise ConfigError(f"--engine spark: Spark cannot be started: {_why(error)}") from error
         self.workers = max(1, self._context.defaultParallelism)
         return self
 
@@ -236,15 +236,13 @@ def _tries(master: str, conf: Any) -> int:
 def _lost_part(job: _Job) -> tuple[int, Failure]:
     """The part over which Spark gave up a job; raises what no other part could do better at."""
     text = str(job.error)
+    _refuse_unfit(text)
     found = LOST.search(text)
     if found is None:
         raise PartsFailedError(
-            f"the Spark application ended before its work was done ({_first_line(job.error)}); "
+            f"the Spark application ended before its work was done ({_why(job.error)}); "
             "what is done is kept, run the same command to go on"
         )
-    where = re.search(r"\(TID \d+\) \(([^)]*)\)", found.group(3))
-    host = where.group(1) if where else "an executor"
-    _refuse_unfit(text, host)
     why = found.group(3).partition("): ")[2] or found.group(3)
     return job.rows[int(found.group(1))][0], Failure(
         f"its executor was lost {found.group(2)} times ({why.strip()[:200]}); out of memory? lower corpus.part_mib, or "
@@ -253,21 +251,20 @@ def _lost_part(job: _Job) -> tuple[int, Failure]:
     )
 
 
-def _refuse_unfit(text: str, host: str) -> None:
-    """Raise ConfigError if executors cannot run our code at all."""
-    ship = "install it there, or ship it: see docs/spark.md"
-    if re.search(r"No module named 'icp'|No module named 'icp\.", text):
-        raise ConfigError(f"{host}: its Python has no icp; {ship}")
-    mismatch = re.search(r"PYTHON_VERSION_MISMATCH\][^\n]*", text)
+def _refuse_unfit(text: str) -> None:
+    """Raise ConfigError if executors cannot run our code at all; Spark does not say which."""
+    python = f"an executor's Python ({os.environ['PYSPARK_PYTHON']})"
+    if re.search(r"No module named 'icp[.']", text):
+        raise ConfigError(f"{python} has no icp; install it there, or ship it: see docs/spark.md")
+    mismatch = re.search(r"PYTHON_VERSION_MISMATCH\] ([^\n]*)", text)
     if mismatch:
-        raise ConfigError(f"{host}: {mismatch.group(0).partition('] ')[2]}; set PYSPARK_PYTHON")
-    program = re.search(r'Cannot run program "([^"]+)"', text)
-    if program:
-        raise ConfigError(
-            f"{host}: there is no {program.group(1)}; set PYSPARK_PYTHON to a Python that all machines have"
-        )
+        raise ConfigError(f"{python} is of another version: {mismatch.group(1)}; set PYSPARK_PYTHON")
+    if re.search(r'Cannot run program "[^"]*python', text):
+        raise ConfigError(f"{python} is not there; set PYSPARK_PYTHON to one that all machines have")
 
 
-def _first_line(error: Any) -> str:
-    text = str(getattr(error, "java_exception", None) or error)
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:300]
+def _why(error: Any) -> str:
+    """The line of a Python or Java error that says most."""
+    lines = [line.strip() for line in str(getattr(error, "java_exception", None) or error).splitlines() if line.strip()]
+    inner = [line for line in lines[1:] if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return [*lines[:1], *inner, type(error).__name__][1 if inner else 0][:300]

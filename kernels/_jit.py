@@ -5,11 +5,13 @@ The cache lies in a folder keyed by what changes the machine code: the version o
 environment variable, so users' own kernels are left alone.
 """
 
+import contextlib
 import hashlib
 import os
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -50,8 +52,27 @@ def _cache_folder() -> Path:
 CACHE_FOLDER = _cache_folder()
 
 
+@lru_cache
+def _source(module: str) -> str:
+    """A copy of a kernel module's source in `CACHE_FOLDER`.
+
+    numba keys its cache by the path of the source: that of the copy is the same for every installation of this code,
+    in a zip or in a folder that is unpacked anew for every job too.
+    """
+    path = CACHE_FOLDER / "source" / f"{module.rpartition('.')[2]}.py"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent) as stream:
+            stream.write((files("icp.kernels") / path.name).read_bytes())
+            stream.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(stream.name, path)
+    return str(path)
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` at its first call, without the GIL, and keep the code in `CACHE_FOLDER`."""
+    function.__code__ = function.__code__.replace(co_filename=_source(function.__module__))
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(CACHE_FOLDER)
     try:

@@ -47,6 +47,8 @@ FLOORS = {
     "icp.warm": 11,
     "icp.jobs": 12,
     "icp.cli": 13,
+    "icp.jobs.build_graph": 14,
+    "icp.jobs.pack": 14,
 }
 PACKAGES = ("icp.kernels", "icp.jobs", *(f"icp.{path.parent.name}" for path in (ROOT / "icp").glob("*/__init__.py")))
 FOLDERS = {"icp": ROOT / "icp", "icp.kernels": ROOT / "kernels", "icp.jobs": ROOT / "jobs"}
