@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph", "tokens", "order", "windows", "shards")
 LAST_WORD_SECONDS = 25
+LOOK_SECONDS = 2.0
 
 
 def _shared_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -120,12 +122,19 @@ def pack_command(config_path: str, overrides: tuple[str, ...], fresh: bool, name
 @_run_options
 @click.option("--parts", default="0/1", show_default=True, metavar="I/N", help="Do parts I, I+N, I+2N, ...")
 @click.option("--name", default="main", show_default=True, help="The pack, for the steps of a pack.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait for other slices, unless none gets on for so long.",
+)
 def step_command(
-    step: str, config_path: str, overrides: tuple[str, ...], parts: str, name: str, **options: Any
+    step: str, config_path: str, overrides: tuple[str, ...], parts: str, name: str, wait: float, **options: Any
 ) -> None:
     """One slice of one step, with no parent process; safe to repeat.
 
-    Exits with 4 while parts of other slices are missing: run it again when they are done.
+    Exits with 4 while parts of other slices are missing: run it again when they are done, or let it --wait.
     """
     from icp.errors import PartsFailedError
     from icp.executor import SerialExecutor
@@ -139,7 +148,13 @@ def step_command(
         raise ConfigError("icp step: a slice has no engine, its process does it; leave --engine out")
     _watch_signals()
     _fill_kernel_cache()
-    missing = run_part(config, step, int(index), int(n_slices), SerialExecutor(), name=name)
+    seen, since, missing = None, time.monotonic(), None
+    while (missing := run_part(config, step, int(index), int(n_slices), SerialExecutor(), name=name)) is not None:
+        if missing != seen:
+            seen, since = missing, time.monotonic()
+        if time.monotonic() - since >= wait:
+            break
+        time.sleep(min(LOOK_SECONDS, wait))
     if missing is not None:
         phase, n_missing = missing
         raise PartsFailedError(

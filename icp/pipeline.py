@@ -1,6 +1,7 @@
 """The order of the steps: `build_graph` makes the document graph, `pack` makes shards of it."""
 
 import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -188,6 +189,6 @@ def _claim(run: Path, config: Config) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{artifacts.TEMPORARY}{path.name}")
+    temporary = path.with_name(f"{artifacts.TEMPORARY}{uuid.uuid4().hex}-{path.name}")  # slices start at one time
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -4,6 +4,7 @@ A part with a record is not done again. A step whose manifest or records carry a
 format) than is asked for is refused, with the differences named.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,13 @@ def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[
     if manifest is not None:
         found = manifest.basis
     elif started.exists():
-        found = artifacts.read_json(started, what="record of a started step")
+        try:
+            found = artifacts.read_json(started, what="record of a started step")
+        except ArtifactError:
+            manifest = artifacts.read_manifest(folder, check_sizes=False)
+            if manifest is None:  # it was not finished a moment ago by another slice
+                raise
+            found = manifest.basis
     else:
         return []
     rows = []
@@ -104,12 +111,17 @@ def run_slice(step: Step, context: Context, index: int, n_slices: int, executor:
     if check_basis(step, context, basis) is not None:
         return None
     folder = context.folder(step.name)
-    (folder / artifacts.RECORDS).mkdir(parents=True, exist_ok=True)
-    artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis, replace=False)
-    for phase in step.phases:
-        missing = _run_phase(phase, context, artifacts.hash_json(basis), executor, _silent, (index, n_slices))
-        if missing:
-            return phase.name, missing
+    try:
+        (folder / artifacts.RECORDS).mkdir(parents=True, exist_ok=True)
+        artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis, replace=False)
+        for phase in step.phases:
+            missing = _run_phase(phase, context, artifacts.hash_json(basis), executor, _silent, (index, n_slices))
+            if missing:
+                return phase.name, missing
+    except Exception:
+        if (folder / artifacts.MANIFEST).exists():  # another slice was last, and has put the records away
+            return None
+        raise
     if index == 0:
         _fold(step, context, basis, 0.0)
         return None
@@ -141,9 +153,9 @@ class Task:
 def do_task(task: Task) -> dict[str, int]:
     """Do one part unless it has a record; leave its files and its record."""
     record_path = task.record_path()
-    if record_path.exists():
-        return {}
     folder = task.context.folder(task.context.step)
+    if record_path.exists() or (folder / artifacts.MANIFEST).exists():  # records go when the manifest is there
+        return {}
     if not (folder / artifacts.RECORDS / "basis.json").exists():
         raise ArtifactError(
             f"{folder}: not seen from {host_name()}; the run and its input must lie on storage that all machines share"
@@ -259,9 +271,10 @@ def _forget_damaged(step: Step, context: Context, folder: Path) -> None:
 
 
 def _tidy(folder: Path, manifest: Manifest) -> None:
-    artifacts.remove_strangers(folder, manifest.files)
-    artifacts.remove_tree(folder / artifacts.RECORDS)
-    artifacts.remove_strangers(folder, manifest.files)
+    with contextlib.suppress(OSError):  # other slices may be tidying too
+        artifacts.remove_strangers(folder, manifest.files)
+        artifacts.remove_tree(folder / artifacts.RECORDS)
+        artifacts.remove_strangers(folder, manifest.files)
 
 
 def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -> Manifest:
