@@ -81,6 +81,20 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         numba.config.CACHE_DIR = before
 
 
+def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`kernel` for a function called from inside loops that makes no array and returns none.
+
+    It does not count references to the arrays it takes out of tuples: that would cost more than the small work done on
+    them, and threads would wait for one another at the counters.
+    """
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    try:
+        return numba.njit(nogil=True, cache=True, _nrt=False)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Put `function` into the kernels that call it: for small ones that get a tuple of many arrays."""
     return numba.njit(nogil=True, inline="always")(function)

@@ -3,7 +3,7 @@
 In: a `Search`, the item that leaves. Out: the best step so far, in ``search.scratch``. Nothing is checked.
 """
 
-from icp.kernels._jit import kernel
+from icp.kernels._jit import bare_kernel
 from icp.kernels.plan_state import clashes, dot_items, dot_window, pull, tie, value
 from icp.kernels.plan_step import MAX_MEMBERS, UNKNOWN, Join, Leave, Search, keep_best, penalty
 
@@ -14,7 +14,7 @@ CHAIN_NEIGHBORS = 8
 NEVER = -1e6
 
 
-@kernel
+@bare_kernel
 def propose_move(search: Search, leave: Leave, join: Join) -> float:
     """Try to move the item; returns what the move gains before penalties."""
     items, state, rules = search.items, search.state, search.rules
@@ -26,7 +26,7 @@ def propose_move(search: Search, leave: Leave, join: Join) -> float:
     return gain
 
 
-@kernel
+@bare_kernel
 def list_members(search: Search, window: int) -> int:
     """Put up to MAX_MEMBERS members into the scratch; returns how many."""
     state, scratch = search.state, search.scratch
@@ -41,7 +41,7 @@ def list_members(search: Search, window: int) -> int:
     return n_members
 
 
-@kernel
+@bare_kernel
 def propose_swaps(search: Search, leave: Leave, join: Join, n_members: int) -> None:
     """Try to exchange the item with one member of the window."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
@@ -73,7 +73,7 @@ def propose_swaps(search: Search, leave: Leave, join: Join, n_members: int) -> N
         keep_best(scratch, gain - worth - cost, (b, j), (-1, -1))
 
 
-@kernel
+@bare_kernel
 def propose_chains(search: Search, leave: Leave, join: Join, n_members: int) -> None:
     """Try to move the item in, and a member on to a window of one of its own neighbours."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
@@ -95,7 +95,7 @@ def propose_chains(search: Search, leave: Leave, join: Join, n_members: int) -> 
             _propose_onward(search, leave, j, b, base)
 
 
-@kernel
+@bare_kernel
 def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -> None:
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
     window, filled, count, pairs = state.window, state.filled, state.count, state.pairs
@@ -120,7 +120,7 @@ def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -
         keep_best(scratch, base + gain - cost, (b, j), (-1, c))
 
 
-@kernel
+@bare_kernel
 def propose_pairs(search: Search, leave: Leave, join: Join, n_members: int) -> None:
     """Try to exchange the item for two members of the window; whole documents only."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
@@ -163,7 +163,7 @@ def propose_pairs(search: Search, leave: Leave, join: Join, n_members: int) -> N
             keep_best(scratch, found, (b, j), (h, -1))
 
 
-@kernel
+@bare_kernel
 def _know(search: Search, leave: Leave, place: int) -> None:
     """What a member, coming over, gives the window left, and takes off its own, the leaving item among the others."""
     items, state, scratch = search.items, search.state, search.scratch

@@ -6,7 +6,7 @@ In: items, windows, rules. Out: windows changed in place. Nothing is checked.
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import kernel
+from icp.kernels._jit import bare_kernel, kernel
 from icp.kernels.plan_moves import (
     CHAIN_GAIN,
     list_members,
@@ -70,7 +70,7 @@ def search_windows(items: Items, state: State, rules: Rules, schedule: NDArray[n
     return stats
 
 
-@kernel
+@bare_kernel
 def _has_news(items: Items, state: State, changed: NDArray[np.int64], i: int, seen: int) -> bool:
     if changed[state.window[i]] > seen:
         return True
@@ -83,7 +83,7 @@ def _has_news(items: Items, state: State, changed: NDArray[np.int64], i: int, se
     return False
 
 
-@kernel
+@bare_kernel
 def _visit(search: Search, i: int, clock: int) -> bool:
     """Look for the best step of item `i`; True if it gains."""
     rules, scratch = search.rules, search.scratch
@@ -107,7 +107,7 @@ def _visit(search: Search, i: int, clock: int) -> bool:
     return scratch.step[0] >= 0
 
 
-@kernel
+@bare_kernel
 def _look_around(search: Search, i: int, clock: int) -> int:
     """The open windows of the item's neighbours, largest mean cosine first; returns how many."""
     items, state, scratch = search.items, search.state, search.scratch
@@ -144,7 +144,7 @@ def _look_around(search: Search, i: int, clock: int) -> int:
     return n_near
 
 
-@kernel
+@bare_kernel
 def _take_step(search: Search, i: int, changed: NDArray[np.int64], clock: int) -> None:
     items, state, step = search.items, search.state, search.scratch.step
     a, b, j, h, c = np.int64(state.window[i]), step[0], step[1], step[2], step[3]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import kernel
+from icp.kernels._jit import bare_kernel, kernel
 
 WEIGHT_UNIT = 256
 SCALED_LONGEST = 32_000  # length of a scaled sum: its components fit int16, its dot products with int8 rows int32
@@ -90,7 +90,7 @@ class State(NamedTuple):
     total: NDArray[np.int64]
 
 
-@kernel
+@bare_kernel
 def dot_items(vectors: NDArray[np.int8], i: int, j: int) -> int:
     """Dot product of two rows, below 2**31."""
     left, right = vectors[i], vectors[j]
@@ -100,7 +100,7 @@ def dot_items(vectors: NDArray[np.int8], i: int, j: int) -> int:
     return total
 
 
-@kernel
+@bare_kernel
 def dot_window(vectors: NDArray[np.int8], i: int, scaled: NDArray[np.int16], window: int) -> int:
     """Dot product of a row with a window's scaled sum, below 2**31."""
     left, right = vectors[i], scaled[window]
@@ -110,7 +110,7 @@ def dot_window(vectors: NDArray[np.int8], i: int, scaled: NDArray[np.int16], win
     return total
 
 
-@kernel
+@bare_kernel
 def dot_sums(vectors: NDArray[np.int8], i: int, sums: NDArray[np.int32], window: int) -> int:
     """Dot product of a row with a window's plain sum."""
     left, right = vectors[i], sums[window]
@@ -120,7 +120,7 @@ def dot_sums(vectors: NDArray[np.int8], i: int, sums: NDArray[np.int32], window:
     return total
 
 
-@kernel
+@bare_kernel
 def piece_in(items: Items, state: State, i: int, window: int) -> int:
     """Another piece of the same document in the window, -1 if there is none."""
     doc = items.doc[i]
@@ -137,7 +137,7 @@ def piece_in(items: Items, state: State, i: int, window: int) -> int:
     return -1
 
 
-@kernel
+@bare_kernel
 def pull(items: Items, state: State, i: int, window: int) -> tuple[float, int]:
     """What `pairs` of a window gains when the item, now elsewhere, enters it; and how many members: none if it joins
     another piece of its document."""
@@ -150,7 +150,7 @@ def pull(items: Items, state: State, i: int, window: int) -> tuple[float, int]:
     return both - (1 - items.weight[i]) * near, 1
 
 
-@kernel
+@bare_kernel
 def tie(items: Items, state: State, i: int) -> float:
     """What `pairs` of its window loses when the item leaves."""
     window = state.window[i]
@@ -163,13 +163,13 @@ def tie(items: Items, state: State, i: int) -> float:
     return state.tie[i]
 
 
-@kernel
+@bare_kernel
 def value(pairs: float, count: int) -> float:
     """What a window is worth; 0 with fewer than two members."""
     return pairs / (count - 1) if count > 1 else 0.0
 
 
-@kernel
+@bare_kernel
 def clashes(items: Items, state: State, i: int, window: int) -> bool:
     """Whether the window is closed to the item: another group, or a conflict inside."""
     if state.group[window] != items.group[i]:
@@ -180,7 +180,7 @@ def clashes(items: Items, state: State, i: int, window: int) -> bool:
     return False
 
 
-@kernel
+@bare_kernel
 def put_in(items: Items, state: State, i: int, window: int) -> None:
     """Make `i`, which is in no list, a member; `refresh` the window afterwards."""
     state.window[i] = window
@@ -194,7 +194,7 @@ def put_in(items: Items, state: State, i: int, window: int) -> None:
     count_in(items, state, i, window, 1)
 
 
-@kernel
+@bare_kernel
 def take_out(items: Items, state: State, i: int) -> None:
     """Unlink `i` from its window, whose number it keeps until it is put elsewhere."""
     window, ahead, behind = state.window[i], state.before[i], state.after[i]
@@ -208,7 +208,7 @@ def take_out(items: Items, state: State, i: int) -> None:
     count_in(items, state, i, window, -1)
 
 
-@kernel
+@bare_kernel
 def join_pieces(items: Items, state: State, i: int) -> None:
     """If another piece of its document stands in the item's window, make them one: the lower item stays."""
     other = piece_in(items, state, i, state.window[i])
@@ -225,7 +225,7 @@ def join_pieces(items: Items, state: State, i: int) -> None:
     put_in(items, state, stays, window)
 
 
-@kernel
+@bare_kernel
 def count_in(items: Items, state: State, i: int, window: int, sign: int) -> None:
     """Add the item to a window's sums (`sign` 1) or take it off (-1)."""
     weight = items.weight[i]
@@ -238,7 +238,7 @@ def count_in(items: Items, state: State, i: int, window: int, sign: int) -> None
         total[d] = np.int32(total[d] + np.int32(vector[d]) * np.int32(sign))
 
 
-@kernel
+@bare_kernel
 def refresh(items: Items, state: State, window: int) -> None:
     """Make what hangs on the members' sum new: after members came or went."""
     state.version[window] += 1

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import kernel
+from icp.kernels._jit import bare_kernel
 from icp.kernels.plan_state import Items, State, tie, value
 
 FORBIDDEN = 1e300
@@ -96,7 +96,7 @@ class Join(NamedTuple):
     paid: float
 
 
-@kernel
+@bare_kernel
 def penalty(rules: Rules, filled: int) -> float:
     """What a window of so many tokens costs."""
     if rules.hard:
@@ -109,7 +109,7 @@ def penalty(rules: Rules, filled: int) -> float:
     return rules.penalty[0] * (rules.linear * over + over * over)
 
 
-@kernel
+@bare_kernel
 def leave_of(search: Search, i: int) -> Leave:
     """What it means that item `i` leaves its window."""
     items, state, rules = search.items, search.state, search.rules
@@ -126,7 +126,7 @@ def leave_of(search: Search, i: int) -> Leave:
     )
 
 
-@kernel
+@bare_kernel
 def join_of(search: Search, place: int) -> Join:
     """What it means that the item at hand enters the window at a place of the scratch."""
     state, scratch = search.state, search.scratch
@@ -140,7 +140,7 @@ def join_of(search: Search, place: int) -> Join:
     )
 
 
-@kernel
+@bare_kernel
 def keep_best(scratch: Scratch, gain: float, first: tuple[int, int], onward: tuple[int, int]) -> None:
     """Note a step that gains more than the best so far: `first` window and member, `onward` second member, window."""
     if gain > scratch.gain[0]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import kernel
+from icp.kernels._jit import bare_kernel, kernel
 from icp.kernels.plan_state import (
     WEIGHT_UNIT,
     Items,
@@ -110,7 +110,7 @@ def pour_overflow(
     return poured.item[:count].copy(), poured.window[:count].copy(), poured.tokens[:count].copy(), left
 
 
-@kernel
+@bare_kernel
 def _shed(items: Items, state: State, poured: Poured, task: Task) -> bool:
     """Move the best piece out of a window; False if there is none."""
     poured.score[0] = -1e300
@@ -138,7 +138,7 @@ def _shed(items: Items, state: State, poured: Poured, task: Task) -> bool:
     return True
 
 
-@kernel
+@bare_kernel
 def _weigh(items: Items, state: State, poured: Poured, task: Task, pair: tuple[int, int]) -> None:
     """Note the piece of item pair[0] that fits window pair[1] if it is the best so far."""
     a, (i, b) = task.window, pair
@@ -170,7 +170,7 @@ def _weigh(items: Items, state: State, poured: Poured, task: Task, pair: tuple[i
         poured.best[2] = part
 
 
-@kernel
+@bare_kernel
 def _size(items: Items, i: int, room: tuple[int, int, int]) -> int:
     """Tokens of item `i` that should go, 0 for none; `room`: tokens to lose, to gain, and the least of a piece."""
     need, slack, least = room
@@ -185,7 +185,7 @@ def _size(items: Items, i: int, room: tuple[int, int, int]) -> int:
     return part if part >= least or part == tokens else 0
 
 
-@kernel
+@bare_kernel
 def _find_room(state: State, far: NDArray[np.int64], task: Task) -> int:
     """Windows of the same group near by number that have room; returns how many stand in `far`."""
     a = task.window
@@ -203,7 +203,7 @@ def _find_room(state: State, far: NDArray[np.int64], task: Task) -> int:
     return n_found
 
 
-@kernel
+@bare_kernel
 def _send(items: Items, state: State, poured: Poured, a: int) -> None:
     i, b, part = poured.best[0], poured.best[1], poured.best[2]
     take_out(items, state, i)
@@ -222,7 +222,7 @@ def _send(items: Items, state: State, poured: Poured, a: int) -> None:
     refresh(items, state, b)
 
 
-@kernel
+@bare_kernel
 def _put_piece(items: Items, state: State, poured: Poured, piece: tuple[int, int, int], share: float) -> None:
     """Add a piece cut off an item to a window: to another piece of its document there, else as one of its own."""
     i, b, part = piece

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import kernel
+from icp.kernels._jit import bare_kernel, kernel
 from icp.kernels.plan_state import Items, State, clashes, pull, put_in, refresh, take_out
 from icp.kernels.plan_step import MAX_MEMBERS, UNKNOWN
 
@@ -56,7 +56,7 @@ def repair_windows(items: Items, state: State, seq_len: int) -> int:
     return failed
 
 
-@kernel
+@bare_kernel
 def _repair_step(items: Items, state: State, offer: Offer, a: int, seq_len: int) -> bool:
     offer.score[0] = NEVER
     offer.step[:] = -1
@@ -83,7 +83,7 @@ def _repair_step(items: Items, state: State, offer: Offer, a: int, seq_len: int)
     return True
 
 
-@kernel
+@bare_kernel
 def _weigh_window(items: Items, state: State, offer: Offer, task: tuple[int, int, int]) -> bool:
     """Whether window task[1] can relieve window task[0]; notes the step if it is the best."""
     a, b, _ = task
@@ -105,7 +105,7 @@ def _weigh_window(items: Items, state: State, offer: Offer, task: tuple[int, int
     return offered
 
 
-@kernel
+@bare_kernel
 def _weigh_leaver(
     items: Items, state: State, offer: Offer, task: tuple[int, int, int], leaver: tuple[int, int]
 ) -> bool:
@@ -136,7 +136,7 @@ def _weigh_leaver(
     return offered
 
 
-@kernel
+@bare_kernel
 def _loss(items: Items, state: State, offer: Offer, place: int, pair: tuple[int, int]) -> float:
     if offer.loss[place] == UNKNOWN:
         j = offer.member[place]
@@ -147,7 +147,7 @@ def _loss(items: Items, state: State, offer: Offer, place: int, pair: tuple[int,
     return offer.loss[place]
 
 
-@kernel
+@bare_kernel
 def _mean(items: Items, state: State, i: int, window: int, inside: int) -> float:
     """Mean cosine of item `i` to the members of a window, itself excepted if `inside` is 1."""
     total = pull(items, state, i, window)[0] / 2 - inside * items.length2[i]
@@ -187,7 +187,7 @@ def evict(items: Items, state: State, seq_len: int) -> NDArray[np.int64]:
     return found[:n_left].copy()
 
 
-@kernel
+@bare_kernel
 def _place(items: Items, state: State, seq_len: int, i: int) -> bool:
     best, best_window = UNKNOWN, -1
     for near in items.neighbors[i]:
@@ -204,7 +204,7 @@ def _place(items: Items, state: State, seq_len: int, i: int) -> bool:
     return best_window >= 0
 
 
-@kernel
+@bare_kernel
 def _sheds_better(tokens: int, best: int, need: int) -> bool:
     if tokens >= need:
         return best < need or tokens < best
