@@ -115,8 +115,10 @@ def view_of(rows: Rows) -> View:
     return View(rows, knn, graph, conflicts, walked, path, (walk_s, path_s))
 
 
-def plans_of(view: View, documents: Documents, seq_len: int) -> dict[str, tuple[PackPlan, float]]:
-    """Each method's plan and its CPU seconds; peers' with the time of their order."""
+def plans_of(
+    view: View, documents: Documents, seq_len: int, wanted: tuple[str, ...] = ("",)
+) -> dict[str, tuple[PackPlan, float]]:
+    """Plan and CPU seconds of each method whose name holds a wanted word; peers' with the time of their order."""
     lengths = documents.lengths
 
     def planned(order: NDArray[np.integer], method: str, **options: Any) -> PackPlan:
@@ -146,15 +148,17 @@ def plans_of(view: View, documents: Documents, seq_len: int) -> dict[str, tuple[
     }
     for name, options in PLANNED.items():
         tasks[name] = lambda options=options: planned(view.path, "windows", **options)
-    return {name: timed(task) for name, task in tasks.items()}
+    return {name: timed(task) for name, task in tasks.items() if name == BASE or any(word in name for word in wanted)}
 
 
-def table(documents: Documents, views: dict[str, View], bits: ContextBits, seq_len: int) -> list[Row]:
+def table(
+    documents: Documents, views: dict[str, View], bits: ContextBits, seq_len: int, wanted: tuple[str, ...]
+) -> list[Row]:
     """Rows of all methods, planned in each embedding and judged in all."""
     out = []
     for planned_in, view in views.items():
         rows: list[Row] = []
-        for method, (plan, seconds) in plans_of(view, documents, seq_len).items():
+        for method, (plan, seconds) in plans_of(view, documents, seq_len, wanted).items():
             judged = {
                 name: asdict(window_figures(plan, other.rows, documents.lengths, capacity=seq_len))
                 for name, other in views.items()
@@ -312,6 +316,7 @@ def main() -> None:
     parser.add_argument("--only", default="table,stretches,growth")
     parser.add_argument("--sets", default="linked-docs,quickstart,arxiv-abstracts")
     parser.add_argument("--seq-lens", default="", help="instead of 2048 and 8192, for linked-docs 4096 and 32768 too")
+    parser.add_argument("--methods", default="", help="only methods whose name holds one of these words, and the base")
     parser.add_argument("--vectors", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--scratch", type=Path, default=Path(), help="where lengths and grown vectors are kept")
     parser.add_argument("--sizes", default=",".join(map(str, GROWN)), help="documents of growth")
@@ -336,7 +341,7 @@ def main() -> None:
         bits = ContextBits(documents, args.bits_tokens) if "table" in wanted else None
         for seq_len in seq_lens:
             if bits:
-                kept.add("table", table(documents, views, bits, seq_len))
+                kept.add("table", table(documents, views, bits, seq_len, tuple(args.methods.split(","))))
             if "stretches" in wanted:
                 for key, view in views.items():
                     stretches(documents, key, view, seq_len)

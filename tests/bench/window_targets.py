@@ -47,7 +47,7 @@ def _of_rows(rows: list[Row]) -> Iterator[Target]:
     for (name, planned_in, seq_len, method), row in by_key.items():
         where = f"{name}, {planned_in}, {seq_len}, {method.removeprefix('windows, ')}"
         mean = row["mean_similarity_ratio"]
-        if method == MINIMAL:
+        if method == MINIMAL and (name, planned_in, seq_len, PATH) in by_key:
             yield from _of_minimal(row, where, by_key[name, planned_in, seq_len, PATH])
         for fill, bound in ((".97", 1.16), (".99", 1.13)):
             if method == f"windows, split never, {fill}" and seq_len == 8192:
