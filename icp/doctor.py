@@ -86,18 +86,21 @@ def installed(package: str) -> str | None:
 
 
 def check_faiss(wheels: dict[str, str]) -> Check:
-    """Exactly one faiss wheel may be there: both write into the same folder and destroy each other."""
+    """At most one faiss wheel may be there: both write into the same folder and destroy each other.
+
+    Nothing needs FAISS but the search for neighbours on a GPU.
+    """
     shown = ", ".join(f"{name} {found}" for name, found in wheels.items())
     if not wheels:
         if find_spec("faiss") is not None:
             return Check("faiss", True, "there, though not from a wheel (conda or built here)")
-        return Check("faiss", False, 'not installed, the step neighbors needs it: pip install "icp[cpu]"')
+        return Check("faiss", True, 'not installed (only to find neighbours on a GPU: pip install "icp[gpu]")')
     if len(wheels) > 1:
         return Check(
             "faiss",
             False,
-            f"{shown}: both write into one folder and destroy each other; uninstall both, reinstall one: "
-            'pip uninstall -y faiss-cpu faiss-gpu && pip install "icp[cpu]"',
+            f"{shown}: both write into one folder and destroy each other; uninstall both, and for a GPU reinstall one: "
+            'pip uninstall -y faiss-cpu faiss-gpu && pip install "icp[gpu]"',
         )
     if find_spec("faiss") is None:
         return Check(

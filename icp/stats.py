@@ -42,14 +42,18 @@ def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
     facts = {**done["neighbors"].facts, **done["graph"].facts}
     config = done["graph"].basis["config"]
     names = ("method", "recall", "recall_low", "recall_high", "target_missed", "random_p99", "min_similarity")
-    shape = ("degree_mean", "degree_max", "hub_share", "components", "largest_component", "edge_similarity")
-    counts = done["graph"].counts
+    shape = ("degree_mean", "degree_max", "degree", "hub_share", "components", "largest_component", "edge_similarity")
+    counts, searched = done["graph"].counts, done["neighbors"].counts
     return {
         "k": config["graph.k"],
         **{name: facts.get(name) for name in (*names, *shape)},
         "edges": counts.get("edges", 0),
         "isolated": counts.get("isolated", 0),
         "conflicts": counts.get("conflicts", 0),
+        "below_min_similarity": counts.get("below_min_similarity", 0),
+        "cut_at_hubs": counts.get("cut_at_hubs", 0),
+        "vector_bytes_read": searched.get("vector_bytes_read", 0),
+        "exchanged_bytes": searched.get("exchanged_bytes", 0) + counts.get("exchanged_bytes", 0),
     }
 
 

@@ -1,5 +1,7 @@
 """The folders that `neighbors` and `graph` read, written by hand."""
 
+import os
+import signal
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +13,7 @@ from icp.config import parse_config
 from icp.executor import SerialExecutor
 from icp.pipeline import context_of
 from icp.runner import run_step
+from icp.stages import neighbors
 
 
 def unit(rows):
@@ -64,3 +67,19 @@ def joined(context, step, name):
     """The parts of a step's arrays, one after another."""
     paths = sorted(context.folder(step).glob(f"part-*.{name}.npy"))
     return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
+
+
+FATAL = "cells-000001"
+
+
+def search_and_be_killed(context, part, output):
+    """The search of some cells, noted in a file each; that of `FATAL` is killed after its work, while told to."""
+    folder = context.folder("neighbors").parents[1]
+    (folder / "tried" / part).mkdir(parents=True, exist_ok=True)
+    (folder / "tried" / part / str(os.getpid())).touch()
+    neighbors.search(context, part, output)
+    kill = folder / "kill"
+    if part == FATAL and kill.exists():
+        if kill.read_text() == "once":
+            kill.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""`icp doctor`: both faiss wheels are an unsound installation, none too; what is optional is only told."""
+"""`icp doctor`: both faiss wheels are an unsound installation; what is optional is only told."""
 
 import shutil
 from importlib.metadata import PackageNotFoundError
@@ -38,15 +38,15 @@ def test_this_installation_is_looked_at_whole():
 def test_both_faiss_wheels_are_unsound():
     check = check_faiss({"faiss-cpu": "1.9", "faiss-gpu": "1.14"})
     assert not check.sound
-    assert "uninstall both, reinstall one" in check.text
+    assert "uninstall both, and for a GPU reinstall one" in check.text
     assert check.line().startswith("BROKEN  faiss")
 
 
-def test_no_faiss_names_the_command(monkeypatch):
+def test_no_faiss_is_sound_and_names_the_command_for_a_gpu(monkeypatch):
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     check = check_faiss({})
-    assert not check.sound
-    assert 'pip install "icp[cpu]"' in check.text
+    assert check.sound
+    assert check.text == 'not installed (only to find neighbours on a GPU: pip install "icp[gpu]")'
 
 
 def test_a_wheel_whose_files_are_gone_is_unsound(monkeypatch):

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-SAMPLE = 500
+SAMPLE = 2000
 
 
 def real_rows(paths):

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from graph_inputs import do, joined, make_vectors, topics, unit
+from graph_inputs import FATAL, do, joined, make_vectors, search_and_be_killed, topics, unit
 from made import finish, quiet
 
 from icp.config import parse_config
@@ -14,7 +14,8 @@ from icp.graph.knn import search_neighbors
 from icp.graph.neighboring import EXTRA
 from icp.pipeline import context_of
 from icp.runner import run_step
-from icp.search import cells, exact, methods
+from icp.search import cells, centroids, exact, methods
+from icp.stages.graph import STEP as GRAPH
 from icp.stages.neighbors import STEP
 from icp.steps import Phase
 
@@ -109,9 +110,10 @@ def test_only_zero_rows(tmp_path, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_wrong_row_is_named(tmp_path, method):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_wrong_row_is_named(tmp_path, method, value):
     vectors = topics(80)
-    vectors[66, 2] = np.nan
+    vectors[66, 2] = value
     context = make_vectors(tmp_path, vectors, parts=(50,), dropped=(3,), method=method)
     with pytest.raises(InputError, match=r"embeddings: row 66 \(document 67\) has NaN or infinity"):
         do(STEP, context)
@@ -198,16 +200,89 @@ def test_only_the_lost_task_is_done_again(tmp_path, monkeypatch):
     assert manifest.files == whole.files
 
 
-@pytest.mark.parametrize("method", ["cells", "ivf"])
-def test_two_workers_leave_the_same_bytes(tmp_path, method):
-    vectors = topics(4500, 8)
-    manifests = []
-    for name, n_workers in (("one", 1), ("two", 2)):
-        make_vectors(tmp_path / name, vectors, parts=(3000,), k=3, method=method)
-        config = parse_config(
-            {"run": str(tmp_path / name), "corpus": {"input": "x"}, "graph": {"k": 3, "method": method}}
-        )
-        with ProcessExecutor(n_workers) as executor:
-            manifests.append(run_step(STEP, context_of(config), executor, quiet))
+def config_of(run, **graph):
+    return parse_config({"run": str(run), "corpus": {"input": "none.jsonl"}, "graph": graph, "dedup": {"ngram": 2}})
+
+
+def test_after_a_killed_worker_its_task_alone_is_done_again(tmp_path):
+    vectors = topics(12_000, 16)
+    context = make_vectors(tmp_path / "whole", vectors, k=3, method="cells")
+    whole = do(STEP, context)
+    make_vectors(tmp_path / "killed", vectors, k=3, method="cells")
+    context = context_of(config_of(tmp_path / "killed", k=3, method="cells"))
+    dying = replace(
+        STEP, phases=tuple(replace(p, work=search_and_be_killed) if p.name == "search" else p for p in STEP.phases)
+    )
+    tried = {}
+
+    def tries():
+        return {path.name: len(list(path.iterdir())) for path in (tmp_path / "tried").iterdir()}
+
+    # killed at every attempt: the others are done, and a later run does this one alone
+    (tmp_path / "kill").write_text("always")
+    with ProcessExecutor(2) as executor:
+        with pytest.raises(PartsFailedError, match="killed by signal 9"):
+            run_step(dying, context, executor, quiet)
+        tried = tries()
+        assert tried.pop(FATAL) == 3
+        assert tried
+        assert set(tried.values()) == {1}
+        # killed once: another worker does it, within the run
+        (tmp_path / "kill").write_text("once")
+        manifest = run_step(dying, context, executor, quiet)
+    assert not (tmp_path / "kill").exists()
+    assert tries() == {**tried, FATAL: 5}
+    assert manifest.files == whole.files
+    assert manifest.facts == whole.facts
+
+
+def test_workers_and_parts_leave_the_same_neighbours_and_graph(tmp_path):
+    vectors, found = topics(9000, 16), []
+    for workers, parts in ((1, ()), (2, (3000,)), (7, (700, 1400, 2100, 2800, 8500))):
+        run = tmp_path / str(workers)
+        make_vectors(run, vectors, parts=parts)
+        with ProcessExecutor(workers) as executor:
+            context = context_of(config_of(run, k=3, method="cells"))
+            facts = run_step(STEP, context, executor, quiet).facts
+            graph = run_step(GRAPH, context, executor, quiet)
+        files = {name: record for name, record in graph.files.items() if name.endswith(".npy")}
+        found.append((*(array.tobytes() for array in arrays(context)), facts, files, graph.facts, graph.counts))
+    assert found[0] == found[1] == found[2]
+
+
+def test_two_workers_leave_the_same_lists(tmp_path):
+    vectors, manifests = topics(4500, 8), []
+    for workers in (1, 2):
+        make_vectors(tmp_path / str(workers), vectors, parts=(3000,))
+        with ProcessExecutor(workers) as executor:
+            context = context_of(config_of(tmp_path / str(workers), k=3, method="ivf"))
+            manifests.append(run_step(STEP, context, executor, quiet))
     assert manifests[0].files == manifests[1].files
     assert manifests[0].facts == manifests[1].facts
+
+
+def test_equal_rows_that_no_cell_parts_find_each_other_by_rising_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "ROWS_PER_CELL", (100, 100))
+    monkeypatch.setattr(cells, "BASE_TILE", 150)
+    monkeypatch.setattr(cells, "LARGEST", 0.1)
+    context = make_vectors(tmp_path, unit(np.ones((600, 8))), parts=(250,), k=2, method="cells")
+    facts = do(STEP, context).facts
+    assert facts["split_cells"] >= 1
+    assert (facts["recall"], facts["target_missed"]) == (1.0, False)
+    found, similarities = arrays(context)
+    assert found[[0, 1, 599], :3].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 2]]
+    assert (similarities == 1).all()
+
+
+def test_grouped_centroids_and_split_cells_reach_the_target(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "ROWS_PER_CELL", (40, 40))
+    monkeypatch.setattr(centroids, "FLAT_CENTROIDS", 10)
+    monkeypatch.setattr(cells, "BASE_TILE", 150)
+    monkeypatch.setattr(cells, "LARGEST", 1)
+    vectors = np.concatenate([topics(1500, 16, n_topics=40, noise=0.5), topics(500, 16, n_topics=1, noise=0.3, seed=9)])
+    context = make_vectors(tmp_path, vectors, k=5, method="cells", target_recall=0.9)
+    facts = do(STEP, context).facts
+    assert facts["split_cells"] >= 1
+    least = search_neighbors(vectors, k=5, method="exact").similarities[:, -1:]
+    recall = (arrays(context)[1][:, :5] >= least).mean()
+    assert recall >= LEAST_RECALL, f"true recall {recall}, at least {LEAST_RECALL} expected"
