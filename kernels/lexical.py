@@ -1,6 +1,6 @@
 """Documents as vectors of their words: document frequencies, weighted words, a sparse sign projection.
 
-In: word hashes of `icp.kernels.text.word_hashes`. Out: integer rows, then unit rows. All sums over words and documents
+In: the bytes of texts. Out: their distinct words, then integer rows, then unit rows. All sums over words and documents
 are integer sums, and the few float operations are IEEE basic ones (+ - * / sqrt) in a fixed order, so the bytes depend
 on neither the cut of the corpus nor the machine's mathematical library. Nothing is checked.
 """
@@ -8,6 +8,7 @@ on neither the cut of the corpus nor the machine's mathematical library. Nothing
 import numpy as np
 
 from icp.kernels._jit import kernel
+from icp.kernels.text import PADDING, hash_words, split_words
 
 SIGNS = 8  # dimensions a word adds to or subtracts from, one in each of as many blocks
 UNIT = 32767  # length of a projected row: int16 holds every component
@@ -15,35 +16,97 @@ HEAD = 16  # the first word counts 17 times as much as one in the middle of a lo
 
 
 @kernel
-def count_frequencies(hashes, indptr, frequencies):
-    """Add 1 to the bucket of every word of a document, once per document.
+def distinct_words(data, offsets, table):
+    """The distinct words of every text and how much each of them says of it.
+
+    A word at positions p of a text (0 is the first word) has as its mass the sum of ``16 + 4096 // (16 + p)``: what
+    stands at the beginning says more of what a text is about.
 
     Args:
-        hashes: (n_words,) uint64. indptr: (n + 1,) int64, the words of document i are
-            ``hashes[indptr[i]:indptr[i + 1]]``.
-        frequencies: (2**b,) uint32, changed: number of documents that hold a word of the bucket (b highest
-            bits of the hash).
+        data, offsets, table: as `icp.kernels.text.word_hashes`.
+
+    Returns:
+        words: (m,) uint64, their hashes, text after text, by first place.
+        masses: (m,) uint32.
+        bounds: (n + 1,) int64: the words of text i are ``words[bounds[i]:bounds[i + 1]]``.
+
+    Cost: about 6 bytes of scratch a byte of text: call it on batches.
     """
-    shift = bucket_shift(frequencies.shape[0])
-    last = np.zeros(frequencies.shape[0], np.uint32)
-    for i in range(indptr.shape[0] - 1):
-        mark = np.uint32(i + 1)
-        for k in range(indptr[i], indptr[i + 1]):
-            bucket = np.int64(hashes[k] >> shift)
-            if last[bucket] != mark:
-                last[bucket] = mark
-                frequencies[bucket] += np.uint32(1)
+    n_docs = offsets.shape[0] - 1
+    longest = 0
+    room = 0
+    for i in range(n_docs):
+        size = offsets[i + 1] - offsets[i]
+        room += (size + 1) // 2
+        longest = max(longest, size)
+    low = np.empty(2 * longest + PADDING, np.uint8)
+    edges = np.empty(longest + 2, np.uint32)
+    hashes = np.empty((longest + 1) // 2, np.uint64)
+    slots = np.zeros(table_size((longest + 1) // 2), np.int32)
+    head = place_masses()
+    words = np.empty(room, np.uint64)
+    masses = np.empty(room, np.uint32)
+    bounds = np.zeros(n_docs + 1, np.int64)
+    for i in range(n_docs):
+        n_words, _ = split_words(data[offsets[i] : offsets[i + 1]], table, low, edges)
+        hash_words(low, n_words, edges, hashes)
+        bounds[i + 1] = gather_words(hashes[:n_words], slots, head, words, masses, bounds[i])
+    return words[: bounds[n_docs]].copy(), masses[: bounds[n_docs]].copy(), bounds
 
 
 @kernel
-def project_words(hashes, indptr, weights, seed, dim):
-    """Sum the words of every document, each with its weight, along its own few signed dimensions.
+def place_masses():
+    """What the n-th word of a text weighs, n up to where it is `HEAD` for all that follow: int64."""
+    masses = np.empty(HEAD * HEAD * HEAD - HEAD + 2, np.int64)
+    for p in range(masses.shape[0]):
+        masses[p] = HEAD + HEAD * HEAD * HEAD // (HEAD + p)
+    return masses
 
-    A word at positions p of a document (0 is the first word) has as its mass the sum of ``16 + 4096 // (16 + p)``: what
-    stands at the beginning says more of what a document is about. It adds ``weight * mass ** 0.75``.
+
+@kernel
+def gather_words(hashes, slots, head, words, masses, begin):
+    """Write the distinct words of a text and their masses from `begin` on; returns where they end.
 
     Args:
-        hashes, indptr: as `count_frequencies`.
+        hashes: (n,) uint64. head: of `place_masses`. words, masses: as `distinct_words`.
+        slots: int32, at least `table_size(n)`, an open-addressing table of places in `words`, plus one; what lies at or
+            below `begin` is of an earlier text.
+    """
+    mask = table_size(hashes.shape[0]) - 1
+    last = head.shape[0] - 1
+    end = begin
+    for p in range(hashes.shape[0]):
+        word = hashes[p]
+        slot = np.int64(word & np.uint64(mask))
+        while slots[slot] > begin and words[slots[slot] - 1] != word:
+            slot = (slot + 1) & mask
+        if slots[slot] <= begin:
+            words[end] = word
+            masses[end] = 0
+            end += 1
+            slots[slot] = end
+        masses[slots[slot] - 1] += np.uint32(head[min(p, last)])
+    return end
+
+
+@kernel
+def count_words(words, frequencies):
+    """Add 1 to the bucket of every word: of distinct words of texts, in how many texts they stand.
+
+    Args:
+        words: (m,) uint64. frequencies: (2**b,) uint32, changed: the bucket is the b highest bits of the hash.
+    """
+    shift = bucket_shift(frequencies.shape[0])
+    for k in range(words.shape[0]):
+        frequencies[np.int64(words[k] >> shift)] += np.uint32(1)
+
+
+@kernel
+def project_words(words, sizes, bounds, weights, seed, dim):
+    """Sum the words of every text, each with its weight, along its own few signed dimensions.
+
+    Args:
+        words, bounds: of `distinct_words`. sizes: (m,) float64, what each word counts in its text, beside its weight.
         weights: (2**b,) int32, what a word of the bucket counts; 0: nothing.
         seed: uint64, which signs and dimensions.
         dim: int64, a power of 2 from 16 to 2**17.
@@ -51,69 +114,31 @@ def project_words(hashes, indptr, weights, seed, dim):
     Returns: (n, dim) int16, each row of length `UNIT` to rounding, or all zero if no word counts.
     Source: sign projection after Achlioptas (2003), sparse and one dimension a block as in Kane and Nelson (2014).
     """
-    n_docs = indptr.shape[0] - 1
-    longest = 0
-    for i in range(n_docs):
-        longest = max(longest, indptr[i + 1] - indptr[i])
-    room = table_size(longest)
-    keys = np.empty(room, np.uint64)
-    masses = np.empty(room, np.int64)
-    owner = np.zeros(room, np.int64)
-    used = np.empty(longest, np.int64)
+    n_docs = bounds.shape[0] - 1
     sums = np.empty(dim, np.int64)
     rows = np.zeros((n_docs, dim), np.int16)
     for i in range(n_docs):
-        words = hashes[indptr[i] : indptr[i + 1]]
-        n_used = gather_masses(words, i + 1, keys, masses, owner, used)
         sums[:] = 0
-        add_words(keys, masses, used[:n_used], weights, seed, sums)
+        add_words(words[bounds[i] : bounds[i + 1]], sizes[bounds[i] : bounds[i + 1]], weights, seed, sums)
         round_to_unit(sums, rows[i])
     return rows
 
 
 @kernel
-def gather_masses(words, mark, keys, masses, owner, used):
-    """Add up the mass of each distinct word of a document in an open-addressing table; returns their number.
-
-    Args:
-        words: (n,) uint64. mark: a number above 0 that no earlier call used.
-        keys: uint64, masses: int64, owner: int64, at least `table_size(n)` each: the table; a slot is in use if its
-            owner is `mark`.
-        used: int64, at least n: gets the slots in use.
-    """
-    mask = table_size(words.shape[0]) - 1
-    n_used = 0
-    for p in range(words.shape[0]):
-        word = words[p]
-        slot = np.int64(word & np.uint64(mask))
-        while owner[slot] == mark and keys[slot] != word:
-            slot = (slot + 1) & mask
-        if owner[slot] != mark:
-            owner[slot] = mark
-            keys[slot] = word
-            masses[slot] = 0
-            used[n_used] = slot
-            n_used += 1
-        masses[slot] += HEAD + HEAD * HEAD * HEAD // (HEAD + p)
-    return n_used
-
-
-@kernel
-def add_words(keys, masses, used, weights, seed, sums):
-    """Add every word in the slots `used` to `sums`, (dim,) int64; other arguments as `gather_masses`."""
+def add_words(words, sizes, weights, seed, sums):
+    """Add every word to `sums`, (dim,) int64; other arguments as `project_words`."""
     shift = bucket_shift(weights.shape[0])
     salt = mix(seed)
     block_size = sums.shape[0] // SIGNS
     sign = np.uint64(block_size)
     inside = np.uint64(block_size - 1)
     width = np.uint64(65) - bucket_shift(block_size)
-    for slot in used:
-        word = keys[slot]
+    for k in range(words.shape[0]):
+        word = words[k]
         weight = weights[np.int64(word >> shift)]
         if weight == 0:
             continue
-        mass = np.float64(masses[slot])
-        amount = np.int64(np.sqrt(mass * np.sqrt(mass)) * weight + 0.5)
+        amount = np.int64(sizes[k] * weight + 0.5)
         bits = mix(word ^ salt)
         for block in range(SIGNS):
             if block == SIGNS // 2:

@@ -1,9 +1,9 @@
 """Models that look at the whole corpus before they embed a document: what such a model is, and one corpus in memory.
 
-Passes over any cut of the corpus, whose results add up, alternate with single steps over their sums: `count` words,
-`weigh` them; `project` each document to a row of integers, `settle` on mean and dimensions; `finish` each row. Sums are
-sums of integers, and rows that are looked at together are chosen by their number in the corpus, so the vectors do not
-depend on the cut.
+Passes over any cut of the corpus, whose results add up, alternate with single steps over their sums: `read` the texts,
+once; `weigh` their words; `project` each document to a row of integers, `settle` on mean and dimensions; `finish` each
+row. Sums are sums of integers, and rows that are looked at together are chosen by their number in the corpus, so the
+vectors do not depend on the cut.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from icp.errors import InputError
 from icp.kernels.lexical import add_rows
+from icp.kernels.lexical import count_words as add_counts
 from icp.texts import Texts
 
 BLOCK_ROWS = 1 << 12
 """Rows that are finished at once."""
+BUCKETS = 1 << 20
+"""Buckets of document frequencies: 4 MiB; words beyond share buckets and count as one word there."""
 
 
 class NotFiniteError(InputError):
@@ -28,6 +31,28 @@ class NotFiniteError(InputError):
             f"texts: the vector of row {row} by {model!r} is not finite; use another model or drop the row"
         )
         self.row = row
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model takes from n texts before it knows the rest of the corpus.
+
+    Attributes:
+        words: (m,) uint64, masses: (m,) uint32, bounds: (n + 1,) int64: see `icp.kernels.lexical.distinct_words`; no
+            words if the model counts none.
+        dense: (n, width) int8, what does not depend on other texts.
+    """
+
+    words: NDArray[np.uint64]
+    masses: NDArray[np.uint32]
+    bounds: NDArray[np.int64]
+    dense: NDArray[np.int8]
+
+    def part(self, first: int, last: int) -> "Reading":
+        """Of texts `first` to `last`, the latter excluded; no copy."""
+        bounds = self.bounds[first : last + 1]
+        inside = slice(bounds[0], bounds[-1])
+        return Reading(self.words[inside], self.masses[inside], bounds - bounds[0], self.dense[first:last])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +90,12 @@ class CorpusEmbedder(Protocol):
 
     @property
     def counts_words(self) -> bool:
-        """Is `count` needed?"""
+        """Do the weights of words matter?"""
+        ...
+
+    @property
+    def dense_width(self) -> int:
+        """Length of a dense row of `read`."""
         ...
 
     @property
@@ -73,15 +103,15 @@ class CorpusEmbedder(Protocol):
         """How many rows `settle` wants to see, at most."""
         ...
 
-    def count(self, texts: Texts, /) -> NDArray[np.uint32]:
-        """Counts that add up over the pieces of a corpus."""
+    def read(self, texts: Texts, /) -> Reading:
+        """Everything the model wants of the texts; they are not needed again."""
         ...
 
     def weigh(self, counts: NDArray[np.uint32], n_docs: int, /) -> NDArray[np.int32]:
-        """What `project` wants to know of the counts of a whole corpus."""
+        """What `project` wants to know of the counts (of `count_words`) of a whole corpus."""
         ...
 
-    def project(self, texts: Texts, weights: NDArray[np.int32], /) -> NDArray[Any]:
+    def project(self, reading: Reading, weights: NDArray[np.int32], /) -> NDArray[Any]:
         """(n, width) rows, all zero for a document that embeds to nothing."""
         ...
 
@@ -92,6 +122,13 @@ class CorpusEmbedder(Protocol):
     def finish(self, rows: NDArray[Any], settled: dict[str, NDArray[Any]], /) -> NDArray[np.float32]:
         """(n, dim) float32, length 1, or all zero."""
         ...
+
+
+def count_words(reading: Reading) -> NDArray[np.uint32]:
+    """In how many texts the words of each bucket stand: (BUCKETS,) uint32. Counts of pieces of a corpus add up."""
+    frequencies = np.zeros(BUCKETS, np.uint32)
+    add_counts(reading.words, frequencies)
+    return frequencies
 
 
 def sample_step(n_docs: int, sample_rows: int) -> int:
@@ -108,8 +145,11 @@ def row_totals(rows: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
 def embed_corpus(embedder: CorpusEmbedder, texts: Texts) -> NDArray[np.float32]:
     """Embed a whole corpus held in memory: the vectors that a run of the same documents has, before float16."""
     n_docs = texts.n_docs
-    weights = embedder.weigh(embedder.count(texts), n_docs) if embedder.counts_words else np.zeros(0, np.int32)
-    rows = embedder.project(texts, weights)
+    reading = embedder.read(texts)
+    weights = np.zeros(0, np.int32)
+    if embedder.counts_words:
+        weights = embedder.weigh(count_words(reading), n_docs)
+    rows = embedder.project(reading, weights)
     sums, n_filled = row_totals(rows)
     sample = rows[:: sample_step(n_docs, embedder.sample_rows)] if embedder.sample_rows else rows[:0]
     settled = embedder.settle(Totals(sums, n_filled, n_docs, sample))

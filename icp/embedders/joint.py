@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.embedders import first_not_finite, lexical
-from icp.embedders.corpus import NotFiniteError, Totals
+from icp.embedders.corpus import NotFiniteError, Reading, Totals
 from icp.embedders.reduction import find_components, reduce_rows, to_int8
 from icp.embedders.static import static_model
 from icp.embedders.transformer import TransformerSettings, load_transformer
 from icp.kernels.lexical import UNIT
 from icp.texts import Texts
 
-LEXICAL_WIDTH = 2048
+LEXICAL_WIDTH, MASS_QUARTERS, RARITY = 2048, 2, 0.75
+"""Of the lexical part: see `lexical.MASS_QUARTERS`. Common words matter less here: the components keep what is left."""
 SAMPLE_ROWS = 4096
 STATIC_POWER = -0.1
-HYBRID_DIM, HYBRID_POWER, STATIC_WEIGHT = 512, 0.1, 0.8
+HYBRID_DIM, HYBRID_POWER, STATIC_WEIGHT = 512, 0.0, 0.7
 """Powers: see `find_components`. Weights: length of the part where the lexical one has 1."""
-TRIPLE_DIM, TRIPLE_POWER, TRIPLE_STATIC_WEIGHT, TRANSFORMER_WEIGHT = 1024, -0.03, 0.7, 0.4
+TRIPLE_DIM, TRIPLE_POWER, TRIPLE_STATIC_WEIGHT, TRANSFORMER_WEIGHT = 1024, 0.0, 0.5, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +57,51 @@ class JointEmbedder:
     @property
     def width(self) -> int:
         """Length of a row."""
-        return sum(part.width for part in self.dense) + LEXICAL_WIDTH * self.counts_words
+        return self.dense_width + LEXICAL_WIDTH * self.counts_words
 
     @property
     def sample_rows(self) -> int:
         """How many rows `settle` sees, at most."""
         return SAMPLE_ROWS
 
-    def count(self, texts: Texts) -> NDArray[np.uint32]:
-        """How many documents hold each word."""
-        return lexical.count_words(texts)
+    @property
+    def dense_width(self) -> int:
+        """Length of the dense parts of a row."""
+        return sum(part.width for part in self.dense)
+
+    def read(self, texts: Texts) -> Reading:
+        """The dense parts, ready to be joined, and the distinct words."""
+        length = self._length()
+        dense = np.empty((texts.n_docs, self.dense_width), np.int8)
+        for first in range(0, texts.n_docs, lexical.BLOCK_ROWS):
+            last = min(first + lexical.BLOCK_ROWS, texts.n_docs)
+            block = texts.part(first, last)
+            dense[first:last] = to_int8(*((part.rows(block), part.weight / length, UNIT) for part in self.dense))
+        if self.counts_words:
+            return Reading(*lexical.read_words(texts), dense)
+        return Reading(np.zeros(0, np.uint64), np.zeros(0, np.uint32), np.zeros(texts.n_docs + 1, np.int64), dense)
 
     def weigh(self, counts: NDArray[np.uint32], n_docs: int) -> NDArray[np.int32]:
         """What each word counts."""
-        return lexical.word_weights(counts, n_docs)
+        return lexical.word_weights(counts, n_docs, rarity=RARITY)
 
-    def project(self, texts: Texts, weights: NDArray[np.int32]) -> NDArray[np.int8]:
+    def project(self, reading: Reading, weights: NDArray[np.int32]) -> NDArray[np.int8]:
         """The parts side by side."""
-        rows = np.empty((texts.n_docs, self.width), np.int8)
-        for first in range(0, texts.n_docs, lexical.BLOCK_ROWS):
-            last = min(first + lexical.BLOCK_ROWS, texts.n_docs)
-            rows[first:last] = self._joined(texts.part(first, last), weights)
+        if not self.counts_words:
+            return reading.dense
+        projection = lexical.Projection(self.seed, LEXICAL_WIDTH, MASS_QUARTERS)
+        n_docs, share = len(reading.dense), 1.0 / self._length()
+        rows = np.empty((n_docs, self.width), np.int8)
+        rows[:, LEXICAL_WIDTH:] = reading.dense
+        for first in range(0, n_docs, lexical.BLOCK_ROWS):
+            last = min(first + lexical.BLOCK_ROWS, n_docs)
+            block = lexical.project(reading.part(first, last), weights, projection)
+            rows[first:last, :LEXICAL_WIDTH] = to_int8((block, share, UNIT))
         return rows
 
-    def _joined(self, texts: Texts, weights: NDArray[np.int32]) -> NDArray[np.int8]:
-        parts = [(part.rows(texts), part.weight) for part in self.dense]
-        if self.counts_words:
-            parts.insert(0, (lexical.project(texts, weights, seed=self.seed, dim=LEXICAL_WIDTH), 1.0))
-        length = math.sqrt(sum(weight**2 for _, weight in parts))
-        return to_int8(*((rows, weight / length, UNIT) for rows, weight in parts))
+    def _length(self) -> float:
+        """Of a row whose parts are all there."""
+        return math.sqrt(sum(part.weight**2 for part in self.dense) + float(self.counts_words))
 
     def settle(self, totals: Totals) -> dict[str, NDArray[Any]]:
         """Components of the sample, and the mean along them; in a small corpus as in `lexical` no mean."""

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.embedders.corpus import Totals
+from icp.embedders.corpus import Reading, Totals
 from icp.kernels import lexical as kernels
-from icp.kernels.text import word_hashes
 from icp.texts import Texts, text_blocks, word_table
 
 DIM = 512
-BUCKETS = 1 << 20
-"""Buckets of document frequencies: 4 MiB; words beyond share buckets and count as one word there."""
+MASS_QUARTERS, RARITY = 3, 0.5
+"""A word counts ``mass ** (quarters / 4) * log((n + 1) / (frequency + 1)) ** rarity``."""
 SMALL = 100
 WEIGHT_ONE = 1 << 16
 BLOCK_ROWS = 256
@@ -44,19 +43,20 @@ class LexicalEmbedder:
     width: int = DIM
     dtype: Any = np.int16
     counts_words: bool = True
+    dense_width: int = 0
     sample_rows: int = 0
 
-    def count(self, texts: Texts) -> NDArray[np.uint32]:
-        """How many documents hold each word."""
-        return count_words(texts)
+    def read(self, texts: Texts) -> Reading:
+        """The distinct words."""
+        return Reading(*read_words(texts), np.zeros((texts.n_docs, 0), np.int8))
 
     def weigh(self, counts: NDArray[np.uint32], n_docs: int) -> NDArray[np.int32]:
         """What each word counts."""
-        return word_weights(counts, n_docs)
+        return word_weights(counts, n_docs, rarity=RARITY)
 
-    def project(self, texts: Texts, weights: NDArray[np.int32]) -> NDArray[np.int16]:
+    def project(self, reading: Reading, weights: NDArray[np.int32]) -> NDArray[np.int16]:
         """(n, 512) int16."""
-        return project(texts, weights, seed=self.seed)
+        return project(reading, weights, Projection(self.seed, DIM, MASS_QUARTERS))
 
     def settle(self, totals: Totals) -> dict[str, NDArray[Any]]:
         """The mean of all rows."""
@@ -68,44 +68,66 @@ class LexicalEmbedder:
         return unit
 
 
-def count_words(texts: Texts) -> NDArray[np.uint32]:
-    """Number of `texts` that hold a word of each bucket: (BUCKETS,) uint32. Counts of pieces of a corpus add up."""
-    frequencies = np.zeros(BUCKETS, np.uint32)
-    for first, last in text_blocks(texts.offsets):
-        kernels.count_frequencies(*_hashes(texts, first, last), frequencies)
-    return frequencies
+def read_words(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int64]]:
+    """The distinct words of the texts, their masses and bounds: see `icp.kernels.lexical.distinct_words`."""
+    blocks = [
+        kernels.distinct_words(texts.data, texts.offsets[first : last + 1], word_table())
+        for first, last in text_blocks(texts.offsets)
+    ]
+    words = np.concatenate([np.zeros(0, np.uint64), *(block[0] for block in blocks)])
+    masses = np.concatenate([np.zeros(0, np.uint32), *(block[1] for block in blocks)])
+    n_words = np.concatenate([np.zeros(1, np.int64), *(np.diff(block[2]) for block in blocks)])
+    return words, masses, np.cumsum(n_words)
 
 
-def word_weights(frequencies: NDArray[np.uint32], n_docs: int) -> NDArray[np.int32]:
+def word_weights(frequencies: NDArray[np.uint32], n_docs: int, *, rarity: float) -> NDArray[np.int32]:
     """What a word of each bucket counts: (BUCKETS,) int32, in units of ``1 / WEIGHT_ONE``.
 
-    That is ``sqrt(log((n_docs + 1) / (frequency + 1)))``, but 0 for words that one document alone holds: they relate
-    nothing, and in few dimensions their noise hides what does. It is 0 for words that all documents hold. In corpora
-    under `SMALL` documents ``sqrt(log((n_docs + 1) / frequency))``, never 0.
+    That is ``log((n_docs + 1) / (frequency + 1)) ** rarity``, but 0 for words that one document alone holds: they
+    relate nothing, and in few dimensions their noise hides what does. It is 0 for words that all documents hold. In
+    corpora under `SMALL` documents ``log((n_docs + 1) / frequency) ** rarity``, never 0.
 
     Args:
         frequencies: (BUCKETS,) uint32, of all documents.
         n_docs: their number.
+        rarity: how much more a rare word counts.
     """
     is_small = n_docs < SMALL
     smoothed = np.maximum(frequencies.astype(np.float64) + (0.0 if is_small else 1.0), 1.0)
-    weights: NDArray[np.int32] = np.rint(np.sqrt(np.log((n_docs + 1.0) / smoothed)) * WEIGHT_ONE).astype(np.int32)
+    # words that share a bucket may be counted more often than there are documents
+    logs = np.log((n_docs + 1.0) / np.minimum(smoothed, n_docs + 1.0))
+    weights: NDArray[np.int32] = np.rint(logs**rarity * WEIGHT_ONE).astype(np.int32)
     weights[frequencies < (1 if is_small else 2)] = 0
     return weights
 
 
-def project(texts: Texts, weights: NDArray[np.int32], *, seed: int, dim: int = DIM) -> NDArray[np.int16]:
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """How words become rows.
+
+    Attributes:
+        seed: which signs and dimensions. dim: a power of 2. quarters: 2 or 3, see `MASS_QUARTERS`.
+    """
+
+    seed: int
+    dim: int
+    quarters: int
+
+
+def project(reading: Reading, weights: NDArray[np.int32], projection: Projection) -> NDArray[np.int16]:
     """The weighted words of each text along their signed dimensions: (n, dim) int16 of one length, or all zero.
 
     Args:
-        texts: any piece of the corpus.
+        reading: of any piece of the corpus.
         weights: of `word_weights`, for the whole corpus.
-        seed: which projection.
-        dim: a power of 2.
+        projection: the same for the whole corpus.
     """
-    rows = np.zeros((texts.n_docs, dim), np.int16)
-    for first, last in text_blocks(texts.offsets):
-        rows[first:last] = kernels.project_words(*_hashes(texts, first, last), weights, np.uint64(seed), dim)
+    sizes = np.sqrt(reading.masses.astype(np.float64))
+    if projection.quarters == 3:
+        sizes *= np.sqrt(sizes)
+    rows: NDArray[np.int16] = kernels.project_words(
+        reading.words, sizes, reading.bounds, weights, np.uint64(projection.seed), projection.dim
+    )
     return rows
 
 
@@ -114,8 +136,3 @@ def mean_row(totals: NDArray[np.int64], n_filled: int, n_docs: int) -> NDArray[n
     if n_docs < SMALL or n_filled == 0:
         return np.zeros(totals.size, np.float64)
     return totals / np.float64(n_filled)
-
-
-def _hashes(texts: Texts, first: int, last: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    hashes, indptr = word_hashes(texts.data, texts.offsets[first : last + 1], word_table())
-    return hashes, indptr

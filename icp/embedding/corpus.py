@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.embedders import corpus_embedder
-from icp.embedders.corpus import CorpusEmbedder, NotFiniteError, Totals, row_totals, sample_step
+from icp.embedders.corpus import (
+    BUCKETS,
+    CorpusEmbedder,
+    NotFiniteError,
+    Reading,
+    Totals,
+    count_words,
+    row_totals,
+    sample_step,
+)
 from icp.embedding.survivors import (
     load_array,
     made,
@@ -22,44 +31,58 @@ from icp.steps import Context, PartOutput, document_parts
 from icp.texts import text_buffers
 
 BLOCK_ROWS = 1 << 12
+READ_ROWS = 1 << 10
 
 
-def count(context: Context, part: str, output: PartOutput) -> None:
-    """How many documents of a part hold each word."""
-    embedder, counts = of_corpus(context), None
-    for batch in survivor_batches(context, part, "text"):
-        found = embedder.count(text_buffers(batch.column("text")))
-        counts = found if counts is None else counts + found
-    if counts is not None:
+def read(context: Context, part: str, output: PartOutput) -> None:
+    """What the model takes from the documents of a part, and how many of them hold each word."""
+    embedder = of_corpus(context)
+    bounds, counts = [np.zeros(1, np.int64)], np.zeros(BUCKETS, np.uint32)
+    words_path, masses_path = output.path(f"words/{part}.bin"), output.path(f"masses/{part}.bin")
+
+    def dense_blocks() -> Iterator[NDArray[np.int8]]:
+        nonlocal counts
+        with words_path.open("wb") as words, masses_path.open("wb") as masses:
+            for batch in survivor_batches(context, part, "id", "text"):
+                try:
+                    reading = embedder.read(text_buffers(batch.column("text")))
+                except NotFiniteError as error:
+                    raise not_finite(context, batch, error.row) from None
+                words.write(reading.words.data)
+                masses.write(reading.masses.data)
+                bounds.append(reading.bounds[1:] + bounds[-1][-1])
+                if embedder.counts_words:
+                    counts += count_words(reading)
+                yield reading.dense
+
+    n_rows = wanted(context, part)[2].size
+    write_rows(output.path(f"dense/{part}.npy"), n_rows, embedder.dense_width, np.int8, dense_blocks())
+    np.save(output.path(f"bounds/{part}.npy"), np.concatenate(bounds), allow_pickle=False)
+    if embedder.counts_words:
         np.save(output.path(f"counts/{part}.npy"), counts, allow_pickle=False)
 
 
 def weigh(context: Context, part: str, output: PartOutput) -> None:
     """What each word counts, from the counts of all parts."""
-    embedder, total = of_corpus(context), np.zeros(1, np.uint32)
-    for name in made(context, "count", "counts"):
-        total = total + load_array(context, name)
-    if total.size > 1:
-        weights = embedder.weigh(total, survivors(context).size)
-        np.save(output.path("weights.npy"), weights, allow_pickle=False)
+    total = np.zeros(BUCKETS, np.uint32)
+    for name in made(context, "read", "counts"):
+        total += load_array(context, name)
+    weights = of_corpus(context).weigh(total, survivors(context).size)
+    np.save(output.path("weights.npy"), weights, allow_pickle=False)
 
 
 def project(context: Context, part: str, output: PartOutput) -> None:
     """The rows of the documents of a part, their sum, and those of them that are in the sample."""
     embedder = of_corpus(context)
-    has_weights = embedder.counts_words and made(context, "weigh", "weights")
-    weights = np.array(load_array(context, "weights.npy")) if has_weights else np.zeros(0, np.int32)
+    weights = np.array(load_array(context, "weights.npy")) if embedder.counts_words else np.zeros(0, np.int32)
     sums, sample = np.zeros(embedder.width + 1, np.int64), []
-    number = wanted(context, part)[0]
+    number, _, docs = wanted(context, part)
     step = sample_step(survivors(context).size, embedder.sample_rows)
 
     def blocks() -> Iterator[NDArray[Any]]:
         nonlocal number
-        for batch in survivor_batches(context, part, "id", "text"):
-            try:
-                rows = embedder.project(text_buffers(batch.column("text")), weights)
-            except NotFiniteError as error:
-                raise not_finite(context, batch, error.row) from None
+        for reading in _readings(context, part):
+            rows = embedder.project(reading, weights)
             found, n_filled = row_totals(rows)
             sums[:-1] += found
             sums[-1] += n_filled
@@ -68,11 +91,26 @@ def project(context: Context, part: str, output: PartOutput) -> None:
             number += len(rows)
             yield rows
 
-    n_rows = wanted(context, part)[2].size
-    write_rows(output.path(f"rows/{part}.npy"), n_rows, embedder.width, embedder.dtype, blocks())
+    write_rows(output.path(f"rows/{part}.npy"), docs.size, embedder.width, embedder.dtype, blocks())
     np.save(output.path(f"sums/{part}.npy"), sums, allow_pickle=False)
     together = np.concatenate([np.zeros((0, embedder.width), embedder.dtype), *sample])
     np.save(output.path(f"sample/{part}.npy"), together, allow_pickle=False)
+
+
+def _readings(context: Context, part: str) -> Iterator[Reading]:
+    """What `read` left of a part, in blocks."""
+    folder = context.folder("embeddings")
+    bounds, dense = load_array(context, f"bounds/{part}.npy"), load_array(context, f"dense/{part}.npy")
+    with (folder / f"words/{part}.bin").open("rb") as words, (folder / f"masses/{part}.bin").open("rb") as masses:
+        for first in range(0, len(dense), READ_ROWS):
+            inside = np.array(bounds[first : first + READ_ROWS + 1])
+            n_words = int(inside[-1] - inside[0])
+            yield Reading(
+                np.fromfile(words, np.uint64, n_words),
+                np.fromfile(masses, np.uint32, n_words),
+                inside - inside[0],
+                np.array(dense[first : first + READ_ROWS]),
+            )
 
 
 def settle(context: Context, part: str, output: PartOutput) -> None:

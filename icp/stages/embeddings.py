@@ -4,9 +4,9 @@ In: documents/, dedup/survivors.npy. Out: ``part-*.npy`` float16 (survivors of t
 zero for a document that embeds to nothing; counts `rows` and `zero_rows`, for own vectors `missing`; in the manifest's
 facts `dim` and `model`.
 
-Models of the corpus (`lexical`, `static`, `hybrid`) read the text up to twice: word counts per part, added up; then
-rows per part, which are settled on together and finished per part. A transformer embeds each document by itself. Own
-vectors are checked and copied file by file, then found by id.
+Models of the corpus (`lexical`, `static`, `hybrid`) read the text once; word counts of the parts are added up; then
+come rows per part, which are settled on together and finished per part. A transformer embeds each document by itself.
+Own vectors are checked and copied file by file, then found by id.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from icp.config import Config
 from icp.embedders import FILES, HYBRID, JOINED, LEXICAL, STATIC, check_model, first_not_finite, is_of_corpus
 from icp.embedders.transformer import load_transformer, model_source
-from icp.embedding.corpus import count, finished, of_corpus, project, settle, weigh
+from icp.embedding.corpus import finished, of_corpus, project, read, settle, weigh
 from icp.embedding.own import (
     check_missing,
     copy_vectors,
@@ -80,10 +80,6 @@ def _transformed(context: Context, part: str) -> Iterator[NDArray[np.float32]]:
         yield vectors
 
 
-def _counted_parts(context: Context) -> list[str]:
-    return document_parts(context) if _counts_words(context.config.embed.model) else []
-
-
 def _counted_one(context: Context) -> list[str]:
     return one_part(context) if _counts_words(context.config.embed.model) else []
 
@@ -135,11 +131,11 @@ def _sources(config: Config) -> list[tuple[str, str]]:
 
 STEP = Step(
     name="embeddings",
-    format=2,
+    format=3,
     inputs=("documents", "dedup"),
     keys=_keys,
     phases=(
-        Phase("count", _counted_parts, count, scratch=True),
+        Phase("read", _corpus_parts, read, scratch=True),
         Phase("weigh", _counted_one, weigh, scratch=True),
         Phase("project", _corpus_parts, project, scratch=True),
         Phase("settle", _corpus_one, settle, scratch=True),

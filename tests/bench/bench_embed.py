@@ -39,15 +39,15 @@ QUERIES = 4000
 
 
 def embed(texts, model, kept=None):
-    """Vectors of the texts; those of a transformer from the folder `kept`, where it holds them."""
-    if model in OWN:
+    """Vectors of the texts; those of MiniLM from the folder `kept`, where it holds them."""
+    if model != "minilm":  # the others change with their code
         return stored(embed_documents(texts, model=model))
     name = hashlib.sha256("\0".join([model, *texts]).encode()).hexdigest()[:16]
     path = kept and kept / f"{name}.npy"
     if path and path.exists():
         return np.load(path).astype(np.float32)
     vectors = stored(embed_documents(texts, model=model))
-    if path and model == "minilm":  # a joint model changes with its code, MiniLM does not
+    if path:
         np.save(path, vectors.astype(np.float16))
     return vectors
 

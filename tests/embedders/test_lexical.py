@@ -5,7 +5,7 @@ import pytest
 from icp import texts as buffers
 from icp.embedders import embed_documents as embed_any
 from icp.embedders import lexical
-from icp.embedders.corpus import Totals, row_totals
+from icp.embedders.corpus import BUCKETS, Reading, Totals, count_words, row_totals
 from icp.texts import text_blocks, text_buffers
 
 N_TOPICS = 5
@@ -104,11 +104,12 @@ def test_the_seed_changes_the_vectors_but_hardly_the_similarities():
 def test_pieces_of_a_corpus_give_the_bytes_of_the_whole(n_pieces):
     texts = topical_corpus(150)
     pieces = [text_buffers(list(piece)) for piece in np.array_split(np.array(texts, dtype=object), n_pieces)]
-    frequencies = np.sum([lexical.count_words(piece) for piece in pieces], axis=0, dtype=np.uint32)
-    weights = lexical.word_weights(frequencies, len(texts))
-    rows = [lexical.project(piece, weights, seed=0) for piece in pieces]
-    totals = [row_totals(block) for block in rows]
     embedder = lexical.LexicalEmbedder()
+    readings = [embedder.read(piece) for piece in pieces]
+    frequencies = np.sum([count_words(reading) for reading in readings], axis=0, dtype=np.uint32)
+    weights = embedder.weigh(frequencies, len(texts))
+    rows = [embedder.project(reading, weights) for reading in readings]
+    totals = [row_totals(block) for block in rows]
     sums = Totals(sum(sums for sums, _ in totals), sum(n for _, n in totals), len(texts), rows[0][:0])
     vectors = np.concatenate([embedder.finish(block, embedder.settle(sums)) for block in rows])
     assert vectors.tobytes() == embed_documents(texts).tobytes()
@@ -134,14 +135,24 @@ def test_a_million_words_in_one_text():
 
 
 def test_weights_fall_with_frequency():
-    frequencies = np.zeros(lexical.BUCKETS, np.uint32)
-    frequencies[:5] = [1, 2, 10, 199, 200]
-    weights = lexical.word_weights(frequencies, 200)
+    frequencies = np.zeros(BUCKETS, np.uint32)
+    frequencies[:7] = [1, 2, 10, 199, 200, 0, 350]  # the last: two words of one bucket
+    weights = lexical.word_weights(frequencies, 200, rarity=0.5)
     assert weights[0] == 0
     assert weights[1] > weights[2] > weights[3] > 0
     assert weights[4] == 0
-    assert weights[5] == 0
+    assert weights[5] == weights[6] == 0
     assert weights[1] == round(lexical.WEIGHT_ONE * np.sqrt(np.log(201 / 3)))
+
+
+def test_a_word_counts_by_a_power_of_its_mass():
+    words = np.array([1, 2 << 44], np.uint64)
+    reading = Reading(words, np.array([16, 81], np.uint32), np.array([0, 2]), np.zeros((1, 0), np.int8))
+    weights = np.ones(BUCKETS, np.int32)
+    for quarters, ratio in ((2, 9 / 4), (3, 27 / 8)):
+        row = lexical.project(reading, weights, lexical.Projection(0, 1 << 14, quarters))[0]
+        sizes = np.unique(np.abs(row[row != 0]))
+        assert sizes[1] / sizes[0] == pytest.approx(ratio, rel=1e-3)
 
 
 @pytest.mark.shared

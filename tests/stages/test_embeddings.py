@@ -104,14 +104,16 @@ def test_parts_and_workers_do_not_change_the_rows(workers, whole, tmp_path):
 def test_batches_do_not_change_the_rows(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(survivors, "BATCH_ROWS", 7)
     monkeypatch.setattr(corpus, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(corpus, "READ_ROWS", 6)
     folder, _ = make_run(tmp_path, corpus_texts())
     assert (folder / "part-00000.npy").read_bytes() == (whole / "part-00000.npy").read_bytes()
 
 
+@pytest.mark.parametrize("model", ["lexical", "hybrid"])
 @pytest.mark.parametrize("texts", [["one document"], ["two", "documents here"], ["...", "!"]])
-def test_tiny_corpora(texts, tmp_path):
-    folder, _ = make_run(tmp_path, texts)
-    assert np.array_equal(vectors_in(folder), lexical(texts).astype(np.float16))
+def test_tiny_corpora(texts, model, tmp_path):
+    folder, _ = make_run(tmp_path, texts, model=model)
+    assert np.array_equal(vectors_in(folder), embed_documents(texts, model=model).astype(np.float16))
 
 
 def test_files_are_as_numpy_saves_them(whole, tmp_path):
