@@ -167,11 +167,24 @@ def step_command(
 @main.command("plan")
 @_run_options
 @click.option("--name", default="main", show_default=True, help="The pack whose steps are shown.")
-def plan_command(config_path: str, overrides: tuple[str, ...], name: str, **options: Any) -> None:
-    """What would run and what is done already: input, parts, steps, and what the bands of dedup would find."""
+@click.option("--docs", type=click.IntRange(1), metavar="N", help="Documents to plan for, instead of those at hand.")
+@click.option("--tokens", type=click.IntRange(1), metavar="N", help="Tokens to plan for.")
+@click.option("--calibrate", is_flag=True, help="Measure this machine again.")
+def plan_command(
+    config_path: str, overrides: tuple[str, ...], name: str, docs: int | None, tokens: int | None, **options: Any
+) -> None:
+    """What would run, what is done already, what the bands of dedup would find; hours, memory, disk, network, files.
+
+    Hours rest on rates measured on this machine, once for each choice of settings (about a minute).
+    """
+    from icp.forecast.lines import Wanted, show_forecast
     from icp.plan import show_plan
 
-    for line in show_plan(_start(config_path, overrides, options), pack=name):
+    config = _start(config_path, overrides, options)
+    for line in show_plan(config, pack=name, needs_input=docs is None or tokens is None):
+        click.echo(line)
+    _watch_signals()
+    for line in show_forecast(config, Wanted(docs, tokens, options["workers"], options["calibrate"])):
         click.echo(line)
 
 

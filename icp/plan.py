@@ -14,19 +14,20 @@ from icp.artifacts import MANIFEST, RECORDS
 from icp.config import Config, DedupConfig
 from icp.documents.corpus import InputFile, corpus_files
 from icp.errors import IcpError, InputError
+from icp.forecast.estimate import amount
 from icp.near_duplicates.bands import probability_found, turning_point
 from icp.pipeline import context_of, load_step, with_tokens
 from icp.runner import basis_of, differences
 from icp.steps import BUILD_STEPS, PACK_STEPS, Context, document_parts
 
 BAR = 40  # columns of a probability of 1
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def show_plan(config: Config, *, pack: str = "main") -> Iterator[str]:
+def show_plan(config: Config, *, pack: str = "main", needs_input: bool = True) -> Iterator[str]:
     """Lines for a configuration: its input, its steps, its near-duplicates, and warnings.
 
-    Raises: InputError, ConfigError for input that is not there, as `icp.documents.corpus.corpus_files` does.
+    Raises: InputError, ConfigError for input that is not there, as `icp.documents.corpus.corpus_files` does; of the
+        first none unless it `needs_input`.
     """
     context = context_of(config, pack)
     run = Path(config.run)
@@ -43,7 +44,7 @@ def show_plan(config: Config, *, pack: str = "main") -> Iterator[str]:
         cautions = load_step(name).cautions
         for caution in cautions(config) if cautions else ():
             yield f"warning     {caution}"
-    if problem is not None:
+    if problem is not None and needs_input:
         raise problem
 
 
@@ -52,7 +53,7 @@ def _input_lines(context: Context) -> Iterator[str]:
     known = [file.size for file in files if file.size >= 0]
     unknown = f", {len(files) - len(known):,} of unknown size" if len(known) < len(files) else ""
     files_word = "file" if len(files) == 1 else "files"
-    yield f"input       {len(files):,} {files_word}, {_amount(sum(known))}{unknown}"
+    yield f"input       {len(files):,} {files_word}, {amount(sum(known))}{unknown}"
     part_mib = context.config.corpus.part_mib
     if (context.folder("documents") / MANIFEST).exists():
         n_docs = int(context.doc_bounds()[-1])
@@ -112,8 +113,3 @@ def _dedup_lines(dedup: DedupConfig) -> Iterator[str]:
     similarities = np.arange(1, 11) / 10
     for jaccard, found in zip(similarities, probability_found(similarities, bands=bands, rows=rows), strict=True):
         yield f"            {jaccard:.1f}  {found:.4f}  {'#' * round(BAR * float(found))}".rstrip()
-
-
-def _amount(n_bytes: int) -> str:
-    unit = min(len(UNITS) - 1, max(0, (n_bytes.bit_length() - 1) // 10))
-    return f"{n_bytes:,} bytes" if unit == 0 else f"{n_bytes / 2 ** (10 * unit):,.1f} {UNITS[unit]}"

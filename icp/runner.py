@@ -288,7 +288,7 @@ def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -
     for phase in step.phases:
         records = context.records(phase.name)
         if records:
-            costs[phase.name] = phase_cost(records.values())
+            costs[phase.name] = phase_cost(records)
         for part, record in records.items():
             for line in record.info.get("warnings", ()):  # told here, as workers have no log of ours
                 log.warning("%s", line)

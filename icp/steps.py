@@ -140,13 +140,16 @@ class Step:
     cautions: Callable[[Config], Sequence[str]] | None = None
 
 
+ALL = "all"
+"""The part of a phase that is one task."""
+
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(label, done, total)``."""
 
 
 def one_part(context: Context) -> list[str]:
     """The parts of a phase that is one task."""
-    return ["all"]
+    return [ALL]
 
 
 def document_parts(context: Context) -> list[str]:

@@ -1,0 +1,201 @@
+"""What a run of a given size takes: rates of this machine, and how each step grows.
+
+In: `Rates`, a `Size`, workers. Out: a `StepForecast` for each step, and warnings. Nothing is measured or read here.
+Growth and memory do not depend on the machine: they were measured once, at 10,000, 100,000 and a million documents
+(docs/scaling.md, `tests/bench/bench_scale.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from icp.config import Config
+from icp.forecast.machine import Machine
+from icp.forecast.rates import PhaseRate, Rates, StepRate
+
+MIB = 2**20
+GROWTH = {"neighbors": 1.1, "order": 1.05}
+"""Processor time grows as documents to this power; all other steps to the power of 1."""
+EXACT_GROWTH = 2.0
+"""Of comparing all pairs."""
+BOUNDED = {
+    ("tokens", "train"),
+    ("tokens", "sample"),
+    ("embeddings", "settle"),
+    ("graph", "floor"),
+    ("neighbors", "tune"),
+}
+"""Phases that look at a sample of bounded size."""
+THREADED = {("windows", "plan")}
+"""Phases of one task that uses all cores of its machine."""
+TASKS_OF_THEIR_OWN = {"neighbors"}
+"""Steps whose tasks are not parts, and as many as workers can use."""
+BASE_MIB = 520
+"""Of a worker: libraries and one block of a part."""
+PER_DOC = {"dedup": 110.0, "neighbors": 80.0, "graph": 220.0, "order": 320.0, "windows": 420.0, "shards": 60.0}
+"""Bytes a document in the one process of the step that holds arrays over all of them."""
+LARGEST_MEASURED = 1_000_000
+EXTRAPOLATED = 30
+"""Times the largest measured run from which figures are marked as extrapolated."""
+LONG_HOURS = 48.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A corpus: documents, bytes of text, tokens, and its documents parts."""
+
+    n_docs: int
+    n_bytes: int
+    n_tokens: int
+    n_parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepForecast:
+    """What a step takes.
+
+    Attributes:
+        step: its name.
+        core_hours: of one core of this machine.
+        hours: with the workers given.
+        one_process_hours: of `hours`, those in which one task runs alone, whatever the workers.
+        memory: bytes of its largest process, and of all its processes together.
+        left, scratch, read: bytes that stay, that go when the step is done, that it reads (at most).
+        files: that stay.
+    """
+
+    step: str
+    core_hours: float
+    hours: float
+    one_process_hours: float
+    memory: tuple[float, float]
+    left: float
+    scratch: float
+    read: float
+    files: int
+
+
+def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads: int) -> list[StepForecast]:
+    """A forecast for each step; `threads` are the cores of the machine that runs a phase of one task."""
+    left = {rate.step: rate.left.at(size.n_docs, size.n_bytes) for rate in rates.steps}
+    rows = []
+    for rate in rates.steps:
+        phases = [phase for phase in rates.phases if phase.step == rate.step]
+        seconds = {phase.phase: _seconds(phase, rates, size) for phase in phases}
+        alone = sum(
+            seconds[phase.phase] / (threads if (phase.step, phase.phase) in THREADED else 1)
+            for phase in phases
+            if phase.serial
+        )
+        shared = sum(seconds[phase.phase] for phase in phases if not phase.serial)
+        written = sum(_written(phase, size) for phase in phases)
+        scratch = max(0.0, written - left[rate.step])
+        reads = sum(left[name] for name in rate.inputs) + scratch + rate.read.at(size.n_docs, size.n_bytes)
+        reads += size.n_bytes if rate.step == "documents" else 0
+        rows.append(
+            StepForecast(
+                rate.step,
+                sum(seconds.values()) / 3600,
+                (alone + _in_rounds(shared, workers if rate.step in TASKS_OF_THEIR_OWN else size.n_parts, workers))
+                / 3600,
+                alone / 3600,
+                _memory(rate.step, size.n_docs, workers),
+                left[rate.step],
+                scratch,
+                reads,
+                _files(rate, size, config),
+            )
+        )
+    return rows
+
+
+def _seconds(phase: PhaseRate, rates: Rates, size: Size) -> float:
+    """Processor seconds of a phase; from the size of the largest sample on, its step's growth counts."""
+    if (phase.step, phase.phase) in BOUNDED:
+        return phase.seconds.at(rates.n_docs, rates.n_docs * rates.bytes_per_doc)
+    power = GROWTH.get(phase.step, 1.0)
+    if phase.step == "neighbors" and rates.settings.get("graph.method") == "exact":
+        power = EXACT_GROWTH
+    growth: float = max(1.0, size.n_docs / rates.n_docs) ** (power - 1)
+    once = phase.seconds.constant * (1 if phase.serial else size.n_parts)
+    return once + growth * phase.seconds.varying(size.n_docs, size.n_bytes)
+
+
+def _written(phase: PhaseRate, size: Size) -> float:
+    """Bytes; a sample is one part, so a constant of parts comes once for each."""
+    once = phase.written.constant * (1 if phase.serial else size.n_parts)
+    return once + phase.written.varying(size.n_docs, size.n_bytes)
+
+
+def _in_rounds(seconds: float, n_tasks: int, workers: int) -> float:
+    """Seconds of tasks, all alike, that are done in rounds."""
+    return seconds / n_tasks * ceil(n_tasks / workers)
+
+
+def _memory(step: str, n_docs: int, workers: int) -> tuple[float, float]:
+    whole = PER_DOC.get(step, 0.0) * n_docs
+    return BASE_MIB * MIB + whole, BASE_MIB * MIB * workers + whole
+
+
+def _files(rate: StepRate, size: Size, config: Config) -> int:
+    if rate.step == "shards":
+        return 3 * max(1, ceil(2 * size.n_tokens / (config.pack.shard_mib * MIB)))
+    return ceil(rate.files_per_part * size.n_parts)
+
+
+def disk_at_most(rows: Sequence[StepForecast]) -> float:
+    """Bytes on disk when they are most: what earlier steps left, and all that one step writes."""
+    kept, most = 0.0, 0.0
+    for row in rows:
+        most = max(most, kept + row.left + row.scratch)
+        kept += row.left
+    return most
+
+
+def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, workers: int) -> list[str]:
+    """What will not fit: memory, disk, cores, time; and what the figures rest on, a line each."""
+    found = []
+    largest = max(rows, key=lambda row: row.memory[1])
+    if machine.memory is not None and largest.memory[1] > machine.memory:
+        found.append(
+            f"memory: {largest.step} needs {amount(largest.memory[1])} ({amount(largest.memory[0])} in one process), "
+            f"this machine has {amount(machine.memory)}; use fewer --workers or a larger machine"
+        )
+    needed = disk_at_most(rows)
+    if machine.disk is not None and needed > machine.disk:
+        found.append(f"disk: {amount(needed)} are needed at once, {amount(machine.disk)} are free; set run elsewhere")
+    if workers > machine.cores:
+        found.append(
+            f"cores: {workers:,} workers, this machine has {machine.cores}; "
+            f"the hours hold for {workers:,} cores as fast as these"
+        )
+    if size.n_parts < workers:
+        found.append(
+            f"cores: {size.n_parts:,} parts keep no more than {size.n_parts:,} of {workers:,} workers busy; "
+            "lower corpus.part_mib"
+        )
+    found += _slow(rows)
+    if size.n_docs > EXTRAPOLATED * LARGEST_MEASURED:
+        found.append(
+            f"extrapolated: the largest run measured had {LARGEST_MEASURED:,} documents, "
+            f"{size.n_docs / LARGEST_MEASURED:,.0f} times fewer"
+        )
+    return found
+
+
+def _slow(rows: Sequence[StepForecast]) -> list[str]:
+    total, alone = sum(row.hours for row in rows), sum(row.one_process_hours for row in rows)
+    if total <= LONG_HOURS:
+        return []
+    slowest = max(rows, key=lambda row: row.hours)
+    return [
+        f"time: {total / 24:,.1f} days, {slowest.hours / 24:,.1f} of them for {slowest.step}; {alone:,.1f} hours are "
+        "in one process whatever the workers"
+    ]
+
+
+def amount(n_bytes: float) -> str:
+    """Bytes as a person reads them."""
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+    unit = min(len(units) - 1, max(0, (int(n_bytes).bit_length() - 1) // 10))
+    return f"{int(n_bytes):,} bytes" if unit == 0 else f"{n_bytes / 2 ** (10 * unit):,.1f} {units[unit]}"

@@ -1,0 +1,107 @@
+"""How large the corpus at hand is: documents and bytes of text, counted where that is quick, else by a look at some.
+
+In: `corpus.input`, or the finished step documents. Out: (documents, bytes of text).
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from icp.artifacts import MANIFEST
+from icp.config import CorpusConfig
+from icp.documents.corpus import InputFile, corpus_files
+from icp.documents.rows import open_source
+from icp.errors import InputError
+from icp.steps import Context, document_parts
+
+LOOKED_AT = 16
+"""Files of a kind that are looked at."""
+HEAD_BYTES = 1 << 20
+"""Of a file of lines that are read."""
+
+
+def corpus_size(context: Context) -> tuple[int, int] | None:
+    """Documents and bytes of text; None where nothing can be told before the corpus is read.
+
+    Raises: InputError, ConfigError, as `icp.documents.corpus.corpus_files` does.
+    """
+    if (context.folder("documents") / MANIFEST).exists():
+        paths = [context.folder("documents") / f"{part}.parquet" for part in document_parts(context)]
+        sizes = [_table(str(path), "text") for path in paths]
+        return round(sum(rows for rows, _ in sizes)), round(sum(n_bytes for _, n_bytes in sizes))
+    files = corpus_files(context.config.corpus)
+    rows = n_bytes = 0.0
+    for kind in ("text", "parquet", "jsonl", "arrow"):
+        mine = [file for file in files if file.kind == kind]
+        found = _looked_at(mine, context.config.corpus) if mine else (0.0, 0.0)
+        if found is None:
+            return None
+        rows, n_bytes = rows + found[0], n_bytes + found[1]
+    return (round(rows), round(n_bytes)) if rows else None
+
+
+def _looked_at(files: Sequence[InputFile], config: CorpusConfig) -> tuple[float, float] | None:
+    """Documents and bytes of text of files of one kind, by those of some."""
+    total = sum(max(0, file.size) for file in files)
+    if files[0].kind == "text":
+        return float(len(files)), float(total)
+    if files[0].kind == "arrow":
+        return None
+    chosen = [files[at] for at in np.unique(np.linspace(0, len(files) - 1, LOOKED_AT).astype(int)).tolist()]
+    size = sum(max(0, file.size) for file in chosen)
+    try:
+        seen = [
+            _table(file.path, config.text) if file.kind == "parquet" else _lines(file, config.text) for file in chosen
+        ]
+    except (OSError, ValueError, KeyError, InputError, pa.ArrowException):  # the step documents says what is wrong
+        return None
+    scale = total / size if size else 0.0
+    return scale * sum(rows for rows, _ in seen), scale * sum(n_bytes for _, n_bytes in seen)
+
+
+def _table(path: str, text: str) -> tuple[float, float]:
+    """Rows of a Parquet file and the bytes of its texts, by its footer."""
+    with open_source(path) as stream:
+        found = pq.ParquetFile(stream).metadata
+    columns = [found.schema.column(at).path for at in range(found.num_columns)]
+    at = columns.index(text)
+    return float(found.num_rows), float(
+        sum(found.row_group(group).column(at).total_uncompressed_size for group in range(found.num_row_groups))
+    )
+
+
+def _lines(file: InputFile, text: str) -> tuple[float, float]:
+    """Rows of a file of JSON lines and the bytes of their texts, by its beginning."""
+    with open_source(file.path) as stream:
+        head = stream.read(HEAD_BYTES)
+    plain = _unpacked(file.path, head)
+    lines = plain.split(b"\n")
+    whole = lines if len(head) < HEAD_BYTES else lines[:-1]  # the last one is cut
+    texts = [_text_of(line, text) for line in whole if line.strip()]
+    scale = max(file.size, len(head)) / max(1, len(head)) * len(plain) / max(1, sum(len(line) + 1 for line in whole))
+    return scale * len(texts), scale * sum(len(found.encode()) for found in texts)
+
+
+def _unpacked(path: str, head: bytes) -> bytes:
+    name = path.lower().partition("?")[0]
+    packing = {".gz": "gzip", ".zst": "zstd"}.get(name[name.rfind(".") :])
+    if packing is None:
+        return head
+    found = []
+    with pa.CompressedInputStream(pa.BufferReader(head), packing) as stream:
+        try:
+            while block := stream.read(1 << 16):
+                found.append(block)
+        except OSError:  # the file goes on where the head ends
+            pass
+    return b"".join(found)
+
+
+def _text_of(line: bytes, text: str) -> str:
+    value = json.loads(line)
+    for name in text.split("."):
+        value = value[name]
+    return str(value)

@@ -1,0 +1,120 @@
+"""Forecasts by hand, from planted rates."""
+
+from dataclasses import replace
+
+import pytest
+from forecast_rates import CONFIG, MACHINE, SIZE, planted
+
+from icp.forecast.estimate import (
+    BASE_MIB,
+    BOUNDED,
+    MIB,
+    PER_DOC,
+    THREADED,
+    amount,
+    disk_at_most,
+    forecast,
+    warnings,
+)
+from icp.forecast.rates import Line
+from icp.pipeline import load_step
+
+
+def row(step, seconds, *, size=SIZE, workers=1, threads=1, settings=None):
+    rows = forecast(planted(seconds, settings=settings), size, CONFIG, workers=workers, threads=threads)
+    return next(found for found in rows if found.step == step)
+
+
+def test_a_rate_times_a_size_is_the_time():
+    found = row("tokens", {"tokens: shared": Line(per_doc=0.0018, per_byte=5e-7)})
+    assert found.core_hours == pytest.approx((1800 + 1800) / 3600)  # half an hour for documents, half for bytes
+    assert found.hours == pytest.approx(1.0)
+    assert found.one_process_hours == 0
+
+
+def test_workers_share_parts_in_rounds_but_not_what_is_one_task():
+    seconds = {"dedup: one": Line(per_doc=0.0036), "dedup: shared": Line(per_doc=0.036)}
+    found = row("dedup", seconds, workers=4)
+    assert found.core_hours == pytest.approx(11)
+    assert found.one_process_hours == pytest.approx(1)
+    assert found.hours == pytest.approx(1 + 3)  # ten parts of an hour, four at a time
+
+
+def test_constant_of_a_part_comes_once_for_each():
+    assert row("tokens", {"tokens: shared": Line(constant=36)}).core_hours == pytest.approx(0.1)
+    assert row("tokens", {"tokens: one": Line(constant=36)}).core_hours == pytest.approx(0.01)
+
+
+def test_neighbors_grow_faster_than_documents_and_all_pairs_as_their_square():
+    seconds = {"neighbors: shared": Line(per_doc=0.0036)}
+    assert row("neighbors", seconds).core_hours == pytest.approx(100**0.1)
+    assert row("neighbors", seconds, settings={"graph.method": "exact"}).core_hours == pytest.approx(100)
+    small = replace(SIZE, n_docs=5000)
+    assert row("neighbors", seconds, size=small).core_hours == pytest.approx(0.005)
+
+
+def test_more_of_anything_never_costs_less():
+    seconds = {f"{step}: {phase}": Line(1, 1e-4, 1e-8) for step in PER_DOC for phase in ("one", "shared")}
+    last = None
+    for factor in (1, 2, 10, 1000):
+        size = replace(SIZE, n_docs=SIZE.n_docs * factor, n_bytes=SIZE.n_bytes * factor)
+        rows = forecast(planted(seconds), size, CONFIG, workers=8, threads=8)
+        now = [value for found in rows for value in (found.hours, found.memory[0], found.left, found.read)]
+        assert last is None or all(new >= old for new, old in zip(now, last, strict=True))
+        last = now
+    more, fewer = (
+        sum(found.hours for found in forecast(planted(seconds), SIZE, CONFIG, workers=n, threads=n)) for n in (1, 8)
+    )
+    assert fewer <= more
+
+
+def test_a_slow_step_stands_out():
+    quick, slow = ({"order: one": Line(per_doc=rate)} for rate in (1e-6, 1e-3))
+    assert row("order", slow).hours > 900 * row("order", quick).hours
+    rows = forecast(planted({"order: one": Line(per_doc=1.0)}), SIZE, CONFIG, workers=8, threads=8)
+    assert any("days, " in line and "for order" in line for line in warnings(rows, SIZE, MACHINE, workers=8))
+
+
+def test_bytes_left_scratch_and_read_by_hand():
+    found = row("dedup", {})
+    assert found.left == 0.25 * SIZE.n_bytes
+    assert found.scratch == (2 * 0.5 - 0.25) * SIZE.n_bytes
+    assert found.read == (0.25 + 0.75) * SIZE.n_bytes  # what documents left, and its own scratch once more
+    rows = forecast(planted(), SIZE, CONFIG, workers=1, threads=1)
+    assert disk_at_most(rows) == (8 * 0.25 + 1.0) * SIZE.n_bytes
+    assert found.files == 20
+    assert rows[-1].files == 3 * 7  # 900 million tokens of two bytes in shards of 256 MiB
+
+
+def test_memory_is_a_base_and_so_much_a_document():
+    one, many = (row("order", {}, workers=n).memory for n in (1, 4))
+    assert one[0] == many[0] == BASE_MIB * MIB + PER_DOC["order"] * SIZE.n_docs
+    assert many[1] - one[1] == 3 * BASE_MIB * MIB
+
+
+def told(machine=MACHINE, size=SIZE, workers=8):
+    rows = forecast(planted(), size, CONFIG, workers=workers, threads=workers)
+    return warnings(rows, size, machine, workers=workers)
+
+
+def test_nothing_is_warned_of_where_all_fits():
+    assert told() == []
+
+
+def test_what_does_not_fit_is_named():
+    assert told(replace(MACHINE, memory=1 << 30))[0].startswith("memory: windows needs ")
+    assert told(replace(MACHINE, disk=1 << 30))[0].startswith("disk: 10.1 GiB are needed at once, 1.0 GiB are free")
+    assert told(replace(MACHINE, cores=2))[0].startswith("cores: 8 workers, this machine has 2")
+    assert told(size=replace(SIZE, n_parts=3))[0].startswith("cores: 3 parts keep no more than 3 of 8 workers busy")
+    large = replace(SIZE, n_docs=235_000_000, n_parts=1000)
+    assert any(line.startswith("extrapolated: ") and "235 times fewer" in line for line in told(size=large))
+    assert told(replace(MACHINE, memory=None, disk=None)) == []
+
+
+def test_tables_name_phases_that_are_there():
+    for step, phase in BOUNDED | THREADED:
+        assert phase in {found.name for found in load_step(step).phases}, f"{step}: {phase}"
+
+
+def test_amounts_are_readable():
+    assert [amount(n) for n in (0, 1023, 1024, 1536 * 2**20)] == ["0 bytes", "1,023 bytes", "1.0 KiB", "1.5 GiB"]

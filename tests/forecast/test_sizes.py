@@ -1,0 +1,65 @@
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from icp.config import parse_config
+from icp.forecast.sizes import corpus_size
+from icp.pipeline import context_of
+
+TEXTS = [f"document {number} " + "with words that differ " * (number % 7) for number in range(3000)]
+N_BYTES = sum(map(len, TEXTS))
+
+
+def size_of(tmp_path, pattern, **corpus):
+    tree = {"run": str(tmp_path / "run"), "corpus": {"input": str(tmp_path / pattern), **corpus}}
+    return corpus_size(context_of(parse_config(tree)))
+
+
+def write_lines(path, opener=open, repeat=1):
+    with opener(path, "wt") as stream:
+        for number in range(repeat * len(TEXTS)):
+            stream.write(json.dumps({"id": number, "body": {"text": TEXTS[number % len(TEXTS)]}}) + "\n")
+
+
+def test_parquet_is_counted_by_its_footer(tmp_path):
+    pq.write_table(pa.table({"text": TEXTS}), tmp_path / "a.parquet")
+    assert size_of(tmp_path, "a.parquet") == (3000, pytest.approx(N_BYTES, rel=0.2))
+
+
+def test_lines_are_counted_whole_where_they_are_few(tmp_path):
+    write_lines(tmp_path / "a.jsonl")
+    assert size_of(tmp_path, "a.jsonl", text="body.text") == (3000, pytest.approx(N_BYTES, rel=1e-4))
+
+
+@pytest.mark.parametrize(("name", "opener"), [("a.jsonl", open), ("a.jsonl.gz", gzip.open)])
+def test_long_files_are_judged_by_their_beginning(tmp_path, name, opener, monkeypatch):
+    monkeypatch.setattr("icp.forecast.sizes.HEAD_BYTES", 4096)
+    write_lines(tmp_path / name, opener, repeat=5)
+    n_docs, n_bytes = size_of(tmp_path, name, text="body.text")
+    assert n_docs == pytest.approx(15_000, rel=0.35)
+    assert n_bytes == pytest.approx(5 * N_BYTES, rel=0.35)
+
+
+def test_texts_are_files(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text("abcd")
+    assert size_of(tmp_path, "*.txt") == (3, 12)
+
+
+def test_what_cannot_be_told_is_not_guessed(tmp_path):
+    (tmp_path / "a.jsonl").write_text("no json\n")
+    assert size_of(tmp_path, "a.jsonl") is None
+    (tmp_path / "a.arrow").write_text("")
+    assert size_of(tmp_path, "a.arrow") is None
+
+
+def test_finished_documents_are_counted(tiny_run):
+    from icp.config import load_config
+
+    config = load_config(tiny_run / "config.yaml").model_copy(update={"run": str(tiny_run)})
+    n_docs, n_bytes = corpus_size(context_of(config))
+    assert n_docs == 166
+    assert n_bytes > 20_000
