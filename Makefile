@@ -40,6 +40,6 @@ $(TEST_ENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "icp needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv $(TEST_ENV)
 	$(TEST_ENV)/bin/python $(PIP) "$(TORCH)"
-	$(TEST_ENV)/bin/python $(PIP) --editable ".[transformers,dev,loaders]"
+	$(TEST_ENV)/bin/python $(PIP) --editable ".[transformers,dev,loaders,spark]"
 	$(TEST_ENV)/bin/python -m pip uninstall --quiet --yes torchvision # litdata brings it; on a CPU build of torch it breaks imports
 	touch $@
