@@ -33,6 +33,7 @@ class Corpus:
         min_fill: wanted share of a window that is tokens.
         whole: no document is cut.
         cut_cost: similarity that a piece must be worth.
+        scale: by which vectors are multiplied before they are rounded to int8.
     """
 
     embeddings: Rows
@@ -46,11 +47,14 @@ class Corpus:
     min_fill: float
     whole: bool
     cut_cost: float
+    scale: float
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Pieces of documents and where they stand, in path order, a document's largest piece first.
+    """Pieces of documents and where they stand: a document's one after another, the largest first.
+
+    Documents go by the window of that piece, then along the path: what a search visits one after another lies together.
 
     Attributes:
         doc, tokens: (pieces,) int64.
@@ -69,7 +73,10 @@ def merged(corpus: Corpus, pieces: Pieces) -> Pieces:
     firsts = np.flatnonzero(np.r_[True, (doc[1:] != doc[:-1]) | (window[1:] != window[:-1])])
     tokens = np.add.reduceat(pieces.tokens[rows], firsts)
     doc, window = doc[firsts], window[firsts]
-    rows = np.lexsort((window, -tokens, corpus.position[doc]))
+    rows = np.lexsort((window, -tokens, doc))
+    firsts = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
+    home = np.repeat(window[rows][firsts], np.diff(np.r_[firsts, doc.size]))
+    rows = rows[np.lexsort((np.arange(rows.size), corpus.position[doc], home))]
     return Pieces(doc[rows], tokens[rows], window[rows])
 
 
@@ -82,7 +89,7 @@ def remaining(corpus: Corpus, items: Items, window: NDArray[np.int32]) -> Pieces
 def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> Items:
     """Documents or pieces of them, a document's pieces one after another, as kernels take them."""
     n = doc.size
-    vectors, scale = quantised(corpus.embeddings, doc)
+    vectors, scale = quantised(corpus.embeddings, doc, corpus.scale), corpus.scale
     longest2 = np.einsum("ij,ij->i", vectors, vectors, dtype=np.int64)
     item_of = np.full(corpus.position.size, -1, np.int32)
     item_of[doc[::-1]] = np.arange(n - 1, -1, -1, dtype=np.int32)  # the first piece counts
@@ -111,20 +118,22 @@ def shares(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) ->
     return units
 
 
-def quantised(embeddings: Rows, doc: NDArray[np.int64]) -> tuple[NDArray[np.int8], float]:
-    """Rows times one scale, rounded to int8, and the scale; the largest component becomes 127."""
+def largest_scale(embeddings: Rows, doc: NDArray[np.int64]) -> float:
+    """What the rows of `doc` are multiplied by, so that their largest component becomes 127."""
     largest = 0.0
-    halves = np.empty((doc.size, embeddings.shape[1]), np.float16)
     for begin in range(0, doc.size, _BLOCK_ROWS):
-        block = halves[begin : begin + _BLOCK_ROWS]
-        block[:] = embeddings[doc[begin : begin + _BLOCK_ROWS]]
-        largest = max(largest, float(np.abs(block).max(initial=0)))
-    scale = 127 / largest if largest > 0 else 1.0
-    vectors = np.empty(halves.shape, np.int8)
+        block = np.asarray(embeddings[doc[begin : begin + _BLOCK_ROWS]])
+        largest = max(largest, float(block.max(initial=0)), -float(block.min(initial=0)))
+    return 127 / largest if largest > 0 else 1.0
+
+
+def quantised(embeddings: Rows, doc: NDArray[np.int64], scale: float) -> NDArray[np.int8]:
+    """Rows times one scale, rounded to int8."""
+    vectors = np.empty((doc.size, embeddings.shape[1]), np.int8)
     for begin in range(0, doc.size, _BLOCK_ROWS):
         rows = slice(begin, begin + _BLOCK_ROWS)
-        vectors[rows] = np.rint(halves[rows].astype(np.float32) * np.float32(scale))
-    return vectors, scale
+        vectors[rows] = np.rint(embeddings[doc[rows]].astype(np.float32) * np.float32(scale))
+    return vectors
 
 
 def item_conflicts(

@@ -6,18 +6,27 @@ windows first; what is left of them, and all others, are planned by stretches of
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icp.data import PackPlan, Rows
-from icp.packing.items import Corpus, Pieces
-from icp.packing.stretch import plan_again, plan_stretch
+from icp.packing.drift import drifted, window_counts
+from icp.packing.halves import halved_order
+from icp.packing.items import Corpus, Pieces, largest_scale
+from icp.packing.stretch import NARROW_FILL, plan_stretch
 from icp.path.spread import window_path
 
-STRETCH_DOCS = 131_072
-"""Documents whose vectors are held at once."""
+STRETCH_DOCS = 32_768
+"""Documents whose vectors are held at once, for each thread."""
+
+RUNS_OF_STRETCH = 4
+"""Runs of like windows in a stretch, so that shifted stretches cut between such runs."""
+
+ROUNDS, NARROW_ROUNDS = (0.0, 0.5), (0.0, 0.5, 0.0, 0.5)
+"""How far each round's stretches are shifted, as a share of a stretch; fitting whole documents tightly takes more."""
 
 LEAST_FILL = 0.9
 """Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
@@ -61,21 +70,30 @@ def _fill_of_tails(tokens: int, tail_tokens: int, corpus: Corpus) -> float:
 
 
 def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:
-    """Stretches of the path one by one; then, if there are several, stretches of a path through their windows."""
-    spans = [slice(begin, end) for begin, end in pairwise(_edges(docs.size, STRETCH_DOCS))]
+    """A first plan of all, then rounds of stretches of a path through the windows."""
+    if not docs.size:
+        return Pieces(docs, tokens, np.empty(0, np.int32))
+    corpus = replace(corpus, scale=largest_scale(corpus.embeddings, docs))
+    pieces = drifted(corpus, docs, tokens)
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(lambda span: plan_stretch(corpus, docs[span], tokens[span]), spans))
-        pieces = _joined(corpus, parts)
-        for shift in (0.0, 0.5) if len(parts) > 1 else ():
-            pieces = _along_windows(corpus, pieces)
-            stretches = _stretches(pieces, shift)
-            pieces = _joined(corpus, list(pool.map(lambda stretch: plan_again(corpus, stretch), stretches)))
+        for round_, shift in enumerate(NARROW_ROUNDS if corpus.whole and corpus.min_fill >= NARROW_FILL else ROUNDS):
+            stretches = _stretches(_along_windows(corpus, pieces), shift)
+            counts = window_counts(corpus, stretches) if round_ == 0 else [None] * len(stretches)
+            pieces = _joined(corpus, list(pool.map(partial(plan_stretch, corpus), stretches, counts)))
     return pieces
 
 
 def _along_windows(corpus: Corpus, pieces: Pieces) -> Pieces:
-    """The same windows, numbered along a path through them, so that like ones come into one stretch."""
-    path = window_path(centroids(corpus.embeddings, pieces.doc, pieces.window))
+    """The same windows, numbered so that like ones come into one stretch, and inside stretches along a path; one group
+    after another."""
+    sums = centroids(corpus.embeddings, pieces.doc, pieces.window)
+    path = window_path(sums)
+    if pieces.doc.size > STRETCH_DOCS:
+        sizes = np.bincount(pieces.window, minlength=path.size)
+        path = path[halved_order(sums[path], sizes[path], -(-STRETCH_DOCS // RUNS_OF_STRETCH))]
+    group = np.zeros(path.size, np.int32)
+    group[pieces.window] = corpus.groups[pieces.doc]
+    path = path[np.argsort(group[path], kind="stable")]
     number = np.empty(path.size, np.int32)
     number[path] = np.arange(path.size, dtype=np.int32)
     return Pieces(pieces.doc, pieces.tokens, number[pieces.window])
@@ -103,8 +121,8 @@ def _stretches(pieces: Pieces, shift: float) -> list[Pieces]:
     rows = np.argsort(pieces.window, kind="stable")
     window = pieces.window[rows]
     edges = _edges(rows.size, STRETCH_DOCS)
-    inner = [int(begin + shift * (end - begin)) for begin, end in pairwise(edges)]
-    cuts = np.unique(np.r_[0, np.searchsorted(window, window[inner]), rows.size]).tolist()
+    inner = [int(begin + shift * (end - begin)) for begin, end in pairwise(edges)] if len(edges) > 2 else []
+    cuts = np.unique(np.r_[0, np.searchsorted(window, window[np.array(inner, np.int64)]), rows.size]).tolist()
     spans = [rows[begin:end] for begin, end in pairwise(cuts)]
     return [
         Pieces(pieces.doc[span], pieces.tokens[span], pieces.window[span] - pieces.window[span[0]]) for span in spans

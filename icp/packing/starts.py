@@ -9,53 +9,25 @@ from numpy.typing import NDArray
 from icp.kernels import fit
 from icp.packing.items import Corpus, Pieces, item_conflicts, merged
 
-LEAST_TOKENS = 32
-"""Fewest tokens of a piece at the start."""
-
 
 def window_count(tokens: int, capacity: int, min_fill: float) -> int:
     """Windows for so many tokens: as many as `min_fill` lets, at least as many as must be."""
     return max(int(tokens / (min_fill * capacity)), -(-tokens // capacity))
 
 
-def start_pieces(
+def start_windows(
     corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64]
-) -> tuple[Pieces, NDArray[np.int32]]:
-    """Equal segments of the path, and the group of each window.
-
-    Documents are cut where segments end; those with conflicts go to the segment of their middle.
-    """
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Equal segments of the path: (n,) int32, where the middle of each document lies; and the group of each."""
     group = corpus.groups[docs]
     begins = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     totals = np.add.reduceat(tokens, begins)
     counts = np.array([window_count(total, corpus.capacity, corpus.min_fill) for total in totals.tolist()])
     run = np.repeat(np.arange(begins.size), np.diff(np.r_[begins, tokens.size]))
     total, count = totals[run], counts[run]
-    stop = np.cumsum(tokens) - (np.cumsum(totals) - totals)[run]
-    start = stop - tokens
-    first, last = start * count // total, (stop - 1) * count // total
-    middle = np.minimum((start + stop) * count // (2 * total), count - 1)
-    solid = corpus.conflict_bounds[docs + 1] > corpus.conflict_bounds[docs]
-    first, last = np.where(solid, middle, first), np.where(solid, middle, last)
-    n_pieces = last - first + 1
-    row = np.repeat(np.arange(docs.size), n_pieces)
-    segment = first[row] + np.arange(row.size) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
-    edge = -(-segment * total[row] // count[row])
-    after = -(-(segment + 1) * total[row] // count[row])
-    sizes = np.minimum(after, stop[row]) - np.maximum(edge, start[row])
-    sizes = np.where(solid[row], tokens[row], sizes)
-    window = ((np.cumsum(counts) - counts)[run][row] + segment).astype(np.int32)
-    pieces = merged(corpus, Pieces(docs[row], sizes, window))
-    return without_slivers(pieces, max(corpus.least, LEAST_TOKENS)), np.repeat(group[begins], counts).astype(np.int32)
-
-
-def without_slivers(pieces: Pieces, least: int) -> Pieces:
-    """Pieces under `least` tokens added to the largest of their document, which is its first."""
-    begins = np.r_[True, pieces.doc[1:] != pieces.doc[:-1]]
-    sliver = ~begins & (pieces.tokens < least)
-    tokens = pieces.tokens.copy()
-    np.add.at(tokens, np.flatnonzero(begins)[np.cumsum(begins) - 1][sliver], tokens[sliver])
-    return Pieces(pieces.doc[~sliver], tokens[~sliver], pieces.window[~sliver])
+    middle = np.cumsum(tokens) - (np.cumsum(totals) - totals)[run] - (tokens + 1) // 2
+    window = (np.cumsum(counts) - counts)[run] + middle * count // total
+    return window.astype(np.int32), np.repeat(group[begins], counts).astype(np.int32)
 
 
 def open_windows(corpus: Corpus, pieces: Pieces, left: NDArray[np.int64]) -> Pieces:

@@ -10,60 +10,44 @@ from icp.kernels import fit, near, pour, repair
 from icp.kernels.plan_search import fill_empty, search_windows
 from icp.kernels.plan_state import Items, State, new_state
 from icp.kernels.plan_step import Rules
+from icp.packing.drift import sized
 from icp.packing.items import Corpus, Pieces, make_items, merged, remaining
-from icp.packing.starts import open_windows, start_pieces
+from icp.packing.starts import open_windows
 
-FIRST_SWEEPS, FIRST_PENALTY = 4, 1.0
+SOFT_SWEEPS, SOFT_PENALTY = 2, 1.0
 """The soft plan of pieces: windows that overflow, or have room, cost this times the share of a window."""
 
 WHOLE_SCHEDULE = ((0.6, 2), (1.0, 2), (2.0, 2), (4.0, 2), (8.0, 2), (16.0, 1), (32.0, 1), (64.0, 1))
 AGAIN_SCHEDULE = ((8.0, 1), (16.0, 1), (32.0, 1), (64.0, 1))
 """Penalties of the soft plan of whole documents, and sweeps with each: at first, and to get out of a dead end."""
 
-JOIN_GAIN = 0.3
-"""What it gains, in the soft plan that comes before that of whole documents, to join two pieces."""
-
-HARD_SWEEPS, AGAIN_SWEEPS = 8, 2
+HARD_SWEEPS = 8
 
 LEAST_PIECES = (32, 8)
 """Fewest tokens of a piece, in the first rounds of pouring."""
 
-NARROW_FILL, NARROW_ROUNDS, WIDE_ROUNDS = 0.98, 3, 1
-"""From this `min_fill` on, whole documents leave so little room that room is not punished, and that fitting them takes
-more rounds."""
+NARROW_FILL = 0.98
+"""From this `min_fill` on, whole documents leave so little room that room is not punished."""
 
 
-def plan_stretch(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64]) -> Pieces:
-    """Windows, numbered from 0, for documents that follow one another on the path.
+def plan_stretch(corpus: Corpus, pieces: Pieces, counts: dict[int, int] | None = None) -> Pieces:
+    """Better windows for documents of windows that stand near one another; none is too full.
 
     Args:
-        docs: (n,) int64, in path order.
-        tokens: (n,) int64, 1 to capacity.
+        pieces: their windows numbered so that like ones stand near one another, a group's one after another.
+        counts: in the first round, when pieces are whole documents and windows may be too full: how many windows each
+            group may have.
     """
-    pieces, window_group = start_pieces(corpus, docs, tokens)
-    gain = JOIN_GAIN if corpus.whole else corpus.cut_cost
-    rules = Rules(corpus.capacity, np.zeros(1), False, 0.3, True, 8, 3, False, gain)
-    items, state = _started(corpus, pieces, window_group)
-    search_windows(items, state, rules, np.full(FIRST_SWEEPS, FIRST_PENALTY))
-    fill_empty(items, state, corpus.capacity)
-    if not corpus.whole:
-        return search_pieces(corpus, _fit_pieces(corpus, items, state))
-    home = np.flatnonzero(np.r_[True, items.doc[1:] != items.doc[:-1]])  # a cut document's largest piece at first
-    pieces = _whole_round(corpus, Pieces(docs, tokens, state.window[home]), state.group, WHOLE_SCHEDULE)
-    for _ in range(WIDE_ROUNDS if corpus.min_fill < NARROW_FILL else NARROW_ROUNDS):
-        pieces = plan_again(corpus, pieces)
-    return pieces
-
-
-def plan_again(corpus: Corpus, pieces: Pieces) -> Pieces:
-    """One more round from windows that fit, numbered so that like ones stand near one another."""
     pieces = merged(corpus, pieces)
-    group = group_of_windows(corpus, pieces)
+    first = counts is not None
+    pieces, group = sized(corpus, pieces, counts) if counts else (pieces, group_of_windows(corpus, pieces))
     if corpus.whole:
-        return _whole_round(corpus, pieces, group, AGAIN_SCHEDULE)
+        return _whole_round(corpus, pieces, group, WHOLE_SCHEDULE if first else AGAIN_SCHEDULE)
     items, state = _started(corpus, pieces, group)
+    if first:
+        fill_empty(items, state, corpus.capacity)
     rules = Rules(corpus.capacity, np.zeros(1), False, 0.3, True, 8, 3, False, corpus.cut_cost)
-    search_windows(items, state, rules, np.full(AGAIN_SWEEPS, FIRST_PENALTY))
+    search_windows(items, state, rules, np.full(SOFT_SWEEPS, SOFT_PENALTY))
     return search_pieces(corpus, _fit_pieces(corpus, items, state))
 
 
@@ -71,6 +55,7 @@ def _whole_round(
     corpus: Corpus, pieces: Pieces, group: NDArray[np.int32], schedule: tuple[tuple[float, int], ...]
 ) -> Pieces:
     items, state = _started(corpus, pieces, group)
+    fill_empty(items, state, corpus.capacity)
     _plan_whole(corpus, items, state, schedule)
     return search_pieces(corpus, _fit_whole(corpus, items, state))
 

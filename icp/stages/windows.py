@@ -195,7 +195,7 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 STEP = Step(
     name="windows",
-    format=1,
+    format=2,
     inputs=("documents", "dedup", "embeddings", "graph", "tokens", "order"),
     keys=_keys,
     phases=(Phase("plan", one_part, plan), Phase("facts", one_part, measure)),
