@@ -43,7 +43,7 @@ def _half(vectors: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.
     left = np.zeros(sizes.size, np.bool_)
     for _ in range(_ROUNDS):
         by_side = np.argsort(-(vectors @ direction), kind="stable")
-        middle = np.searchsorted(np.cumsum(sizes[by_side]), sizes.sum() / 2)
+        middle = np.searchsorted(np.cumsum(sizes[by_side]), sizes.sum() / 2) + 1
         left[:] = False
         left[by_side[: min(max(int(middle), 1), sizes.size - 1)]] = True
         before = direction
