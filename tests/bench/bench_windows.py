@@ -8,10 +8,11 @@ DATA is a folder of Parquet files with columns ``text`` and ``source``. Sections
 smaller stretches of the path loses; *growth*, CPU seconds on documents grown from real ones, and two threads.
 
 Documents: near-copies left out in both embeddings as the steps of a run do it; what is left of pairs as alike is in
-conflict. Neighbours are exact (k = 20; growth: `icp.search_neighbors` decides). Embeddings: hybrid, and a given one
+conflict, which binds ``windows``, ``path-fit`` and ``best-fit`` alone (``--agree 0``: all such pairs left out).
+Neighbours are exact (k = 20; growth: `icp.search_neighbors` decides). Embeddings: hybrid, and a given one
 (``--vectors NAME=FILE.npy``) or `minilm`. Lengths: tokens of a byte-level BPE of 16,384 ids trained on 16 MiB of the
-corpus (the default of a run), one eos a document. Ratios are to Algorithm 1 cut along its path. CPU seconds
-(`time.process_time`) of the plan alone, after everything was compiled.
+corpus (the default of a run), one eos a document. Ratios are to Algorithm 1 cut along its path. Columns with a star:
+judged in the other embedding. CPU seconds (`time.process_time`) of the plan alone, after everything was compiled.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from bench_graph import grow
-from corpora import Documents, Rows, conflicting_neighbors, load_documents, timed, vectors_of
+from corpora import AGREE, Documents, Rows, conflicting_neighbors, load_documents, timed, vectors_of
 from numpy.typing import NDArray
 from window_peers import official_order, tree_order
 from window_targets import check
@@ -317,6 +318,7 @@ def main() -> None:
     parser.add_argument("--sets", default="linked-docs,quickstart,arxiv-abstracts")
     parser.add_argument("--seq-lens", default="", help="instead of 2048 and 8192, for linked-docs 4096 and 32768 too")
     parser.add_argument("--methods", default="", help="only methods whose name holds one of these words, and the base")
+    parser.add_argument("--agree", type=float, default=AGREE, help="least Jaccard of near-copies; 0: no conflicts left")
     parser.add_argument("--vectors", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--scratch", type=Path, default=Path(), help="where lengths and grown vectors are kept")
     parser.add_argument("--sizes", default=",".join(map(str, GROWN)), help="documents of growth")
@@ -335,7 +337,7 @@ def main() -> None:
             "hybrid": vectors_of(args.data, name, {}, "hybrid"),
             "minilm": vectors_of(args.data, name, given, "minilm"),
         }
-        documents = load_documents(args.data, name, embeddings, args.scratch)
+        documents = load_documents(args.data, name, embeddings, args.scratch, args.agree)
         seq_lens = [int(size) for size in args.seq_lens.split(",") if size] or SEQ_LENS.get(name, USUAL_SEQ_LENS)
         views = {key: view_of(rows) for key, rows in documents.rows.items()} if set(wanted) - {"growth"} else {}
         bits = ContextBits(documents, args.bits_tokens) if "table" in wanted else None

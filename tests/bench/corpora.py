@@ -68,13 +68,19 @@ def vectors_of(data: Path, name: str, given: dict[str, Path], model: str) -> Row
     return rows.astype(np.float16)
 
 
-def load_documents(data: Path, name: str, embeddings: dict[str, Rows], scratch: Path | None) -> Documents:
-    """A corpus; what a run would leave out as near-copies in any of the embeddings is left out, zero rows too."""
+def load_documents(
+    data: Path, name: str, embeddings: dict[str, Rows], scratch: Path | None, agree: float = AGREE
+) -> Documents:
+    """A corpus; what a run would leave out as near-copies in any of the embeddings is left out, zero rows too.
+
+    Args:
+        agree: least Jaccard of the texts of near-copies; 0: alike vectors are enough, and nothing is in conflict.
+    """
     table = pq.read_table(data / f"{name}.parquet", columns=["text", "source"])
     texts: list[str] = table["text"].to_pylist()
     kept = np.ones(len(texts), dtype=bool)
     for rows in embeddings.values():
-        kept &= rows.any(axis=1) & ~copies(rows, texts)
+        kept &= rows.any(axis=1) & ~copies(rows, texts, agree)
     docs = np.flatnonzero(kept)
     sources = np.unique(table["source"].to_pylist(), return_inverse=True)[1].astype(np.int64)
     lengths = token_lengths(name, texts, scratch)
@@ -87,7 +93,7 @@ def load_documents(data: Path, name: str, embeddings: dict[str, Rows], scratch: 
     )
 
 
-def copies(rows: Rows, texts: list[str]) -> NDArray[np.bool_]:
+def copies(rows: Rows, texts: list[str], agree: float) -> NDArray[np.bool_]:
     """(n,) bool: rows that the step `graph` removes: alike to an earlier kept one, their texts too."""
     pairs = pairs_alike(icp.search_neighbors(rows, k=K + SPARE, method="exact"))
     jaccards = np.empty(len(pairs))
@@ -96,7 +102,7 @@ def copies(rows: Rows, texts: list[str]) -> NDArray[np.bool_]:
         both = np.intersect1d(ours, others).size
         jaccards[number] = both / max(1, ours.size + others.size - both)
     gone = np.zeros(len(texts), dtype=bool)
-    gone[pairs[keep_leaders(pairs, jaccards, AGREE, len(texts)), 1]] = True
+    gone[pairs[keep_leaders(pairs, jaccards, agree, len(texts)), 1]] = True
     return gone
 
 
