@@ -1,6 +1,6 @@
 """Windows against the paper's, other baselines and peers: ``python tests/bench/bench_windows.py DATA``.
 
-    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 1 \
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
         python tests/bench/bench_windows.py DATA --vectors linked-docs=minilm.npy --check
 
 DATA is a folder of Parquet files with columns ``text`` and ``source``. Sections (``--only table,growth,stretches``):
@@ -12,7 +12,8 @@ conflict, which binds ``windows``, ``path-fit`` and ``best-fit`` alone (``--agre
 Neighbours are exact (k = 20; growth: `icp.search_neighbors` decides). Embeddings: hybrid, and a given one
 (``--vectors NAME=FILE.npy``) or `minilm`. Lengths: tokens of a byte-level BPE of 16,384 ids trained on 16 MiB of the
 corpus (the default of a run), one eos a document. Ratios are to Algorithm 1 cut along its path. Columns with a star:
-judged in the other embedding. CPU seconds (`time.process_time`) of the plan alone, after everything was compiled.
+judged in the other embedding. CPU seconds (`time.process_time`) of the plan alone, after everything was compiled;
+the process keeps itself to one core, but for the two threads of *growth*.
 """
 
 import argparse
