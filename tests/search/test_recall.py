@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icp.graph.knn import search_neighbors
-from icp.search.recall import Overlap, choose_nprobe, choose_overlap, interval, recall_interval
+from icp.search.recall import ERRORS_99, Overlap, choose_nprobe, choose_overlap, interval, recall_interval
 
 NEVER = float("inf")
 
@@ -60,7 +60,7 @@ def test_the_lower_side_of_the_interval_must_reach_the_target():
     mine = assigned([[(0, 0), (1, 0.5)]] * 100)
     others = assigned([[(0, 0), (9, 0.1)]] * 90 + [[(1, 0)]] * 10)
     assert choose_overlap(mine, others, target_recall=0.8).margin == 0
-    # the mean 0.9 is above, its lower side 0.9 - 1.96 * 0.3 / 10 = 0.84 is not
+    # the mean 0.9 is above, its lower side 0.9 - 2.576 * 0.3 / 10 = 0.82 is not
     assert choose_overlap(mine, others, target_recall=0.86).margin == 0.5
 
 
@@ -106,11 +106,11 @@ def test_the_chosen_overlap_holds_by_plain_counting_and_no_smaller_margin_does(s
     shares = reference_share(mine, others, found.margin, found.ranks)
     assert found.share == pytest.approx(shares.mean())
     if np.isfinite(found.margin):
-        assert interval(shares)[1] >= target
+        assert interval(shares, ERRORS_99)[1] >= target
         below = reference_share(mine, others, found.margin - 1 / 16, found.ranks)
-        assert found.margin == 0 or interval(below)[1] < target
+        assert found.margin == 0 or interval(below, ERRORS_99)[1] < target
     else:
-        assert interval(shares)[1] < target
+        assert interval(shares, ERRORS_99)[1] < target
 
 
 def test_lists_are_searched_until_the_lower_side_reaches_the_target():
