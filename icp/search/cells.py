@@ -81,11 +81,13 @@ def group_rows(assigned: Iterable[Assigned], n_cells: int, *, margin: float) -> 
     blocks = list(assigned)
     counts = np.zeros(n_cells, dtype=np.int64)
     for cells, gaps in blocks:
-        count_members(np.array(cells), np.array(gaps, dtype=np.float32), margin, counts)
+        count_members(np.array(cells, order="C"), np.array(gaps, dtype=np.float32, order="C"), margin, counts)
     bounds = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     members, filled, first = np.empty(int(bounds[-1]), dtype=np.int32), bounds[:-1].copy(), 0
     for cells, gaps in blocks:
-        place_members(np.array(cells), np.array(gaps, dtype=np.float32), margin, first, filled, members)
+        place_members(
+            np.array(cells, order="C"), np.array(gaps, dtype=np.float32, order="C"), margin, first, filled, members
+        )
         first += len(cells)
     return Cells(members, bounds)
 
