@@ -2,7 +2,7 @@
 
 torch is imported when a model is loaded, never before. Weights are read from safetensors files only and no
 code that comes with a model is run. Pooling is the model's own; vectors are scaled to length 1. Unlike those
-of `lexical` they depend, in their last bits, on machine, library versions and the texts of the same batch.
+of `hybrid` they depend, in their last bits, on machine, library versions and the texts of the same batch.
 """
 
 import logging
@@ -118,7 +118,7 @@ def load_transformer(settings: TransformerSettings) -> TransformerEmbedder:
     source = model_source(preset.source)
     if find_spec("sentence_transformers") is None:
         raise ConfigError(
-            f"embed.model is {settings.model!r}, which needs sentence-transformers: {INSTALL}; lexical needs no model"
+            f"embed.model is {settings.model!r}, which needs sentence-transformers: {INSTALL}; hybrid needs no package"
         )
     import torch
 
@@ -149,9 +149,7 @@ def model_source(name: str) -> str:
     if name == "minilm":
         package = find_spec(MINILM_PACKAGE)
         if package is None or package.origin is None:
-            raise ConfigError(
-                f"embed.model is 'minilm', whose weights come in a package: {INSTALL}; lexical needs none"
-            )
+            raise ConfigError(f"embed.model is 'minilm', whose weights come in a package: {INSTALL}; hybrid needs none")
         return str(Path(package.origin).parent / "model")
     folder = Path(name).expanduser()
     if folder.is_dir():

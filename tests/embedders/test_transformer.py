@@ -1,6 +1,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,6 +124,13 @@ class FourGpus:
 def test_each_worker_has_its_own_gpu(worker, expected, monkeypatch):
     monkeypatch.setenv(WORKER, worker)
     assert transformer._device("auto", FourGpus) == expected
+
+
+@pytest.mark.parametrize(("n_gpus", "has_mps", "expected"), [(1, False, "cuda"), (0, True, "mps"), (0, False, "cpu")])
+def test_auto_takes_what_is_there(n_gpus, has_mps, expected):
+    gpus = SimpleNamespace(is_available=lambda: n_gpus > 0, device_count=lambda: n_gpus)
+    backends = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: has_mps))
+    assert transformer._device("auto", SimpleNamespace(cuda=gpus, backends=backends)) == expected
 
 
 def test_models_on_a_gpu_run_in_half_precision(monkeypatch):
