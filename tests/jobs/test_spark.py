@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import spark_faults
 import yaml
 from tiny import data_files, make_run, tiny_config, write_jsonl
 
 from icp.errors import InputError
-from icp.executor import ATTEMPTS, Failure
+from icp.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.steps import BUILD_STEPS, PACK_STEPS
 from icp.warm import tiny_rows
 
@@ -97,6 +98,25 @@ def test_an_executor_killed_in_each_step_changes_nothing(spark, tmp_path, corpus
     run = make_run(many_parts(tmp_path, corpus), spark_faults.KillingExecutor(spark, markers))
     assert {path.name for path in markers.iterdir()} == {*BUILD_STEPS, *PACK_STEPS}
     assert_same(data_files(run), expected)
+
+
+@pytest.mark.shared
+def test_a_slice_of_real_documents_gives_the_same_bytes(spark, shared_data, tmp_path):
+    rows = pq.read_table(shared_data / "linked-docs.parquet").slice(0, 600)
+    pq.write_table(rows, tmp_path / "slice.parquet")
+    sections = {
+        "corpus": {"input": str(tmp_path / "slice.parquet"), "part_mib": 0.5},
+        "embed": {"model": "hybrid"},
+        "graph": {"method": "cells"},
+        "tokenizer": {"name": "train:2048"},
+        "pack": {"seq_len": 1024, "shard_mib": 0.5},
+    }
+    (tmp_path / "local").mkdir()
+    (tmp_path / "spark").mkdir()
+    with ProcessExecutor(2) as executor:
+        wanted = data_files(make_run(tiny_config(tmp_path / "local", **sections), executor))
+    assert sum(name.startswith("documents/part-") for name in wanted) > 2
+    assert_same(data_files(make_run(tiny_config(tmp_path / "spark", **sections), spark)), wanted)
 
 
 def command(cluster, config, name="run"):
