@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from icp import artifacts
+from icp import artifacts, runner
 from icp.config import parse_config
-from icp.errors import ConfigError, InputError, PartsFailedError
+from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
 from icp.executor import SerialExecutor
 from icp.runner import basis_of, run_slice, run_step
 from icp.steps import Context, Phase, Step, one_part
@@ -162,3 +162,37 @@ def test_slices_make_what_one_run_makes(tmp_path):
 
 def test_basis_names_format_and_configuration(tmp_path):
     assert basis_of(STEP, context(tmp_path)) == {"format": 1, "config": {"seed": 0}, "inputs": {}, "sources": {}}
+
+
+class OnAnotherDisk(SerialExecutor):
+    """Does the parts of a run elsewhere: what it leaves is not seen here, and it does not see what is here."""
+
+    def __init__(self, folder, lost=False):
+        self.folder, self.lost = folder, lost
+
+    def map(self, task, items):
+        if self.lost:
+            yield from ((position, {}) for position in range(len(items)))
+            return
+        config = items[0].context.config.model_copy(update={"run": str(self.folder)})
+        yield from super().map(task, [replace(item, context=replace(item.context, config=config)) for item in items])
+
+
+def test_a_worker_that_does_not_see_the_run_is_named(tmp_path):
+    with pytest.raises(ArtifactError, match=r"elsewhere/graph: not seen from .*storage that all machines share"):
+        run_step(STEP, context(tmp_path), OnAnotherDisk(tmp_path / "elsewhere"), lambda *_: None)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_records_that_never_appear_end_the_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "SEEN_SECONDS", 0.2)
+    with pytest.raises(ArtifactError, match=r"make.part-0.json: not seen on .* 0 s after its part was done"):
+        run_step(STEP, context(tmp_path), OnAnotherDisk(tmp_path, lost=True), lambda *_: None)
+
+
+def test_a_part_that_is_done_twice_after_its_step_ended_changes_nothing(tmp_path):
+    run(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    task = runner.Task(STEP.phases[0], replace(context(tmp_path), step="graph"), "part-0", "")
+    assert runner.do_task(task) == {}
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
