@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -65,7 +66,8 @@ class SparkExecutor:
         if needs_loopback(self._master):
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         try:
-            self._context = self._start()
+            with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of a pandas that is not used here
+                self._context = self._start()
         except IcpError:
             raise
         except Exception as error:
