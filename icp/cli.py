@@ -59,7 +59,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except IcpError as error:
-            click.echo(f"icp: {error}", err=True)
+            click.echo(f"icp: {_shown(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("icp: interrupted; what is done is kept, run the same command to go on", err=True)
@@ -200,12 +200,13 @@ def plan_command(
 def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **options: Any) -> None:
     """Shards in the format of a trainer, with a README that tells how to load them whole."""
     from icp.export import export_pack
+    from icp.folders import open_folder
 
     _set_up_logging(options)
     if audit:
         _audit(run_folder, pack_name)
     allowed = {name: options[name] for name in ("allow_reshuffle", "allow_padding")}
-    for line in export_pack(Path(run_folder), fmt, Path(out), pack=pack_name, **allowed).lines():
+    for line in export_pack(open_folder(run_folder), fmt, Path(out), pack=pack_name, **allowed).lines():
         click.echo(line)
 
 
@@ -222,11 +223,13 @@ def verify(run_folder: str, pack_name: str, **options: Any) -> None:
 def _audit(run_folder: str, pack_name: str) -> None:
     from icp.audit import verify_run
     from icp.errors import BrokenPromise
+    from icp.folders import fresh_folder
 
     broken = 0
-    for finding in verify_run(Path(run_folder), pack=pack_name):
-        click.echo(finding.line())
-        broken += not finding.kept
+    with fresh_folder(run_folder) as folder:
+        for finding in verify_run(folder, pack=pack_name):
+            click.echo(_shown(finding.line()))
+            broken += not finding.kept
     if broken:
         raise BrokenPromise(f"{run_folder}: {broken} broken {'promise' if broken == 1 else 'promises'}, see above")
 
@@ -242,17 +245,19 @@ def inspect(
     run_folder: str, window: int | None, doc: str | None, dup: str | None, pack_name: str, **options: Any
 ) -> None:
     """Show a window, a document, or a removed duplicate in the terminal."""
+    from icp.folders import open_folder
     from icp.inspection import show_document, show_duplicate, show_window
 
     _set_up_logging(options)
     if sum(value is not None for value in (window, doc, dup)) != 1:
         raise ConfigError("inspect: give one of --window N, --doc ID, --dup ID")
+    folder = open_folder(run_folder)
     if window is not None:
-        lines = show_window(Path(run_folder), window, pack=pack_name)
+        lines = show_window(folder, window, pack=pack_name)
     elif doc is not None:
-        lines = show_document(Path(run_folder), doc, pack=pack_name)
+        lines = show_document(folder, doc, pack=pack_name)
     else:
-        lines = show_duplicate(Path(run_folder), str(dup))
+        lines = show_duplicate(folder, str(dup))
     for line in lines:
         click.echo(line)
 
@@ -262,11 +267,12 @@ def inspect(
 @_shared_options
 def status(run_folder: str, **options: Any) -> None:
     """Progress of a run: steps, parts done, failed parts with their last error."""
+    from icp.folders import open_folder
     from icp.inspection import show_status
 
     _set_up_logging(options)
-    for line in show_status(Path(run_folder)):
-        click.echo(line)
+    for line in show_status(open_folder(run_folder, records=True)):
+        click.echo(_shown(line))
 
 
 @main.command()
@@ -357,9 +363,17 @@ def _fill_kernel_cache() -> None:
 
 def _print_summary(config: "Config", pack_name: str | None) -> None:
     from icp.stats import read_stats, summary
+    from icp.storage import run_folder
 
-    for line in summary(read_stats(Path(config.run)), Path(config.run), pack_name):
-        click.echo(line)
+    folder = run_folder(config.run)
+    for line in summary(read_stats(folder), folder, pack_name):
+        click.echo(_shown(line))
+
+
+def _shown(text: str) -> str:
+    """A text for the user, in which files of a run on a server go by their URL."""
+    storage = sys.modules.get("icp.storage")
+    return str(storage.shown(text)) if storage is not None else text
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from icp.addresses import refuse_credentials
 from icp.errors import ConfigError, InputError
 
 
@@ -42,6 +43,13 @@ class CorpusConfig(_Section):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("input", "exclude")
+    @classmethod
+    def _without_credentials(cls, value: Any) -> Any:
+        for address in value if isinstance(value, tuple) else (value or "",):
+            refuse_credentials(address)
+        return value
 
 
 class DedupConfig(_Section):
@@ -183,6 +191,12 @@ class Config(_Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     pack: PackConfig = PackConfig()
     export: tuple[ExportConfig, ...] = ()
+
+    @field_validator("run")
+    @classmethod
+    def _without_credentials(cls, value: str) -> str:
+        refuse_credentials(value)
+        return value
 
     @field_validator("export", mode="before")
     @classmethod

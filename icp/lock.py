@@ -1,6 +1,7 @@
 """One writer a run: the lock file names its holder, and a dead holder's lock is broken."""
 
 import json
+import logging
 import os
 import socket
 import uuid
@@ -10,6 +11,9 @@ from typing import Any
 
 from icp.artifacts import TEMPORARY, write_json
 from icp.errors import ArtifactError, ConfigError
+from icp.storage import Mirror, StagedPath, address_of
+
+log = logging.getLogger("icp")
 
 
 class RunLock:
@@ -17,6 +21,7 @@ class RunLock:
 
     def __init__(self, run: Path, command: str) -> None:
         self.path = run / ".lock"
+        self._run = address_of(run)
         self._me = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -27,7 +32,7 @@ class RunLock:
     def __enter__(self) -> "RunLock":
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            while not write_json(self.path, self._me, replace=False):
+            while not self._take():
                 self.check()
         except OSError as error:
             raise ArtifactError(
@@ -37,18 +42,30 @@ class RunLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)
+        self._release()
 
     def check(self) -> None:
         """Break the lock of a dead holder; raises ConfigError while a living one holds it."""
-        holder = self.holder(self.path)
+        holder = self._read()
         if holder is None:
             return
         if holder.get("host") != self._me["host"] or is_alive(holder):
             raise ConfigError(
-                f"{self.path.parent}: in use by process {holder.get('pid')} on {holder.get('host')} "
-                f"({holder.get('command')}); wait for it, or remove {self.path} if that process is gone"
+                f"{self._run}: in use by process {holder.get('pid')} on {holder.get('host')} "
+                f"({holder.get('command')}); wait for it, or remove {self._run}/.lock if that process is gone"
             )
+        self._break()
+
+    def _take(self) -> bool:
+        return write_json(self.path, self._me, replace=False)
+
+    def _read(self) -> dict[str, Any] | None:
+        return self.holder(self.path)
+
+    def _release(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def _break(self) -> None:
         stale = self.path.with_name(f"{TEMPORARY}lock-{uuid.uuid4().hex}")
         try:
             self.path.rename(stale)
@@ -60,12 +77,57 @@ class RunLock:
     def holder(path: Path) -> dict[str, Any] | None:
         """Who holds the lock at `path`; None if nobody does."""
         try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
+            return _holder(path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError:
-            tree = {}
-        return tree if isinstance(tree, dict) else {}
+
+
+class RemoteLock(RunLock):
+    """The lock of a run on a server: whose conditional put is first holds it."""
+
+    def __init__(self, run: Path, command: str, mirror: Mirror) -> None:
+        super().__init__(run, command)
+        self._server = mirror.server
+        self._data = json.dumps(self._me, sort_keys=True).encode()
+
+    def _take(self) -> bool:
+        if not self._server.create(self.path.name, self._data) and self._server.read(self.path.name) != self._data:
+            return False
+        if self._server.create(self.path.name, self._data):
+            self._release()
+            raise ConfigError(
+                f"{self._run}: this server overwrites where it is asked not to (no conditional put), so that two "
+                "attempts of one task could mix their files; use one that keeps to If-None-Match"
+            )
+        return True
+
+    def _read(self) -> dict[str, Any] | None:
+        data = self._server.read(self.path.name)
+        return None if data is None else _holder(data)
+
+    def _release(self) -> None:
+        try:
+            if self._server.read(self.path.name) == self._data:
+                self._server.remove([self.path.name])
+        except ArtifactError as error:  # what ended the command is told, not this
+            log.warning("%s; remove %s/.lock before the next command", error, self._run)
+
+    def _break(self) -> None:
+        self._server.remove([self.path.name])
+
+
+def lock_of(run: Path, command: str) -> RunLock:
+    """The lock of a run, wherever it lies."""
+    mirror = run.mirror if isinstance(run, StagedPath) else None
+    return RunLock(run, command) if mirror is None else RemoteLock(run, command, mirror)
+
+
+def _holder(data: bytes) -> dict[str, Any]:
+    try:
+        tree = json.loads(data)
+    except ValueError:
+        tree = {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def _start_time(pid: int) -> str:

@@ -2,7 +2,8 @@
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,10 +15,12 @@ from icp.embedders import check_model
 from icp.errors import ArtifactError, ConfigError
 from icp.executor import Executor
 from icp.export import check_exports, export_all
-from icp.lock import RunLock
+from icp.folders import open_folder
+from icp.lock import lock_of
 from icp.runner import basis_of, differences, run_slice, run_step
 from icp.stats import write_stats
 from icp.steps import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS, Context, Progress, Step
+from icp.storage import address_of, mirror_of, push_small, run_folder
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -30,7 +33,8 @@ def build_graph(
         raise ConfigError(f"--until {until}: no such step; use one of {', '.join(BUILD_STEPS)}")
     wanted = BUILD_STEPS[: BUILD_STEPS.index(until) + 1]
     check_model(config.embed.model)
-    with _Run(config, "build-graph"):
+    open_folder(config.run)
+    with _locked(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)
 
 
@@ -42,8 +46,9 @@ def pack(
         raise ConfigError(f"--name {name}: a pack is named with letters, digits, dots, dashes and underscores")
     check_exports(config)
     context = context_of(config, name)
+    open_folder(config.run)
     _require_graph(context)
-    with _Run(config, "pack", name):
+    with _locked(config, "pack", name):
         manifests = _run(PACK_STEPS, context, executor, progress, fresh)
         export_all(config, pack=name)
         return manifests
@@ -65,13 +70,14 @@ def run_part(
 ) -> tuple[str, int] | None:
     """One slice of one step without a coordinating process; see `icp.steps.run_slice`."""
     context = context_of(config, name)
-    _claim(Path(config.run), config)
-    RunLock(Path(config.run), f"step {step}").check()
+    run = open_folder(config.run)
+    _claim(run, config)
+    lock_of(run, f"step {step}").check()
     if step == "tokens" or step in PACK_FOLDERS:
         context = with_tokens(context)
     missing = run_slice(load_step(step), context, index, n_slices, executor)
     if missing is None:
-        write_stats(Path(config.run))
+        write_stats(run)
     return missing
 
 
@@ -100,10 +106,11 @@ def with_tokens(context: Context) -> Context:
 
 
 def _require_graph(context: Context) -> None:
-    run = Path(context.config.run)
+    run = run_folder(context.config.run)
     for name in BUILD_STEPS:
         if not (run / name / artifacts.MANIFEST).exists():
-            raise ArtifactError(f"{run}: step {name} is not finished; run `icp build-graph` with this configuration")
+            where = address_of(run)
+            raise ArtifactError(f"{where}: step {name} is not finished; run `icp build-graph` with this configuration")
 
 
 def _run(
@@ -115,7 +122,7 @@ def _run(
     if fresh:
         _start_anew(names, context)
     manifests = {name: run_step(load_step(name), context, executor, progress) for name in names}
-    write_stats(Path(context.config.run))
+    write_stats(run_folder(context.config.run))
     return manifests
 
 
@@ -133,16 +140,21 @@ def _check_graph(context: Context) -> None:
 
 def _start_anew(names: Sequence[str], context: Context) -> None:
     """Remove the first step that was made otherwise, and all after it; all of the command's steps if none was."""
-    run = Path(context.config.run)
     first = next((name for name in names if _differs(name, context)), names[0])
     for name in names[names.index(first) :]:
         if name != "tokens":
-            artifacts.remove_tree(context.folder(name))
+            _remove(context, context.folders[name])
     if first in BUILD_STEPS:
-        for later in BUILD_STEPS[BUILD_STEPS.index(first) :]:
-            artifacts.remove_tree(run / later)
-        artifacts.remove_tree(run / "tokens")
-        artifacts.remove_tree(run / "packs")
+        for later in (*BUILD_STEPS[BUILD_STEPS.index(first) :], "tokens", "packs"):
+            _remove(context, later)
+
+
+def _remove(context: Context, folder: str) -> None:
+    mirror = mirror_of(context.config.run)
+    if mirror is not None:
+        mirror.remove_tree(folder)
+    else:
+        artifacts.remove_tree(run_folder(context.config.run) / folder)
 
 
 def _differs(name: str, context: Context) -> bool:
@@ -151,44 +163,42 @@ def _differs(name: str, context: Context) -> bool:
     return not unfinished and bool(differences(step, context, basis_of(step, context)))
 
 
-class _Run(RunLock):
-    """The lock of a run, with its configuration written into the folder."""
-
-    def __init__(self, config: Config, command: str, pack: str | None = None) -> None:
-        super().__init__(Path(config.run), command)
-        self._config, self._pack = config, pack
-
-    def __enter__(self) -> "_Run":
-        run = Path(self._config.run)
-        _refuse_foreign(run)
-        super().__enter__()
-        _claim(run, self._config)
-        if self._pack:
-            folder = run / "packs" / self._pack
-            folder.mkdir(parents=True, exist_ok=True)
-            _write_text(folder / "config.yaml", dump_config(self._config))
-        return self
+@contextmanager
+def _locked(config: Config, command: str, pack: str | None = None) -> Iterator[None]:
+    """Hold the lock of a run, with its configuration written into the folder."""
+    run = run_folder(config.run)
+    _refuse_foreign(run)
+    with lock_of(run, command):
+        _claim(run, config)
+        if pack:
+            (run / "packs" / pack).mkdir(parents=True, exist_ok=True)
+            _write_text(run, f"packs/{pack}/config.yaml", dump_config(config))
+        yield
 
 
 def _refuse_foreign(run: Path) -> None:
-    if "://" in str(run):
-        raise ConfigError(f"run: {run}: this version writes to local folders only; give a path")
     ours = [*BUILD_STEPS, "tokens", "packs"]
     if run.is_file():
         raise ArtifactError(f"{run}: is a file; a run needs a folder of its own")
-    taken = [name for name in ours if (run / name).exists()]
+    mirror = mirror_of(address_of(run))
+    there = mirror.server.folders("") if mirror is not None else [name for name in ours if (run / name).exists()]
+    taken = [name for name in ours if name in there]
     if taken and not (run / "config.yaml").exists():
-        raise ConfigError(f"{run}: holds {', '.join(taken)} but is no run of icp; give a new or empty folder")
+        raise ConfigError(
+            f"{address_of(run)}: holds {', '.join(taken)} but is no run of icp; give a new or empty folder"
+        )
 
 
 def _claim(run: Path, config: Config) -> None:
     """Leave the resolved configuration in the run folder."""
     _refuse_foreign(run)
     run.mkdir(parents=True, exist_ok=True)
-    _write_text(run / "config.yaml", dump_config(config))
+    _write_text(run, "config.yaml", dump_config(config))
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write_text(run: Path, name: str, text: str) -> None:
+    path = run / name
     temporary = path.with_name(f"{artifacts.TEMPORARY}{uuid.uuid4().hex}-{path.name}")  # slices start at one time
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+    push_small(run, name)

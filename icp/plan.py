@@ -5,7 +5,6 @@ In: a configuration, and the run folder if there is one. Out: lines for a termin
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -14,11 +13,13 @@ from icp.artifacts import MANIFEST, RECORDS
 from icp.config import Config, DedupConfig
 from icp.documents.corpus import InputFile, corpus_files
 from icp.errors import IcpError, InputError
+from icp.folders import open_folder
 from icp.forecast.estimate import amount
 from icp.near_duplicates.bands import probability_found, turning_point
 from icp.pipeline import context_of, load_step, with_tokens
 from icp.runner import basis_of, differences
 from icp.steps import BUILD_STEPS, PACK_STEPS, Context, document_parts
+from icp.storage import address_of
 
 BAR = 40  # columns of a probability of 1
 
@@ -30,8 +31,8 @@ def show_plan(config: Config, *, pack: str = "main", needs_input: bool = True) -
         first none unless it `needs_input`.
     """
     context = context_of(config, pack)
-    run = Path(config.run)
-    yield f"run         {run}{'' if (run / 'config.yaml').exists() else ' (new)'}"
+    run = open_folder(config.run)
+    yield f"run         {address_of(run)}{'' if (run / 'config.yaml').exists() else ' (new)'}"
     problem: InputError | None = None
     try:
         yield from _input_lines(context)

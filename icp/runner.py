@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from icp.errors import ArtifactError, ConfigError, IcpError, PartsFailedError
 from icp.executor import Executor, Failure
 from icp.machine import forget_peak, host_name, library_versions, peak_mib
 from icp.steps import Context, PartOutput, Phase, Progress, Step
+from icp.storage.server import UnreachableError
 
 SEEN_SECONDS = 90.0
 log = logging.getLogger("icp")
@@ -69,6 +70,7 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
     Raises: ConfigError if the folder was made with another basis; PartsFailedError; what a task raises of ours.
     """
     context = replace(context, step=step.name)
+    context.exchange.begin()
     folder, basis = context.folder(step.name), basis_of(step, context)
     done = check_basis(step, context, basis)
     if done is not None:
@@ -78,8 +80,9 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
         log.warning("%s", caution)
     started = time.monotonic()
     artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis)
+    context.exchange.push(f"{artifacts.RECORDS}/basis.json")
     for phase in step.phases:
-        _run_phase(phase, context, artifacts.hash_json(basis), executor, progress)
+        _run_phase(_Work(step, phase, context, basis), executor, progress)
     return _fold(step, context, basis, time.monotonic() - started)
 
 
@@ -89,15 +92,17 @@ def check_basis(step: Step, context: Context, basis: Mapping[str, Any]) -> Manif
     changed = differences(step, context, basis)
     if changed and all(phrase.startswith("file ") for phrase in changed) and not (folder / artifacts.MANIFEST).exists():
         log.warning("%s: %s; the step was not finished and starts anew", step.name, "; ".join(changed[:3]))
-        artifacts.remove_tree(folder)
+        context.exchange.remove_tree()
     elif changed:
         raise ConfigError(
             f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
             "change it back, use another run folder, or redo this step and all after it with --fresh"
         )
-    manifest = artifacts.read_manifest(folder)
+    manifest = artifacts.read_manifest(folder, check_sizes=not context.exchange.remote)
     if manifest is not None and (folder / artifacts.RECORDS).exists():
-        _tidy(folder, manifest)
+        _tidy(context, manifest)
+    if manifest is not None:
+        context.exchange.settle(manifest)
     return manifest
 
 
@@ -107,6 +112,7 @@ def run_slice(step: Step, context: Context, index: int, n_slices: int, executor:
     Returns: otherwise the phase that waits for other slices, and how many of its parts are missing.
     """
     context = replace(context, step=step.name)
+    context.exchange.begin()
     basis = basis_of(step, context)
     if check_basis(step, context, basis) is not None:
         return None
@@ -114,17 +120,20 @@ def run_slice(step: Step, context: Context, index: int, n_slices: int, executor:
     try:
         (folder / artifacts.RECORDS).mkdir(parents=True, exist_ok=True)
         artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis, replace=False)
+        context.exchange.push(f"{artifacts.RECORDS}/basis.json", replace=False)
         for phase in step.phases:
-            missing = _run_phase(phase, context, artifacts.hash_json(basis), executor, _silent, (index, n_slices))
+            missing = _run_phase(_Work(step, phase, context, basis), executor, _silent, (index, n_slices))
             if missing:
                 return phase.name, missing
     except Exception:
+        context.exchange.begin()
         if (folder / artifacts.MANIFEST).exists():  # another slice was last, and has put the records away
             return None
         raise
     if index == 0:
         _fold(step, context, basis, 0.0)
         return None
+    context.exchange.begin()
     return None if (folder / artifacts.MANIFEST).exists() else ("manifest", 1)
 
 
@@ -134,12 +143,18 @@ def _silent(label: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """One part of one phase, as a worker gets it."""
+    """One part of one phase, as a worker gets it.
+
+    Attributes:
+        earlier: names of the phases before; `inputs`: folder of each input step -> digest of its files.
+    """
 
     phase: Phase
     context: Context
     part: str
     fingerprint: str
+    earlier: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def record_path(self) -> Path:
         """Where the record of this part stands."""
@@ -152,7 +167,15 @@ class Task:
 
 def do_task(task: Task) -> dict[str, int]:
     """Do one part unless it has a record; leave its files and its record."""
-    record_path = task.record_path()
+    try:
+        return _do(task)
+    except UnreachableError as error:  # no fault of the user's: the executor tries again
+        raise ConnectionError(str(error)) from error
+
+
+def _do(task: Task) -> dict[str, int]:
+    record_path, exchange = task.record_path(), task.context.exchange
+    exchange.prepare(task.fingerprint, record_path.name, task.earlier, task.inputs)
     folder = task.context.folder(task.context.step)
     if record_path.exists() or (folder / artifacts.MANIFEST).exists():  # records go when the manifest is there
         return {}
@@ -174,29 +197,55 @@ def do_task(task: Task) -> dict[str, int]:
             round(peak_mib(), 1),
             round(time.process_time() - cpu, 3),
         )
-        artifacts.commit(folder, output.staged, record_path, record)
+        exchange.commit(output.staged, record_path, record)
     finally:
         output.discard()
     return output.counts
 
 
-def _run_phase(
-    phase: Phase,
-    context: Context,
-    fingerprint: str,
-    executor: Executor,
-    progress: Progress,
-    slice_of: tuple[int, int] = (0, 1),
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A phase of a step, and what the step's bytes depend on."""
+
+    step: Step
+    phase: Phase
+    context: Context
+    basis: Mapping[str, Any]
+
+    def tasks(self, parts: Sequence[str], threads: int) -> list[Task]:
+        """One for each part."""
+        context = replace(self.context, phase=self.phase.name, threads=threads)
+        names = [phase.name for phase in self.step.phases]
+        earlier = tuple(names[: names.index(self.phase.name)])
+        inputs = {context.folders[name]: digest for name, digest in self._inputs().items()}
+        fingerprint = artifacts.hash_json(self.basis)
+        return [Task(self.phase, context, part, fingerprint, earlier, inputs) for part in parts]
+
+    def _inputs(self) -> dict[str, str]:
+        """Digests of the input steps, and of theirs."""
+        found: dict[str, str] = {}
+        left = dict(self.basis["inputs"])
+        while left:
+            name, digest = left.popitem()
+            found[name] = digest
+            left |= {
+                key: value for key, value in self.context.manifest(name).basis["inputs"].items() if key not in found
+            }
+        return found
+
+
+def _run_phase(work: _Work, executor: Executor, progress: Progress, slice_of: tuple[int, int] | None = None) -> int:
     """Do the parts of a phase that have no record; returns how many parts of other slices are missing."""
+    phase, context = work.phase, work.context
     parts = list(phase.parts(context))
-    index, n_slices = slice_of
-    context = replace(context, phase=phase.name, threads=executor.threads(len(parts)))
-    tasks = [Task(phase, context, part, fingerprint) for part in parts]
+    index, n_slices = slice_of or (0, 1)
+    tasks = work.tasks(parts, executor.threads(len(parts)))
+    context.exchange.pull_records(phase.name, parts, resuming=True)
     mine = [task for task in tasks[index::n_slices] if not task.record_path().exists()]
     done = len(tasks[index::n_slices]) - len(mine)
     failures: list[tuple[str, Failure]] = []
     if not tasks:
+        context.exchange.finish_phase(phase.name, parts, publish=slice_of is None)
         return 0
     label = f"{context.step}: {phase.name}"
     progress(label, done, len(tasks))
@@ -209,9 +258,13 @@ def _run_phase(
         done += 1
         progress(label, done, len(tasks))
     if failures:
-        raise _failed(context, len(parts), failures)
+        raise _failed(tasks[0].context, len(parts), failures)
+    context.exchange.pull_records(phase.name, parts)
     _await_records([task.record_path() for task in mine])
-    return sum(not task.record_path().exists() for task in tasks)
+    missing = sum(not task.record_path().exists() for task in tasks)
+    if not missing:
+        context.exchange.finish_phase(phase.name, parts, publish=slice_of is None)
+    return missing
 
 
 def _await_records(paths: Sequence[Path]) -> None:
@@ -244,13 +297,17 @@ def _note_failure(task: Task, failure: Failure) -> None:
     path = task.record_path().with_suffix(".failed")
     try:
         artifacts.write_json(path, {"part": task.part, "phase": task.phase.name, "error": failure.message})
-    except OSError as error:  # a full disk is what failed the part
+        task.context.exchange.push(f"{artifacts.RECORDS}/{path.name}")
+    except (OSError, ArtifactError) as error:  # a full disk, or a server that fails, is what failed the part
         log.debug("%s: cannot be written: %s", path, error)
 
 
 def _clean(step: Step, context: Context, folder: Path) -> None:
     records = folder / artifacts.RECORDS
     records.mkdir(parents=True, exist_ok=True)
+    if context.exchange.remote:  # damage is looked for where the files are, when a phase begins
+        context.exchange.forget_failures()
+        return
     for path in records.glob("*.failed"):
         path.unlink()
     _forget_damaged(step, context, folder)
@@ -270,7 +327,11 @@ def _forget_damaged(step: Step, context: Context, folder: Path) -> None:
                 (folder / artifacts.RECORDS / f"{phase.name}.{part}.json").unlink()
 
 
-def _tidy(folder: Path, manifest: Manifest) -> None:
+def _tidy(context: Context, manifest: Manifest) -> None:
+    if context.exchange.remote:
+        context.exchange.tidy(manifest)
+        return
+    folder = context.folder(context.step)
     with contextlib.suppress(OSError):  # other slices may be tidying too
         artifacts.remove_strangers(folder, manifest.files)
         artifacts.remove_tree(folder / artifacts.RECORDS)
@@ -315,5 +376,6 @@ def _fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) -
         costs,
     )
     artifacts.write_json(folder / artifacts.MANIFEST, {**facts, **asdict(manifest)})
-    _tidy(folder, manifest)
+    context.exchange.push(artifacts.MANIFEST, replace=False)
+    _tidy(context, manifest)
     return manifest

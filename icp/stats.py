@@ -7,6 +7,7 @@ from typing import Any
 from icp import artifacts
 from icp.artifacts import Manifest
 from icp.steps import BUILD_STEPS, PACK_FOLDERS
+from icp.storage import push_small
 
 COSTS = ("seconds", "peak_rss_mib", "cpu_seconds")
 
@@ -27,6 +28,7 @@ def write_stats(run: Path) -> dict[str, Any]:
         for key in COSTS:
             stats[key] = {**stats[key], **figures[key]}
     artifacts.write_json(run / "stats.json", stats)
+    push_small(run, "stats.json")
     return stats
 
 

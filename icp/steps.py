@@ -18,6 +18,7 @@ from icp import artifacts
 from icp.artifacts import FileRecord, Manifest, PartRecord
 from icp.config import Config
 from icp.errors import ArtifactError
+from icp.storage import Exchange, StagedPath, exchange_of, run_folder
 
 BUILD_STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph")
 PACK_STEPS = ("tokens", "order", "windows", "shards")
@@ -38,7 +39,12 @@ class Context:
 
     def folder(self, step: str) -> Path:
         """The folder of a step."""
-        return Path(self.config.run) / self.folders[step]
+        return run_folder(self.config.run) / self.folders[step]
+
+    @property
+    def exchange(self) -> Exchange:
+        """What the tasks of this step exchange with the server that holds the run, if one does."""
+        return exchange_of(self.config.run, self.folders[self.step], self.folder(self.step))
 
     def manifest(self, step: str) -> Manifest:
         """What a finished step left; raises ArtifactError if it is not finished."""
@@ -66,7 +72,8 @@ class Context:
 
 @lru_cache(maxsize=64)
 def _manifest_at(folder: Path, stamp: int) -> Manifest | None:
-    return artifacts.read_manifest(folder)
+    # files of a mirror come when they are opened: their sizes are compared then
+    return artifacts.read_manifest(folder, check_sizes=not isinstance(folder, StagedPath))
 
 
 def _manifest(folder: Path) -> Manifest | None:

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "icp.errors": 0,
+    "icp.addresses": 0,
     "icp.kernels": 0,
     "icp.config": 1,
     "icp.data": 1,
@@ -18,6 +19,7 @@ FLOORS = {
     "icp.progress": 1,
     "icp.texts": 1,
     "icp.parts": 1,
+    "icp.storage": 1.5,
     "icp.steps": 2,
     "icp.lock": 2,
     "icp.costs": 3,
@@ -27,6 +29,7 @@ FLOORS = {
     "icp.documents": 3,
     "icp.runner": 4,
     "icp.kept": 3,
+    "icp.folders": 3,
     "icp.groups": 3,
     "icp.embedders": 3,
     "icp.tokens": 3,

@@ -13,6 +13,7 @@ import pyarrow as pa
 from icp.audit import accounts, documents, duplicates, encoding, order, rows, segments, windows
 from icp.audit.findings import Breaches, Finding, WrongForm
 from icp.audit.run import Run, open_run
+from icp.storage import run_folder
 
 log = logging.getLogger("icp")
 __all__ = ["Finding", "verify_run"]
@@ -25,7 +26,7 @@ def verify_run(run: Path, *, pack: str = "main") -> Iterator[Finding]:
         that is not there.
     Cost: every file of the run and the pack is read a few times.
     """
-    opened = open_run(Path(run), pack=pack)
+    opened = open_run(run_folder(run), pack=pack)
     opened.require()
     accounts.check_present(opened)
     for promise, check in ((1, documents.check_documents), (2, duplicates.check_duplicates)):

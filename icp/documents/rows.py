@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import xxhash
 
+from icp.documents.stores import server_of
 from icp.errors import InputError
+from icp.storage.server import trouble_of
 
 BLOCK = 4 << 20
 """Bytes read at once."""
@@ -74,10 +75,27 @@ class Rules:
 
 
 @contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Turn what can go wrong while a file is opened and read into an InputError that names it."""
+def _reaching(path: str) -> Iterator[None]:
     try:
         yield
+    except Exception as error:
+        trouble = trouble_of(error) if "://" in path else None
+        if trouble is None or not trouble.passing:
+            raise
+        raise ConnectionError(f"{path}: {trouble.what}") from None
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn what can go wrong while a file is opened and read into an InputError that names it.
+
+    Raises: ConnectionError for a server that fails for now, so that the part is tried again.
+    """
+    try:
+        with _reaching(path):
+            yield
+    except ConnectionError:
+        raise
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check corpus.input") from None
     except pa.ArrowNotImplementedError as error:
@@ -94,7 +112,7 @@ def open_source(path: str) -> Iterator[Any]:
         with pa.OSFile(path) as file:
             yield file
         return
-    with fsspec.open(path, mode="rb") as stream:
+    with server_of(path).open(path) as stream:
         yield pa.PythonFile(stream, mode="r")
 
 

@@ -5,14 +5,14 @@ Paths are strings as the user wrote them; those of a server begin with its proto
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from icp.errors import ConfigError, InputError
+from icp.storage.server import open_filesystem, trouble_of
 
 STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "modified", "created")
 
@@ -69,27 +69,45 @@ class Server:
         self._fs = filesystem
 
     def exists(self, path: str) -> bool:
-        """Whether the name stands for something."""
-        return bool(self._fs.exists(path))
+        """Whether the name stands for something; raises InputError for a bucket that is not there or refuses."""
+        with _asking(path):
+            if bool(self._fs.exists(path)):
+                return True
+            if path.startswith("s3://"):  # tell a name from a bucket, which `exists` does not
+                self._fs.call_s3("list_objects_v2", Bucket=self._fs.split_path(path)[0], MaxKeys=1)
+            return False
 
     def is_folder(self, path: str) -> bool:
         """Whether it is a folder."""
-        return bool(self._fs.isdir(path))
+        with _asking(path):
+            return bool(self._fs.isdir(path))
 
     def glob(self, pattern: str) -> list[str]:
         """What a pattern matches, in any order."""
-        return [self._fs.unstrip_protocol(path) for path in self._fs.glob(pattern)]
+        with _asking(pattern):
+            return [self._fs.unstrip_protocol(path) for path in self._fs.glob(pattern)]
 
     def walk(self, folder: str) -> list[str]:
         """All files in a folder and its folders, hidden ones excepted, in any order."""
         root = self._fs._strip_protocol(folder)
-        inside = {path: path[len(root) :].strip("/").split("/") for path in self._fs.find(root)}
+        with _asking(folder):
+            found = self._fs.find(root)
+        inside = {path: path[len(root) :].strip("/").split("/") for path in found}
         shown = [path for path, parts in inside.items() if not any(part.startswith(".") for part in parts[:-1])]
         return [self._fs.unstrip_protocol(path) for path in shown]
 
     def read(self, path: str) -> bytes:
         """The bytes of a small file."""
-        return bytes(self._fs.cat_file(path))
+        with _asking(path):
+            return bytes(self._fs.cat_file(path))
+
+    def open(self, path: str) -> Any:
+        """A file to read, as a context manager."""
+        return self._fs.open(path, "rb")
+
+    def look_again(self) -> None:
+        """What was listed may have changed."""
+        self._fs.invalidate_cache()
 
     def identity(self, path: str) -> str:
         """The same for two names of one file."""
@@ -97,24 +115,48 @@ class Server:
 
     def stat(self, path: str) -> tuple[int, str]:
         """Bytes (-1: not known) and a stamp that changes with the content."""
-        info: Mapping[str, Any] = self._fs.info(path)
+        with _asking(path):
+            info: Mapping[str, Any] = self._fs.info(path)
         size = info.get("size")
         return -1 if size is None else int(size), next((str(info[key]) for key in STAMPS if info.get(key)), "")
 
 
-@lru_cache(maxsize=16)
-def _server(protocol_and_host: str) -> Server:
+@contextmanager
+def _asking(path: str) -> Iterator[None]:
+    """Name what is wrong with a server or a bucket; a name that is not there is the caller's to judge."""
     try:
-        return Server(fsspec.core.url_to_fs(protocol_and_host)[0])
+        yield
+    except Exception as error:
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise
+        raise InputError(f"{path}: {trouble.what}; see corpus.input") from None
+
+
+@lru_cache(maxsize=16)
+def _server(url: str, endpoint: str) -> Server:
+    try:
+        return Server(open_filesystem(url, listings=True)[0])
     except (ImportError, ValueError) as error:
-        raise InputError(f"{protocol_and_host}: cannot be opened: {error}; check corpus.input") from None
+        trouble = trouble_of(error)
+        raise InputError(f"{url}: {trouble.what if trouble else error}; see corpus.input") from None
+
+
+def server_of(url: str) -> Server:
+    """Who holds the file of a URL; raises InputError for one that nobody holds."""
+    whole_store = url.startswith("s3://")  # for others the URL may say more than protocol and host
+    return _server("s3://" if whole_store else url, os.environ.get("AWS_ENDPOINT_URL", ""))
 
 
 def store_of(pattern: str) -> Disk | Server:
     """Who holds the files of a path, pattern or URL; raises ConfigError or InputError for one that nobody holds."""
     if "::" in pattern:
         raise ConfigError(f"corpus.input: {pattern}: chained URLs are not read; name the files themselves")
-    return _server(pattern) if "://" in pattern else Disk()
+    if "://" not in pattern:
+        return Disk()
+    server = server_of(pattern)
+    server.look_again()
+    return server
 
 
 def file_identity(path: str) -> str:

@@ -18,6 +18,7 @@ from icp.export.formats import Format
 from icp.export.readme import readme
 from icp.export.source import Pack, open_pack
 from icp.export.target import Target
+from icp.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
 FORMATS: dict[str, Format] = {
@@ -70,7 +71,7 @@ def export_pack(
         raise ConfigError(f"--format {fmt}: no such format; use one of {', '.join(FORMATS)}")
     chosen = FORMATS[fmt]
     with Target(Path(out)) as target:
-        opened = open_pack(Path(run), pack)
+        opened = open_pack(run_folder(run), pack)
         _check_stride(chosen, "seq_len+1" if opened.stride > opened.seq_len else "seq_len")
         _check_order(chosen, opened, allow_reshuffle)
         _check_padding(chosen, opened, allow_padding)
@@ -94,13 +95,15 @@ def export_all(config: Config, *, pack: str) -> list[Exported]:
     """Write the formats of ``export:`` into ``packs/<pack>/exports/``; what is there for the same shards is left."""
     done = []
     for wanted in config.export:
-        folder = Path(config.run) / "packs" / pack / "exports" / wanted.format
-        if _is_current(folder, Path(config.run), pack):
+        run = run_folder(config.run)
+        folder = run / "packs" / pack / "exports" / wanted.format
+        if _is_current(folder, run, pack):
             continue
         if folder.exists():
             shutil.rmtree(folder)
         options = {"allow_reshuffle": wanted.allow_reshuffle, "allow_padding": wanted.allow_padding}
-        done.append(export_pack(Path(config.run), wanted.format, folder, pack=pack, **options))
+        done.append(export_pack(run, wanted.format, folder, pack=pack, **options))
+        push_folder(run, f"packs/{pack}/exports/{wanted.format}", last=SUMMARY)
         for line in done[-1].lines():
             log.info("%s", line)
     return done
@@ -156,7 +159,7 @@ def _facts(chosen: Format, pack: Pack, target: Target) -> dict[str, Any]:
         "trainer": chosen.trainer,
         "tested_with": chosen.tested,
         "icp": __version__,
-        "run": pack.run.name,
+        "run": address_of(pack.run).rstrip("/").rpartition("/")[2],
         "pack": pack.name,
         "shards": pack.digest,
         **{name: pack.facts[name] for name in names},

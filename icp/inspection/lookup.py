@@ -17,6 +17,7 @@ from icp.audit.findings import WrongForm
 from icp.audit.run import STEPS, Run, open_run, read_columns
 from icp.audit.texts import TextReader
 from icp.errors import ArtifactError, InputError
+from icp.storage import run_folder
 
 WIDTH = 110
 """Columns of a line."""
@@ -46,14 +47,14 @@ class Fate:
 
 def open_documents(folder: Path, *, pack: str = "main") -> tuple[Run, TextReader]:
     """A run whose documents are there, and a reader of them."""
-    run = open_run(Path(folder), pack=pack)
+    run = open_run(run_folder(folder), pack=pack)
     run.require(("documents",))
     return run, TextReader(run)
 
 
 def open_pack(folder: Path, *, pack: str) -> tuple[Run, TextReader]:
     """A run with a finished pack; raises ArtifactError naming the packs there are."""
-    run = open_run(Path(folder), pack=pack)
+    run = open_run(run_folder(folder), pack=pack)
     run.require(STEPS)
     return run, TextReader(run)
 

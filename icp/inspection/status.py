@@ -16,6 +16,7 @@ from icp.config import Config, load_config
 from icp.errors import ArtifactError, IcpError
 from icp.lock import RunLock, is_alive
 from icp.steps import BUILD_STEPS, PACK_FOLDERS, Context, Step
+from icp.storage import address_of, run_folder
 
 ROWS = {
     "documents": ("part-*.parquet", "documents"),
@@ -36,10 +37,10 @@ def show_status(run: Path) -> Iterator[str]:
 
     Raises: ArtifactError if the folder is no run.
     """
-    run = Path(run)
+    run = run_folder(run)
     if not (run / "config.yaml").is_file():
         raise ArtifactError(f"{run}: holds no run of icp (no config.yaml); give the folder that `run:` names")
-    yield f"run         {run}"
+    yield f"run         {address_of(run)}"
     yield f"lock        {_lock_line(run)}"
     folders = {step: step for step in BUILD_STEPS}
     config = _config(run / "config.yaml")
@@ -107,7 +108,7 @@ def _progress(run: Path, step: str, records: Path, where: tuple[Config | None, M
     definition: Step = import_module(f"icp.stages.{step}").STEP
     context = None
     if config is not None:
-        config = config.model_copy(update={"run": str(run)})
+        config = config.model_copy(update={"run": address_of(run)})
         context = Context(config, step, {**folders, **_tokens(run, folders)}, pack=pack)
     for phase in definition.phases:
         done = len(list(records.glob(f"{phase.name}.*.json")))

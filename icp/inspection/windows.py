@@ -25,7 +25,7 @@ def show_window(run: Path, window: int, *, pack: str = "main") -> Iterator[str]:
 
     Raises: ConfigError for a window that is not there; ArtifactError for a pack that is not.
     """
-    opened, reader = open_pack(Path(run), pack=pack)
+    opened, reader = open_pack(run, pack=pack)
     try:
         yield from _window_lines(opened, reader, window)
     except WrongForm as error:
