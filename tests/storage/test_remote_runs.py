@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from buckets import KEYS, Proxy, s3_server
@@ -194,11 +193,9 @@ def test_tasks_that_share_nothing_but_the_bucket_give_the_same_bytes(s3, corpus,
 
 WORKER = """
 import os, signal, sys, time
-sys.path.insert(0, os.environ["TESTS"])
 from icp.config import load_config
 from icp.executor import SerialExecutor
 from icp.pipeline import run_part
-from icp.steps import BUILD_STEPS, PACK_STEPS
 from icp.storage.server import Server
 
 config, index, n, kill = load_config(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -208,9 +205,9 @@ def watched(self, name, data):
         os.kill(os.getpid(), signal.SIGKILL)  # its files are there, its record is not
     return create(self, name, data)
 Server.create = watched
-for step in (*BUILD_STEPS, *PACK_STEPS):
+for step in ("documents", "dedup"):
     while run_part(config, step, index, n, SerialExecutor()) is not None:
-        time.sleep(0.1)
+        time.sleep(0.5)
 """
 
 
@@ -220,7 +217,7 @@ def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, co
     path.write_text(json.dumps(config.model_dump(mode="json")))
 
     def worker(index, kill="-"):
-        environment = {**os.environ, "ICP_MIRROR": str(tmp_path / f"mirror-{index}"), "TESTS": str(Path(__file__))}
+        environment = {**os.environ, "ICP_MIRROR": str(tmp_path / f"mirror-{index}")}
         command = [sys.executable, "-P", "-c", WORKER, str(path), str(index), "2", kill]
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -232,7 +229,8 @@ def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, co
         with worker(1) as again:
             assert again.wait(120) == 0, again.stderr.read()
         assert first.wait(120) == 0, first.stderr.read()
-    assert_same(files_of(config.run), expected)
+    made = {name: data for name, data in expected.items() if name.startswith(("documents/", "dedup/"))}
+    assert_same(files_of(config.run), made)
 
 
 def attempt(exchange, folder, data, name="part-0.npy"):
@@ -404,18 +402,11 @@ def test_corpus_in_a_bucket_is_read_as_from_a_folder(s3, tmp_path):
         config = tiny_config(tmp_path, run=str(tmp_path / f"run-{len(counts)}"), corpus=section)
         counts.append(build_graph(config, SerialExecutor(), quiet, until="documents")["documents"].counts)
     assert counts[0] == counts[1]
-    changed = tiny_config(tmp_path, run=str(tmp_path / "run-0"), corpus={"input": "s3://bucket/corpus/*.jsonl.gz"})
-    sources = [replace_all(item) for item in changed.corpus.input]
-    assert sources
     server.write("a.jsonl.gz", gzip.compress(data + data))
     same = tiny_config(tmp_path, run=str(tmp_path / "run-0"), corpus={"input": [
         "s3://bucket/corpus/*.jsonl.gz", "s3://bucket/corpus/*.parquet"]})  # fmt: skip
     with pytest.raises(ConfigError, match=r"file s3://bucket/corpus/a.jsonl.gz has changed"):
         build_graph(same, SerialExecutor(), quiet, until="documents")
-
-
-def replace_all(item):
-    return item
 
 
 @pytest.mark.parametrize(
