@@ -1,10 +1,10 @@
 """A corpus of any size out of real paragraphs: ``python tests/bench/make_corpus.py DATA OUT --docs 100000``.
 
 DATA is the folder of development corpora (``../shared/data``). Their distinct paragraphs, joined or cut to some 300 to
-700 characters, are laid out document by document; a made document is three of them from nearby. No two share more
-than one paragraph (each distance between two paragraphs occurs once), so none is a near-duplicate of another but those
-planted: a share of the documents repeats another one, a fifth of them word for word, the others with one to three
-words left out. Column ``copy_of`` names what a row repeats. The same options give the same bytes.
+700 characters, are laid out topic by topic and document by document; a made document is three of them from nearby. No
+two share more than one paragraph (eighteen distances between paragraphs, no two alike), so none is a near-duplicate of
+another but those planted: a share of the documents repeats another one, a fifth of them word for word, the others with
+one to three words left out. Column ``copy_of`` names what a row repeats. The same options give the same bytes.
 
 Rows go to ``OUT/part-*.parquet`` as they are made: memory holds the paragraphs and a permutation, not the corpus.
 """
@@ -24,7 +24,7 @@ CORPORA = ("linked-docs", "arxiv-abstracts", "versioned-docs", "quickstart")
 LEAST, MOST = 300, 700
 """Characters of a paragraph as it is used."""
 ROUNDS = ((1, 3), (4, 9), (6, 13), (8, 18), (11, 23), (14, 29))
-"""Distances from a document's first paragraph to its second and third: eighteen differences, no two alike."""
+"""Distances from a document's first paragraph to its second and third."""
 DOCS_PER_PARAGRAPH = 4.0
 """Held at every size, so that documents are as alike in a small corpus as in a large one."""
 EXACT = 0.2
@@ -67,24 +67,25 @@ def paragraphs_of(text: str) -> Iterator[str]:
 
 
 def read_paragraphs(data: Path, wanted: int) -> tuple[list[str], list[str]]:
-    """The first `wanted` distinct paragraphs, source documents of all corpora taken by the hash of their id."""
+    """`wanted` distinct paragraphs of source documents taken by the hash of their id, those of a topic side by side."""
     rows = []
     for name in CORPORA:
-        table = pq.read_table(data / f"{name}.parquet", columns=["id", "text"])
-        for key, text in zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True):
-            rows.append((hashlib.sha256(f"{name}/{key}".encode()).digest(), name, text))
+        columns = pq.read_table(data / f"{name}.parquet", columns=["id", "text", "topics"]).to_pydict()
+        for key, text, topics in zip(*columns.values(), strict=True):
+            topic = (name, *(topics or ())[:1])
+            rows.append((hashlib.sha256(f"{name}/{key}".encode()).digest(), topic, text))
     seen: set[bytes] = set()
-    paragraphs, sources = [], []
-    for _, name, text in sorted(rows):
+    chosen: list[tuple[tuple[str, ...], str]] = []
+    for _, topic, text in sorted(rows):
         for paragraph in paragraphs_of(text):
             key = hashlib.blake2b(" ".join(re.findall(r"\w+", paragraph.lower())).encode(), digest_size=12).digest()
             if key not in seen:
                 seen.add(key)
-                paragraphs.append(paragraph)
-                sources.append(name)
-        if len(paragraphs) >= wanted:
+                chosen.append((topic, paragraph))
+        if len(chosen) >= wanted:
             break
-    return paragraphs[:wanted], sources[:wanted]
+    chosen = sorted(chosen[:wanted], key=lambda row: row[0])  # stable: a document's paragraphs stay together
+    return [paragraph for _, paragraph in chosen], [topic[0] for topic, _ in chosen]
 
 
 def make_corpus(data: Path, *, n_docs: int, duplicates: float, seed: int) -> Corpus:
