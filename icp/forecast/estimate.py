@@ -32,8 +32,9 @@ TASKS_OF_THEIR_OWN = {"neighbors"}
 """Steps whose tasks are not parts, and as many as workers can use."""
 BASE_MIB = 520
 """Of a worker: libraries and one block of a part."""
-PER_DOC = {"dedup": 110.0, "neighbors": 80.0, "graph": 220.0, "order": 320.0, "windows": 420.0, "shards": 60.0}
-"""Bytes a document in the one process of the step that holds arrays over all of them."""
+PER_DOC = {"dedup": 110.0, "neighbors": 80.0, "graph": 220.0, "order": 220.0, "windows": 150.0, "shards": 60.0}
+"""Bytes a document in the one process of the step that holds arrays over all of them; mapped files come on top, which
+the system takes back where it must."""
 LARGEST_MEASURED = 1_000_000
 EXTRAPOLATED = 30
 """Times the largest measured run from which figures are marked as extrapolated."""
@@ -59,7 +60,7 @@ class StepForecast:
         core_hours: of one core of this machine.
         hours: with the workers given.
         one_process_hours: of `hours`, those in which one task runs alone, whatever the workers.
-        memory: bytes of its largest process, and of all its processes together.
+        memory: bytes of its largest process.
         left, scratch, read: bytes that stay, that go when the step is done, that it reads (at most).
         files: that stay.
     """
@@ -68,7 +69,7 @@ class StepForecast:
     core_hours: float
     hours: float
     one_process_hours: float
-    memory: tuple[float, float]
+    memory: float
     left: float
     scratch: float
     read: float
@@ -99,7 +100,7 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
                 (alone + _in_rounds(shared, workers if rate.step in TASKS_OF_THEIR_OWN else size.n_parts, workers))
                 / 3600,
                 alone / 3600,
-                _memory(rate.step, size.n_docs, workers),
+                BASE_MIB * MIB + PER_DOC.get(rate.step, 0.0) * size.n_docs,
                 left[rate.step],
                 scratch,
                 reads,
@@ -132,11 +133,6 @@ def _in_rounds(seconds: float, n_tasks: int, workers: int) -> float:
     return seconds / n_tasks * ceil(n_tasks / workers)
 
 
-def _memory(step: str, n_docs: int, workers: int) -> tuple[float, float]:
-    whole = PER_DOC.get(step, 0.0) * n_docs
-    return BASE_MIB * MIB + whole, BASE_MIB * MIB * workers + whole
-
-
 def _files(rate: StepRate, size: Size, config: Config) -> int:
     if rate.step == "shards":
         return 3 * max(1, ceil(2 * size.n_tokens / (config.pack.shard_mib * MIB)))
@@ -155,11 +151,12 @@ def disk_at_most(rows: Sequence[StepForecast]) -> float:
 def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, workers: int) -> list[str]:
     """What will not fit: memory, disk, cores, time; and what the figures rest on, a line each."""
     found = []
-    largest = max(rows, key=lambda row: row.memory[1])
-    if machine.memory is not None and largest.memory[1] > machine.memory:
+    largest = max(rows, key=lambda row: row.memory)
+    together = largest.memory + BASE_MIB * MIB * (min(workers, machine.cores) - 1)
+    if machine.memory is not None and together > machine.memory:
         found.append(
-            f"memory: {largest.step} needs {amount(largest.memory[1])} ({amount(largest.memory[0])} in one process), "
-            f"this machine has {amount(machine.memory)}; use fewer --workers or a larger machine"
+            f"memory: {largest.step} needs {amount(largest.memory)} in one process, {amount(together)} with the other "
+            f"workers of a machine; this one has {amount(machine.memory)}"
         )
     needed = disk_at_most(rows)
     if machine.disk is not None and needed > machine.disk:

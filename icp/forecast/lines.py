@@ -77,7 +77,7 @@ def forecast_lines(config: Config, rates: Rates, size: Size, machine: Machine, *
     for row in rows:
         yield _row(row)
     total = [sum(getattr(row, name) for row in rows) for name in ("core_hours", "hours", "left", "read", "files")]
-    largest = amount(max(row.memory[0] for row in rows))
+    largest = amount(max(row.memory for row in rows))
     yield (
         f"{'all':<11} {duration(total[0]):>10} {duration(total[1]):>10} {largest:>10} "
         f"{amount(total[2]):>10} {'':>10} {amount(total[3]):>10} {total[4]:>10,}"
@@ -90,7 +90,7 @@ def forecast_lines(config: Config, rates: Rates, size: Size, machine: Machine, *
 
 def _row(row: StepForecast) -> str:
     return (
-        f"{row.step:<11} {duration(row.core_hours):>10} {duration(row.hours):>10} {amount(row.memory[0]):>10} "
+        f"{row.step:<11} {duration(row.core_hours):>10} {duration(row.hours):>10} {amount(row.memory):>10} "
         f"{amount(row.left):>10} {amount(row.scratch):>10} {amount(row.read):>10} {row.files:>10,}"
     )
 
