@@ -1,6 +1,6 @@
 """Measure how fast this machine runs the steps, with the settings of a configuration; keep that for later plans.
 
-All steps run over samples of the bundled pages in one worker process: 500 whole pages, 2,000, and 8,000 short pieces,
+All steps run over samples of the bundled pages in one worker process: 500 whole pages, 2,000, and 20,000 short pieces,
 so that what a document costs is told from what its text costs. Processor time is what counts, so that other work does
 not disturb. A slow machine or model gets smaller samples: the aim is `MOST_SECONDS`.
 """
@@ -33,7 +33,7 @@ MOST_SECONDS = 60.0
 WARM_SECONDS = 15.0
 """If the first pages take longer, so few are the sample."""
 OWN_MODELS = ("lexical", "static", "hybrid")
-WARM_PAGES, PAGES, SHORT_PIECES = 100, (500, 2000), 8000
+WARM_PAGES, PAGES, SHORT_PIECES = 100, (500, 2000), 20_000
 SHORT_CHARS = 300
 CELLS_FROM = 40_000
 """Documents from which ``graph.method: auto`` searches in cells."""
@@ -119,7 +119,7 @@ def _run_samples(folder: Path, config: Config, settings: dict[str, Any], executo
     slow = warm.seconds > WARM_SECONDS
     small = _run_sample(folder / "small", texts[: WARM_PAGES if slow else PAGES[0]], config, settings, executor)
     left = MOST_SECONDS - warm.seconds - small.seconds
-    share = min(1.0, left / (small.seconds * (PAGES[1] + SHORT_PIECES / 4) / small.n_docs))
+    share = min(1.0, left / (small.seconds * (PAGES[1] + SHORT_PIECES / 6) / small.n_docs))
     if share < 2 * small.n_docs / PAGES[1]:
         return [small]
     many, short = texts[: int(share * PAGES[1])], pieces[: int(share * SHORT_PIECES)]

@@ -47,7 +47,7 @@ def test_constant_of_a_part_comes_once_for_each():
 
 def test_neighbors_grow_faster_than_documents_and_all_pairs_as_their_square():
     seconds = {"neighbors: shared": Line(per_doc=0.0036)}
-    assert row("neighbors", seconds).core_hours == pytest.approx(100**0.1)
+    assert row("neighbors", seconds).core_hours == pytest.approx(100**0.5)
     assert row("neighbors", seconds, settings={"graph.method": "exact"}).core_hours == pytest.approx(100)
     small = replace(SIZE, n_docs=5000)
     assert row("neighbors", seconds, size=small).core_hours == pytest.approx(0.005)
