@@ -12,7 +12,7 @@ from icp.data import DocGraph, Rows
 from icp.kernels import near
 from icp.kernels.plan_state import WEIGHT_UNIT, Items
 
-NEIGHBORS = 20
+NEIGHBORS = 40
 """Neighbours of a document whose windows are looked at."""
 
 _BLOCK_ROWS = 8192

@@ -16,7 +16,7 @@ from icp.packing.repeats import plan_repeats
 from icp.path.spread import best_stride, strided
 
 METHODS = ("windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn")
-CUT_COSTS = {"never": 0.0, "minimal": 0.2, "free": 0.0}
+CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
 """Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
 _CUTTING = ("path-cut", "random", "source", "knn")
 
