@@ -222,15 +222,14 @@ class _Work:
         return [Task(self.phase, context, part, fingerprint, earlier, inputs) for part in parts]
 
     def _inputs(self) -> dict[str, str]:
-        """Digests of the input steps, and of theirs."""
+        """Digests of the input steps, and of theirs, for tasks that do not see their manifests; else none."""
         found: dict[str, str] = {}
-        left = dict(self.basis["inputs"])
+        left = dict(self.basis["inputs"]) if self.context.exchange.remote else {}
         while left:
             name, digest = left.popitem()
             found[name] = digest
-            left |= {
-                key: value for key, value in self.context.manifest(name).basis["inputs"].items() if key not in found
-            }
+            earlier = self.context.manifest(name).basis["inputs"]
+            left |= {key: value for key, value in earlier.items() if key not in found}
         return found
 
 

@@ -57,6 +57,17 @@ def embeddings(context: Context) -> RowParts:
     return RowParts(embedding_paths(context))
 
 
+def shape(context: Context) -> tuple[int, int]:
+    """Rows and dimensions, by the manifest, so that who only counts needs no file."""
+    manifest = context.manifest("embeddings")
+    records = [manifest.files.get(f"{part}.npy") for part in document_parts(context)]
+    rows = [record.rows if record is not None else None for record in records]
+    if "dim" not in manifest.facts or None in rows:
+        n_rows, dim = embeddings(context).shape
+        return n_rows, dim
+    return sum(n or 0 for n in rows), int(manifest.facts["dim"])
+
+
 def checked(context: Context, rows: range) -> Iterator[NDArray[np.float32]]:
     """The rows of a range in blocks; raises InputError naming the document of a wrong one."""
     vectors = embeddings(context)
@@ -70,7 +81,7 @@ def checked(context: Context, rows: range) -> Iterator[NDArray[np.float32]]:
 
 def planned(context: Context) -> str:
     """The method by the size of the corpus."""
-    n_rows, dim = embeddings(context).shape
+    n_rows, dim = shape(context)
     return choose_method(n_rows, dim, context.config.graph.method)
 
 
@@ -82,7 +93,7 @@ def method(context: Context) -> str:
 
 def samples(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to choose the overlap by, and rows to measure recall by."""
-    n_rows, seed = embeddings(context).shape[0], context.config.seed
+    n_rows, seed = shape(context)[0], context.config.seed
     tune = sample_rows(n_rows, seed=seed, salt=TUNE_SALT, size=tuning_size(n_rows))
     return tune, sample_rows(n_rows, seed=seed, salt=RECALL_SALT, size=SAMPLE_ROWS)
 
@@ -93,7 +104,7 @@ def _range_rows(n_rows: int) -> int:
 
 def range_of(context: Context, part: str) -> range:
     """The rows of a range by its name."""
-    n_rows = embeddings(context).shape[0]
+    n_rows = shape(context)[0]
     start = int(part.rpartition("-")[2]) * _range_rows(n_rows)
     return range(start, min(start + _range_rows(n_rows), n_rows))
 
@@ -102,7 +113,7 @@ def ranges(context: Context) -> list[str]:
     """Ranges of rows; none where all rows are compared."""
     if planned(context) == "exact":
         return []
-    n_rows = embeddings(context).shape[0]
+    n_rows = shape(context)[0]
     return [f"rows-{number:05}" for number in range(max(1, -(-n_rows // _range_rows(n_rows))))]
 
 
@@ -120,7 +131,7 @@ def search_parts(context: Context) -> list[str]:
     """Ranges of cells or lists, or pairs of ranges of rows."""
     if method(context) != "exact":
         return list(tasks(context))
-    return [f"rows-{one:03}-{two:03}" for one, two in range_pairs(embeddings(context).shape[0])]
+    return [f"rows-{one:03}-{two:03}" for one, two in range_pairs(shape(context)[0])]
 
 
 def cells(context: Context, name: str = "members") -> Cells:

@@ -4,9 +4,18 @@ Steps read and write local files either way. Of a run on a server, the mirror ge
 task makes goes to the server before its record does.
 """
 
-from icp.storage.exchange import Exchange, exchange_of
+from icp.storage.exchange import Exchange
 from icp.storage.mirror import Mirror, StagedPath
-from icp.storage.places import address_of, mirror_of, new_mirror, push_folder, push_small, run_folder, shown
+from icp.storage.places import (
+    address_of,
+    exchange_of,
+    mirror_of,
+    new_mirror,
+    push_folder,
+    push_small,
+    run_folder,
+    shown,
+)
 
 __all__ = [
     "Exchange", "Mirror", "StagedPath",

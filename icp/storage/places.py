@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from icp.addresses import is_url
+from icp.storage.exchange import Exchange, LocalExchange
 from icp.storage.mirror import Mirror, opened
+from icp.storage.remote import RemoteExchange
 
 FOLDER = "ICP_MIRROR"
 """Environment variable: the folder that holds the mirrors of this machine; default ``icp/runs`` in the user's cache."""
@@ -81,3 +83,14 @@ def _mirrors_folder() -> Path:
 
 def _endpoint() -> str:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def exchange_of(run: str, folder: str, path: Path) -> Exchange:
+    """What the tasks of the step in a folder of a run need besides their own files; `path`: of that folder here."""
+    mirror = mirror_of(run)
+    return LocalExchange(path) if mirror is None else _remote_exchange(mirror, folder)
+
+
+@lru_cache(maxsize=256)
+def _remote_exchange(mirror: Mirror, folder: str) -> RemoteExchange:
+    return RemoteExchange(mirror, folder)

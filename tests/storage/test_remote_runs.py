@@ -257,7 +257,7 @@ def test_first_of_two_attempts_wins_and_the_other_takes_its_record(s3, tmp_path,
 
 def test_name_left_by_a_dead_attempt_is_taken_over(s3, tmp_path, monkeypatch):
     monkeypatch.setenv("ICP_MIRROR", str(tmp_path))
-    monkeypatch.setattr("icp.storage.exchange.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("icp.storage.remote.WAIT_SECONDS", 0.0)
     mirror = mirror_of("s3://bucket/dead")
     mirror.server.write("graph/part-0.npy", b"other")
     record = attempt(exchange_of(mirror.url, "graph", mirror.folder / "graph"), mirror.folder / "graph", b"mine")
