@@ -1,10 +1,10 @@
 """The Spark engine against the engine of one machine: ``python tests/bench/bench_spark.py [--out DIR]``.
 
 Runs the same configuration with worker processes and on a standalone cluster that it starts here (a master, one worker
-for each of `--workers`), compares every byte, and prints seconds of each step with both and what Spark adds to a task.
-With ``--bytes`` instead: bytes that the tasks of each step read and write for a document, from the kernel's counters of
-read and write calls (memory-mapped reads are not in them), and how much of that is exchanged between tasks through
-files that go when the step is done. Needs the extra `spark` and Java; run it on an idle machine.
+for each of `--workers`), compares every byte, and prints seconds of each step with both, what Spark adds to a task, and
+CPU seconds, which say more where the machine is busy. With ``--bytes`` instead: bytes that the tasks of each step read
+and write for a document, from the kernel's counters of read and write calls (memory-mapped files are not in them), and
+how much of that is exchanged between tasks through files that go when the step is done. Needs the extra `spark` and Java.
 """
 
 import argparse
@@ -68,6 +68,22 @@ def _io() -> dict[str, int]:
     return {name: int(value) for name, value in rows if name in ("rchar", "wchar")}
 
 
+def cpu_seconds() -> float:
+    """CPU of this process and of all that it started, whether they still run or were waited for."""
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+        ticks[int(path.parent.name)] = sum(map(int, fields[11:15]))
+    family = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return sum(ticks[pid] for pid in family) / os.sysconf("SC_CLK_TCK")
+
+
 def settings(run: Path, options: argparse.Namespace) -> Config:
     return parse_config(
         {
@@ -101,9 +117,11 @@ def compare(options: argparse.Namespace, out: Path) -> None:
     """Seconds of both engines, and whether their bytes are equal."""
     local, on_spark = out / "local", out / "spark"
     fill_kernel_cache()
+    start = cpu_seconds()
     with ProcessExecutor(options.workers) as engine:
         counts = Counting(engine)
         local_seconds = run_all(settings(local, options), counts)
+    local_cpu = cpu_seconds() - start
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     (out / "cluster").mkdir()
     with running_cluster(out / "cluster", options.workers, cores=1) as master:
@@ -112,8 +130,9 @@ def compare(options: argparse.Namespace, out: Path) -> None:
         started = time.monotonic()
         with SparkExecutor(master) as engine:
             list(engine.map(abs, range(2 * options.workers)))
-            ready = time.monotonic() - started
+            ready, ready_cpu = time.monotonic() - started, cpu_seconds() - start - local_cpu
             spark_seconds = run_all(settings(on_spark, options), engine)
+            spark_cpu = cpu_seconds() - start - local_cpu - ready_cpu
     first, second = seconds_of(local), seconds_of(on_spark)
     print(f"{'step':<12} {'phases':>6} {'tasks':>6} {'local s':>8} {'spark s':>8} {'added s':>8}")
     for step in STEPS:
@@ -122,6 +141,7 @@ def compare(options: argparse.Namespace, out: Path) -> None:
     print(row("all", phases, tasks, local_seconds, spark_seconds))
     added = 1000 * (spark_seconds - local_seconds) / tasks
     print(f"spark/local {spark_seconds / local_seconds:.2f}; {added:.0f} ms added a task; ready after {ready:.1f} s")
+    print(f"CPU seconds: local {local_cpu:.1f}, spark {spark_cpu:.1f}, {ready_cpu:.1f} before the first part")
     same = data_files(local) == data_files(on_spark)
     print(f"files of both runs: {len(data_files(local))}, bytes {'equal' if same else 'DIFFERENT'}")
 
