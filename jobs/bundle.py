@@ -22,7 +22,8 @@ def write_bundle(path: Path) -> int:
         for name in MAPPED:
             _add(bundle, files(f"icp.{name}"), f"icp/{name}")
         found = distribution("icp")
-        bundle.writestr(f"icp-{found.version}.dist-info/METADATA", found.read_text("METADATA") or "")
+        facts = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+        bundle.writestr(f"icp-{found.version}.dist-info/METADATA", facts)
         return len(bundle.namelist())
 
 

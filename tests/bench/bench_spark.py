@@ -4,7 +4,8 @@ Runs the same configuration with worker processes and on a standalone cluster th
 for each of `--workers`), compares every byte, and prints seconds of each step with both, what Spark adds to a task, and
 CPU seconds, which say more where the machine is busy. With ``--bytes`` instead: bytes that the tasks of each step read
 and write for a document, from the kernel's counters of read and write calls (memory-mapped files are not in them), and
-how much of that is exchanged between tasks through files that go when the step is done. Needs the extra `spark` and Java.
+how much of that is exchanged between tasks through files that go when the step is done.
+Needs the extra `spark` and Java.
 """
 
 import argparse
