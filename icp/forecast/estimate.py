@@ -14,8 +14,8 @@ from icp.forecast.machine import Machine
 from icp.forecast.rates import PhaseRate, Rates, StepRate
 
 MIB = 2**20
-GROWTH = {"neighbors": 1.5, "order": 1.05}
-"""Processor time grows as documents to this power; all other steps to the power of 1."""
+GROWTH = {("neighbors", "search"): 1.6, ("neighbors", "assign"): 1.4, ("order", "visit"): 1.05}
+"""Processor time of these phases grows as documents to this power, of all others to the power of 1."""
 EXACT_GROWTH = 2.0
 """Of comparing all pairs."""
 BOUNDED = {
@@ -108,11 +108,11 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
 
 
 def _seconds(phase: PhaseRate, rates: Rates, size: Size) -> float:
-    """Processor seconds of a phase; from the size of the largest sample on, its step's growth counts."""
+    """Processor seconds of a phase; from the size of the largest sample on, its growth counts."""
     if (phase.step, phase.phase) in BOUNDED:
         return phase.seconds.at(rates.n_docs, rates.n_docs * rates.bytes_per_doc)
-    power = GROWTH.get(phase.step, 1.0)
-    if phase.step == "neighbors" and rates.settings.get("graph.method") == "exact":
+    power = GROWTH.get((phase.step, phase.phase), 1.0)
+    if (phase.step, phase.phase) == ("neighbors", "search") and rates.settings.get("graph.method") == "exact":
         power = EXACT_GROWTH
     growth: float = max(1.0, size.n_docs / rates.n_docs) ** (power - 1)
     once = phase.seconds.constant * (1 if phase.serial else size.n_parts)
