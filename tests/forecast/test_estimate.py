@@ -102,7 +102,7 @@ def test_nothing_is_warned_of_where_all_fits():
 
 
 def test_what_does_not_fit_is_named():
-    assert told(replace(MACHINE, memory=1 << 30))[0].startswith("memory: graph needs 729.8 MiB in one process, 4.3 GiB")
+    assert told(replace(MACHINE, memory=1 << 30))[0].startswith("memory: order needs 729.8 MiB in one process, 4.3 GiB")
     assert told(replace(MACHINE, disk=1 << 30))[0].startswith("disk: 10.1 GiB are needed at once, 1.0 GiB are free")
     assert told(replace(MACHINE, cores=2))[0].startswith("cores: 8 workers, this machine has 2")
     assert told(size=replace(SIZE, n_parts=3))[0].startswith("cores: 3 parts keep no more than 3 of 8 workers busy")
