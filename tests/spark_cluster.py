@@ -1,6 +1,7 @@
 """A standalone Spark cluster on this machine, from the classes in the pip package; ended by process id."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -58,7 +59,9 @@ def _daemon(folder, name, kind, options, environment):
     import pyspark
 
     home = Path(pyspark.__file__).parent
-    command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", HOST, *options]
+    # ended with this process, even when that is killed
+    tied = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    command = [*tied, str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", HOST, *options]
     settings = {
         **os.environ,
         "SPARK_HOME": str(home),
