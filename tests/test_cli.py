@@ -30,7 +30,7 @@ def test_command_has_help_and_stands_in_the_readme(name):
 
 
 def test_readme_names_no_command_that_is_not_there():
-    words = {line.split("icp ", 1)[1].split()[0].strip("`.,") for line in README.splitlines() if "`icp " in line}
+    words = {line.split("icp ", 1)[1].split()[0].strip("`.,;:()") for line in README.splitlines() if "`icp " in line}
     assert words - {"-h", "--help"} <= {*COMMANDS, *(f"{name}`" for name in COMMANDS)}, words
 
 
