@@ -75,8 +75,11 @@ def make_plan(run: Path, *, doc, start, stop, window, path_rank):
 def made_config(run: Path, **sections):
     """A configuration for a run made by hand: bytes, windows of 8."""
     tree = {
-        "run": str(run), "corpus": {"input": "none.jsonl"}, "tokenizer": {"name": "bytes"}, "pack": {"seq_len": 8}
-    }  # fmt: skip
+        "run": str(run),
+        "corpus": {"input": "none.jsonl"},
+        "tokenizer": {"name": "bytes"},
+        "pack": {"seq_len": 8, "shuffle": "random"},
+    }
     return parse_config({name: {**tree.get(name, {}), **sections.pop(name, {})} if name in ("tokenizer", "pack")
                          else value for name, value in tree.items()} | sections)  # fmt: skip
 
