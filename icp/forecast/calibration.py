@@ -70,7 +70,7 @@ def clock_of(step: str, manifest: Manifest) -> str:
 
 def speed_settings(config: Config, n_docs: int) -> dict[str, Any]:
     """The values that change how long a run of so many documents takes."""
-    found = config.values(SPEED_KEYS)
+    found = config.values(SPEED_KEYS) | {"order.partitions": 1}  # a sample is too small for pieces
     if config.graph.method == "auto" and n_docs >= CELLS_FROM:
         found["graph.method"] = "cells"
     if config.embed.model.startswith("files:"):

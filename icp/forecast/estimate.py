@@ -31,7 +31,7 @@ BASE_MIB = 520
 """Of a worker: libraries and one block of a part."""
 PER_DOC = {"dedup": 210.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 150.0, "shards": 60.0}
 """Bytes a document in the one process of the step that holds arrays over all of them; mapped files come on top, which
-the system takes back where it must."""
+the system takes back where it must, and for order the vectors of one of its pieces."""
 LARGEST_MEASURED = 1_000_000
 EXTRAPOLATED = 30
 """Times the largest measured run from which figures are marked as extrapolated."""
@@ -97,7 +97,7 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
                 (alone + _in_rounds(shared, workers if rate.step in TASKS_OF_THEIR_OWN else size.n_parts, workers))
                 / 3600,
                 alone / 3600,
-                BASE_MIB * MIB + PER_DOC.get(rate.step, 0.0) * size.n_docs,
+                _memory(rate.step, size, left["embeddings"] / config.order.partitions),
                 left[rate.step],
                 scratch,
                 reads,
@@ -130,6 +130,11 @@ def _in_rounds(seconds: float, n_tasks: int, workers: int) -> float:
     return seconds / n_tasks * ceil(n_tasks / workers)
 
 
+def _memory(step: str, size: Size, vectors: float) -> float:
+    """Bytes of the largest process; `vectors` are those of a piece of the path, of which order holds whole numbers."""
+    return BASE_MIB * MIB + PER_DOC.get(step, 0.0) * size.n_docs + (vectors if step == "order" else 0)
+
+
 def _files(rate: StepRate, size: Size, config: Config) -> int:
     if rate.step == "shards":
         return 3 * max(1, ceil(2 * size.n_tokens / (config.pack.shard_mib * MIB)))
@@ -154,6 +159,7 @@ def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, work
         found.append(
             f"memory: {largest.step} needs {amount(largest.memory)} in one process, {amount(together)} with the other "
             f"workers of a machine; this one has {amount(machine.memory)}"
+            + ("; a larger order.partitions takes less" if largest.step == "order" else "")
         )
     needed = disk_at_most(rows)
     if machine.disk is not None and needed > machine.disk:
