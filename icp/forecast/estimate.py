@@ -14,7 +14,12 @@ from icp.forecast.machine import Machine
 from icp.forecast.rates import PhaseRate, Rates, StepRate
 
 MIB = 2**20
-GROWTH = {("neighbors", "search"): 1.6, ("neighbors", "assign"): 1.4, ("order", "visit"): 1.05}
+GROWTH = {
+    ("neighbors", "search"): 1.6,
+    ("neighbors", "assign"): 1.4,
+    ("order", "visit"): 1.05,
+    ("windows", "plan"): 1.2,
+}
 """Processor time of these phases grows as documents to this power, of all others to the power of 1."""
 EXACT_GROWTH = 2.0
 """Of comparing all pairs."""
@@ -29,7 +34,7 @@ TASKS_OF_THEIR_OWN = {"neighbors"}
 """Steps whose tasks are not parts, and as many as workers can use."""
 BASE_MIB = 520
 """Of a worker: libraries and one block of a part."""
-PER_DOC = {"dedup": 210.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 150.0, "shards": 60.0}
+PER_DOC = {"dedup": 210.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 580.0, "shards": 60.0}
 """Bytes a document in the one process of the step that holds arrays over all of them; mapped files come on top, which
 the system takes back where it must, and for order the vectors of one of its pieces."""
 LARGEST_MEASURED = 1_000_000
