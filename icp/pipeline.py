@@ -183,7 +183,10 @@ def _refuse_foreign(run: Path) -> None:
     mirror = mirror_of(address_of(run))
     there = mirror.server.folders("") if mirror is not None else [name for name in ours if (run / name).exists()]
     taken = [name for name in ours if name in there]
-    if taken and not (run / "config.yaml").exists():
+    claimed = (run / "config.yaml").exists()
+    if taken and not claimed and mirror is not None:  # another slice may have come since the mirror was filled
+        claimed = mirror.server.read("config.yaml") is not None
+    if taken and not claimed:
         raise ConfigError(
             f"{address_of(run)}: holds {', '.join(taken)} but is no run of icp; give a new or empty folder"
         )

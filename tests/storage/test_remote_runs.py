@@ -211,7 +211,16 @@ for step in ("documents", "dedup"):
 """
 
 
-def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, corpus, expected, tmp_path):
+@pytest.fixture
+def processes():
+    """Processes to end with the test, however it ends."""
+    started = []
+    yield started
+    for process in started:
+        process.kill()
+
+
+def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, corpus, expected, tmp_path, processes):
     config = config_of(tmp_path, corpus, run="s3://bucket/sliced")
     path = tmp_path / "config.yaml"
     path.write_text(json.dumps(config.model_dump(mode="json")))
@@ -219,16 +228,22 @@ def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, co
     def worker(index, kill="-"):
         environment = {**os.environ, "ICP_MIRROR": str(tmp_path / f"mirror-{index}")}
         command = [sys.executable, "-P", "-c", WORKER, str(path), str(index), "2", kill]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+        return processes[-1]
 
-    with worker(0) as first, worker(1, "dedup/.parts/signatures.part-00001.json") as second:
-        assert second.wait(120) == -signal.SIGKILL, second.stderr.read()
-        server = Server(config.run)
-        assert "dedup/signatures/part-00001.parquet" in server.sizes("dedup")
-        assert server.read("dedup/.parts/signatures.part-00001.json") is None
-        with worker(1) as again:
-            assert again.wait(120) == 0, again.stderr.read()
-        assert first.wait(120) == 0, first.stderr.read()
+    def ended(process):
+        _, said = process.communicate(timeout=120)
+        return process.returncode, said
+
+    first, second = worker(0), worker(1, "dedup/.parts/signatures.part-00001.json")
+    status, said = ended(second)
+    assert status == -signal.SIGKILL, said
+    server = Server(config.run)
+    assert "dedup/signatures/part-00001.parquet" in server.sizes("dedup")
+    assert server.read("dedup/.parts/signatures.part-00001.json") is None
+    for process in (worker(1), first):
+        status, said = ended(process)
+        assert status == 0, said
     made = {name: data for name, data in expected.items() if name.startswith(("documents/", "dedup/"))}
     assert_same(files_of(config.run), made)
 
