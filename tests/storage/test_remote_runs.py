@@ -13,14 +13,15 @@ from buckets import KEYS, Proxy, s3_server
 from click.testing import CliRunner
 from tiny import data_files, make_run, quiet, tiny_config, write_jsonl
 
-from icp import artifacts
+from icp import artifacts, pipeline
 from icp.artifacts import PartRecord
 from icp.cli import main
 from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
 from icp.executor import SerialExecutor
+from icp.folders import open_folder
 from icp.pipeline import build_graph
 from icp.shards.reader import WindowDataset
-from icp.storage import exchange_of, mirror_of
+from icp.storage import exchange_of, mirror_of, run_folder
 from icp.storage.server import Server
 from icp.warm import tiny_rows
 
@@ -246,6 +247,17 @@ def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, co
         assert status == 0, said
     made = {name: data for name, data in expected.items() if name.startswith(("documents/", "dedup/"))}
     assert_same(files_of(config.run), made)
+
+
+def test_slice_that_looked_before_another_began_takes_part_in_the_run(s3, corpus, tmp_path):
+    config = config_of(tmp_path, corpus, run="s3://bucket/beside")
+    open_folder(config.run)  # nothing is there yet
+    server = Server(config.run)
+    server.write("documents/.parts/basis.json", b"{}")
+    with pytest.raises(ConfigError, match="holds documents but is no run of icp"):
+        pipeline._claim(run_folder(config.run), config)
+    server.write("config.yaml", b"run: s3://bucket/beside")
+    pipeline._claim(run_folder(config.run), config)
 
 
 def attempt(exchange, folder, data, name="part-0.npy"):
