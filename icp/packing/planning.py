@@ -48,7 +48,16 @@ def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int, threads
     docs = docs[tails[docs] > 0]
     fill = _fill_of_tails(int(lengths.sum()), int(tails.sum()), corpus)
     pieces = _planned(replace(corpus, min_fill=fill), docs, tails[docs], threads)
+    excess = _windows_of(pieces) / max(1, int(tails.sum() / (fill * corpus.capacity)))
+    if excess > 1 and fill * excess <= 1 and not corpus.groups.any():
+        # what found no room took windows of its own: plan so many fewer, once
+        again = _planned(replace(corpus, min_fill=fill * excess), docs, tails[docs], threads)
+        pieces = min(again, pieces, key=_windows_of)
     return lay_out(corpus, lengths, tails, pieces)
+
+
+def _windows_of(pieces: Pieces) -> int:
+    return int(pieces.window.max(initial=-1)) + 1
 
 
 def tail_tokens(lengths: NDArray[np.int64], capacity: int, n_eos: int) -> NDArray[np.int64]:
