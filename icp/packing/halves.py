@@ -11,15 +11,15 @@ _WHOLE = 4096  # a vector of this length is rounded to whole numbers
 _ROUNDS = 8
 
 
-def halved_order(sums: NDArray[np.float64], sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Windows in an order in which runs of up to `most` documents are alike; inside such a run, by number.
+def halved_runs(sums: NDArray[np.float64], sizes: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+    """Runs of like windows, of up to `most` documents; inside a run, by number.
 
     Args:
         sums: (windows, dim) float64, whole numbers.
         sizes: (windows,) int64, documents of each.
         most: at least 1.
 
-    Returns: (windows,) int64, a permutation.
+    Returns: int64, a permutation in pieces; neighbours in it are more alike than others.
     Cost: O(windows * dim * log(documents / most)).
     """
     norms = np.sqrt(np.square(sums).sum(axis=1))
@@ -32,7 +32,7 @@ def halved_order(sums: NDArray[np.float64], sizes: NDArray[np.int64], most: int)
             continue
         left = _half(vectors[rows], sizes[rows])
         todo += [rows[~left], rows[left]]
-    return np.concatenate(runs)
+    return runs
 
 
 def _half(vectors: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:

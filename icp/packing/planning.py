@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from icp.data import PackPlan, Rows
 from icp.packing.drift import drifted, window_counts
-from icp.packing.halves import halved_order
+from icp.packing.halves import halved_runs
 from icp.packing.items import Corpus, Pieces, largest_scale
 from icp.packing.stretch import NARROW_FILL, plan_stretch
 from icp.path.spread import window_path
@@ -27,6 +27,10 @@ RUNS_OF_STRETCH = 4
 
 ROUNDS, NARROW_ROUNDS = (0.0, 0.5), (0.0, 0.5, 0.0, 0.5)
 """How far each round's stretches are shifted, as a share of a stretch; fitting whole documents tightly takes more."""
+
+PATH_WINDOWS = 8192
+"""Windows of several stretches up to which one path leads through all; of more, whose neighbours cost more, one leads
+through each run."""
 
 LEAST_FILL = 0.9
 """Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
@@ -86,20 +90,23 @@ def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64],
     pieces = drifted(corpus, docs, tokens)
     with ThreadPoolExecutor(threads) as pool:
         for round_, shift in enumerate(NARROW_ROUNDS if corpus.whole and corpus.min_fill >= NARROW_FILL else ROUNDS):
-            stretches = _stretches(_along_windows(corpus, pieces), shift)
+            stretches = _stretches(_along_windows(corpus, pieces, pool), shift)
             counts = window_counts(corpus, stretches) if round_ == 0 else [None] * len(stretches)
             pieces = _joined(corpus, list(pool.map(partial(plan_stretch, corpus), stretches, counts)))
     return pieces
 
 
-def _along_windows(corpus: Corpus, pieces: Pieces) -> Pieces:
-    """The same windows, numbered so that like ones come into one stretch, and inside stretches along a path; one group
-    after another."""
+def _along_windows(corpus: Corpus, pieces: Pieces, pool: ThreadPoolExecutor) -> Pieces:
+    """The same windows, numbered so that like ones come into one stretch, and inside runs along a path; one group after
+    another."""
     sums = centroids(corpus.embeddings, pieces.doc, pieces.window)
-    path = window_path(sums)
-    if pieces.doc.size > STRETCH_DOCS:
-        sizes = np.bincount(pieces.window, minlength=path.size)
-        path = path[halved_order(sums[path], sizes[path], -(-STRETCH_DOCS // RUNS_OF_STRETCH))]
+    one = pieces.doc.size <= STRETCH_DOCS
+    few = one or len(sums) <= PATH_WINDOWS
+    path = window_path(sums) if few else np.arange(len(sums))
+    if not one:
+        sizes = np.bincount(pieces.window, minlength=len(sums))
+        runs = [path[run] for run in halved_runs(sums[path], sizes[path], -(-STRETCH_DOCS // RUNS_OF_STRETCH))]
+        path = np.concatenate(runs if few else list(pool.map(lambda run: run[window_path(sums[run])], runs)))
     group = np.zeros(path.size, np.int32)
     group[pieces.window] = corpus.groups[pieces.doc]
     path = path[np.argsort(group[path], kind="stable")]

@@ -9,7 +9,7 @@ import icp
 from icp import plan_windows
 from icp.packing import drift, planning
 from icp.packing.figures import window_figures
-from icp.packing.halves import halved_order
+from icp.packing.halves import halved_runs
 from icp.packing.windows import broken_conflicts
 
 LOSS_OF_STRETCHES = 0.05
@@ -46,9 +46,11 @@ def check_every_token_once(plan, lengths, seq_len=256):
     assert np.bincount(plan.window, weights=plan.stop - plan.start).max(initial=0) <= seq_len
 
 
+@pytest.mark.parametrize("path_windows", [8192, 0], ids=["one path", "a path a run"])
 @pytest.mark.parametrize("split", ["minimal", "never"])
-def test_plan_of_many_stretches_is_the_same_for_any_number_of_threads(topics, monkeypatch, split):
+def test_plan_of_many_stretches_is_the_same_for_any_number_of_threads(topics, monkeypatch, split, path_windows):
     monkeypatch.setattr(planning, "STRETCH_DOCS", 70)
+    monkeypatch.setattr(planning, "PATH_WINDOWS", path_windows)
     one, two, seven = (planned(topics, split=split, min_fill=0.95, threads=threads) for threads in (1, 2, 7))
     assert rows_of(one) == rows_of(two) == rows_of(seven)
     check_every_token_once(one, topics[3])
@@ -85,19 +87,20 @@ def test_stretches_lose_little_and_take_one_window_more_at_most(topics, monkeypa
     assert lost <= LOSS_OF_STRETCHES, f"lost {lost:.3f}, at most {LOSS_OF_STRETCHES}"
 
 
-def test_halved_order_brings_like_windows_together():
+def test_halved_runs_hold_like_windows():
     random = np.random.default_rng(5)
     side = random.permutation(np.repeat([0, 1], 16))
     sums = np.rint(4096 * (np.eye(8)[side] + 0.1 * random.normal(size=(32, 8))))
-    order = halved_order(sums, np.full(32, 3), 48)
-    assert sorted(order.tolist()) == list(range(32))
-    assert [len(set(side[half])) for half in (order[:16], order[16:])] == [1, 1]
+    runs = halved_runs(sums, np.full(32, 3), 48)
+    assert sorted(np.concatenate(runs).tolist()) == list(range(32))
+    assert [len(set(side[run])) for run in runs] == [1, 1]
 
 
 @pytest.mark.parametrize("sums", [np.zeros((9, 4)), np.ones((9, 4))])
 def test_windows_that_cannot_be_told_apart_are_halved_all_the_same(sums):
-    order = halved_order(sums, np.full(9, 2), 4)
-    assert sorted(order.tolist()) == list(range(9))
+    runs = halved_runs(sums, np.full(9, 2), 4)
+    assert sorted(np.concatenate(runs).tolist()) == list(range(9))
+    assert all(run.size <= 2 for run in runs)
 
 
 @pytest.mark.parametrize(
