@@ -20,12 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 
+import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import icp
-from icp.kernels._jit import kernel
 from icp.kernels.components import Evidence, agreement
 from icp.kernels.minhash import LANES, mix, permute
 from icp.minhash import make_hashing, make_scheme, to_lean_minhash
@@ -104,7 +104,7 @@ def signed(step: object, text: str) -> object:
     return step.get_signature(found) if found.size else None
 
 
-@kernel
+@numba.njit(nogil=True)
 def permute_all(values, bounds, a, b):
     room = np.empty(values.shape[0] + LANES, np.uint32)
     signatures = np.empty((bounds.shape[0] - 1, a.shape[0]), np.uint32)
