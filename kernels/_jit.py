@@ -21,6 +21,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -123,11 +124,23 @@ def _dot_lanes(typingctx, left, right):
     """See `dot_lanes`.
 
     Lane i sums the products of positions i, i + 64, ... in rising order; then the upper half of the lanes is added to
-    the lower until one is left. No product is fused with its sum.
+    the lower until one is left. No product is fused with its sum. Numbers of two bytes are float16 and made float32,
+    exactly.
     """
 
     def codegen(context, builder, signature, args):
         row, number, word = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64), ir.IntType(32)
+        is_half = [kind.dtype == types.uint16 for kind in signature.args]
+
+        def load(array, half, at, width):
+            """`width` numbers from `at` on as float32, or one if that is 0."""
+            kind, wanted = (ir.HalfType() if half else ir.FloatType()), ir.FloatType()
+            if width:
+                kind, wanted = ir.VectorType(kind, width), ir.VectorType(wanted, width)
+            value = builder.load(builder.bitcast(builder.gep(array.data, [at]), kind.as_pointer()))
+            value.align = 2 if half else 4
+            return builder.fpext(value, wanted) if half else value
+
         arrays = [
             context.make_array(kind)(context, builder, arg) for kind, arg in zip(signature.args, args, strict=True)
         ]
@@ -153,13 +166,12 @@ def _dot_lanes(typingctx, left, right):
             return total
 
         def add_row(at, sums):
-            loads = [builder.load(builder.bitcast(builder.gep(a.data, [at]), row.as_pointer())) for a in arrays]
-            for load in loads:
-                load.align = 4
+            loads = [load(array, half, at, LANES) for array, half in zip(arrays, is_half, strict=True)]
             return builder.fadd(sums, builder.fmul(*loads))
 
         def add_one(at, sums):
-            product = builder.fmul(*(builder.load(builder.gep(a.data, [at])) for a in arrays))
+            loads = [load(array, half, at, 0) for array, half in zip(arrays, is_half, strict=True)]
+            product = builder.fmul(*loads)
             lane = builder.trunc(builder.sub(at, whole), word)
             return builder.insert_element(sums, builder.fadd(builder.extract_element(sums, lane), product), lane)
 
@@ -178,8 +190,39 @@ def _dot_lanes(typingctx, left, right):
 
 @kernel
 def dot_lanes(left, right):
-    """Dot product of two contiguous float32 rows of one length, the same bits on any machine: unchecked."""
+    """Dot product of two contiguous rows of one length, the same bits on any machine: unchecked.
+
+    Args: (dim,) float32 each, or uint16, the bits of float16.
+    """
     return _dot_lanes(left, right)
+
+
+CACHE_LINE = 64
+
+
+@intrinsic
+def _prefetch(typingctx, row):
+    """See `prefetch`."""
+
+    def codegen(context, builder, signature, args):
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        byte, word, number = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        start = builder.bitcast(array.data, byte.as_pointer())
+        size = builder.mul(builder.extract_value(array.shape, 0), array.itemsize)
+        options = [ir.Constant(word, value) for value in (0, 3, 1)]  # to read, into all caches, data
+        with cgutils.for_range_slice(builder, ir.Constant(number, 0), size, ir.Constant(number, CACHE_LINE)) as (at, _):
+            builder.call(fetch, [builder.gep(start, [at]), *options])
+        return context.get_dummy_value()
+
+    return types.void(row), codegen
+
+
+@kernel
+def prefetch(row):
+    """Have a contiguous row come into the cache while other work is done."""
+    _prefetch(row)
 
 
 @intrinsic

@@ -13,18 +13,20 @@ from icp.errors import ConfigError, InputError
 from icp.kernels.graph import union_csr
 from icp.search.cells import (
     CHUNK_ROWS,
-    Cells,
+    EXTRA,
     assign_cells,
     cell_tasks,
     count_cells,
     group_rows,
+    most_joined,
     search_cells,
 )
 from icp.search.centroids import AllRows, train_centroids
 from icp.search.exact import merge_found, search_exact
+from icp.search.expansion import PASSES, cells_joined, expand
 from icp.search.inverted import OWN_LIST, assign_lists, count_lists, search_lists
 from icp.search.methods import choose_method
-from icp.search.recall import choose_nprobe, choose_overlap, recall_interval
+from icp.search.recall import choose_nprobe, choose_overlap, enough_found, recall_interval, shares_found
 from icp.search.vectors import check_rows, empty_keys, nearest, sample_rows, tuning_size, unpack
 
 SAMPLE_ROWS = 1000
@@ -53,7 +55,8 @@ def search_neighbors(
     Returns: `KnnGraph`, rows sorted by (-float16 similarity, row), the same bytes on any machine and for any number
         of threads.
     Raises: InputError for a wrong shape, type or row; ConfigError for a wrong option.
-    Cost: exact n * n * dim operations; cells about n * 1000 * dim on text, and n ** 1.5 * dim to find the cells.
+    Cost: exact n * n * dim operations; cells about n * 1000 * dim on text, and n ** 1.5 * dim to find the cells; where
+        rows are many, up to `PASSES` passes of n * 60 * dim after them.
     """
     rows = _checked(embeddings)
     if k < 1:
@@ -62,16 +65,10 @@ def search_neighbors(
     if chosen == "ivf":
         keys = _search_lists(rows, k, target_recall, seed)
     elif chosen == "cells":
-        cells = _make_cells(rows, k, target_recall, seed)
-        if method == "auto" and not cells.is_cheaper_than_all_pairs(rows.shape[0]):
-            keys = search_exact(rows, keep=k)
-        else:
-            keys = empty_keys(rows.shape[0], k)
-            for wanted in cell_tasks(cells):
-                merge_found(keys, 0, search_cells(rows, cells, wanted, keep=k, seed=seed))
+        keys = _search_cells(rows, k, target_recall, seed, may_compare_all=method == "auto")
     else:
         keys = search_exact(rows, keep=k)
-    neighbors, similarities = unpack(keys)
+    neighbors, similarities = unpack(keys[:, :k])
     return KnnGraph(neighbors, similarities.astype(np.float32))
 
 
@@ -122,28 +119,52 @@ def _checked_blocks(rows: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def _true_neighbors(rows: NDArray[np.float16], k: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """A sample of rows, and the exact neighbours of each."""
+def _true_neighbors(
+    rows: NDArray[np.float16], k: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]:
+    """A sample of rows, the exact neighbours of each, and their similarities."""
     sample = sample_rows(rows.shape[0], seed=seed, salt=TUNE_SALT, size=tuning_size(rows.shape[0]))
-    exact, _ = unpack(nearest(take(rows, sample), sample, AllRows(rows), keep=k))
-    return sample, exact.astype(np.int64)
+    exact, best = unpack(nearest(take(rows, sample), sample, AllRows(rows), keep=k))
+    return sample, exact.astype(np.int64), best
 
 
-def _make_cells(rows: NDArray[np.float16], k: int, target_recall: float, seed: int) -> Cells:
-    """Cells of rows in memory, with the overlap that the target needs."""
+def _search_cells(
+    rows: NDArray[np.float16], k: int, target_recall: float, seed: int, *, may_compare_all: bool
+) -> NDArray[np.int64]:
+    """Keys of all rows by cells in memory, with the overlap that the target needs, or passes after them."""
     centroids = train_centroids(rows, wanted=count_cells(len(rows)), seed=seed)
-    sample, exact = _true_neighbors(rows, k, seed)
+    sample, exact, best = _true_neighbors(rows, k, seed)
     mine, others = (assign_cells(take(rows, wanted), centroids) for wanted in (sample, exact.ravel()))
     others[0][exact.ravel() < 0] = -1
-    overlap = choose_overlap(mine, others, target_recall=target_recall)
+    most = most_joined(len(rows), len(centroids))
+    overlap = choose_overlap(mine, others, target_recall=target_recall, most_joined=most)
     assigned = [assign_cells(block, centroids, ranks=overlap.ranks) for block in _checked_blocks(rows)]
-    return group_rows(assigned, len(centroids), margin=overlap.margin)
+    cells = group_rows(assigned, len(centroids), margin=overlap.margin)
+    if may_compare_all and not cells.is_cheaper_than_all_pairs(len(rows)):
+        return search_exact(rows, keep=k)
+    keep = k if overlap.enough else k + EXTRA
+    keys = empty_keys(len(rows), keep)
+    for wanted in cell_tasks(cells):
+        merge_found(keys, 0, search_cells(rows, cells, wanted, keep=keep, seed=seed))
+    if overlap.enough:
+        return keys
+    own, joined = group_rows(assigned, len(centroids), margin=OWN_LIST), cells_joined(assigned, margin=overlap.margin)
+    before = None
+    for _ in range(PASSES):
+        found, similarities = unpack(keys[sample, :k])
+        if enough_found(shares_found(found, similarities, exact.astype(np.int32), best), target_recall):
+            break
+        now = keys.copy()
+        for wanted in cell_tasks(own):
+            merge_found(keys, 0, expand(rows, (now, before), joined, own, wanted))
+        before = now
+    return keys
 
 
 def _search_lists(rows: NDArray[np.float16], k: int, target_recall: float, seed: int) -> NDArray[np.int64]:
     """Keys of all rows by inverted lists in memory."""
     centroids = train_centroids(rows, wanted=count_lists(len(rows)), seed=seed)
-    sample, exact = _true_neighbors(rows, k, seed)
+    sample, exact, _ = _true_neighbors(rows, k, seed)
     mine, others = (assign_lists(take(rows, wanted), centroids) for wanted in (sample, exact.ravel()))
     neighbor_lists = np.where(exact < 0, -1, others[0][:, 0].reshape(-1, k))
     nprobe = choose_nprobe(mine[0], neighbor_lists, target_recall=target_recall)

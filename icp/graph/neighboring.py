@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from icp.config import Config
 from icp.data import RowParts, take
 from icp.errors import ArtifactError
-from icp.search.cells import CHUNK_ROWS, Cells, cell_tasks
+from icp.search.cells import CHUNK_ROWS, EXTRA, Cells, cell_tasks
 from icp.search.centroids import Centroids
-from icp.search.exact import range_pairs
-from icp.search.methods import choose_method
-from icp.search.vectors import check_rows, sample_rows, tuning_size
+from icp.search.exact import merge_found, range_pairs
+from icp.search.expansion import PASSES
+from icp.search.methods import Found, choose_method
+from icp.search.recall import enough_found
+from icp.search.vectors import check_rows, empty_keys, sample_rows, tuning_size
 from icp.steps import Context, PartOutput, document_parts, one_part
 
-EXTRA = 6
-"""Neighbours kept beyond k: room for the copies that the graph takes out."""
 FILTERED = 4
 """Times k that are kept where the graph passes over neighbours by source or similarity."""
 SAMPLE_ROWS = 1000
@@ -122,9 +122,9 @@ def one_unless_exact(context: Context) -> list[str]:
     return [] if planned(context) == "exact" else one_part(context)
 
 
-def tasks(context: Context) -> dict[str, range]:
-    """Ranges of cells or lists."""
-    return {f"cells-{number:06}": wanted for number, wanted in enumerate(cell_tasks(cells(context)))}
+def tasks(context: Context, name: str = "members") -> dict[str, range]:
+    """Ranges of cells or lists; `name` as of `cells`."""
+    return {f"cells-{number:06}": wanted for number, wanted in enumerate(cell_tasks(cells(context, name)))}
 
 
 def search_parts(context: Context) -> list[str]:
@@ -132,6 +132,50 @@ def search_parts(context: Context) -> list[str]:
     if method(context) != "exact":
         return list(tasks(context))
     return [f"rows-{one:03}-{two:03}" for one, two in range_pairs(shape(context)[0])]
+
+
+def expands(context: Context) -> bool:
+    """Whether passes among neighbours' neighbours follow the search."""
+    return method(context) == "cells" and bool(context.records("tune")["all"].info["expands"])
+
+
+def expand_parts(context: Context, number: int) -> list[str]:
+    """Ranges of cells; none if no pass is needed, or no further one; the same whenever they are asked for."""
+    records = context.records(f"merge-{number - 1}") if expands(context) else {}
+    if not records:
+        return []
+    shares = np.array([share for part in document_parts(context) for share in records[part].info["shares"]])
+    reached = enough_found(shares, context.config.graph.target_recall)
+    return [] if reached else list(tasks(context, "own"))
+
+
+def merge_parts(context: Context, number: int) -> list[str]:
+    """Parts whose keys change: after a search that passes follow, and after a pass."""
+    changed = expand_parts(context, number) if number else expands(context)
+    return document_parts(context) if changed else []
+
+
+def n_passes(context: Context) -> int | None:
+    """How many passes are done; None if none are to follow the search."""
+    if not expands(context):
+        return None
+    return max(number for number in range(PASSES + 1) if number == 0 or context.records(f"merge-{number}"))
+
+
+def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64], int]:
+    """The keys of a part after the search (0) or a pass, and its first row."""
+    sizes = [len(np.load(path, mmap_mode="r", allow_pickle=False)) for path in embedding_paths(context)]
+    at = document_parts(context).index(part)
+    first, names = sum(sizes[:at]), ("rows", "keys")
+    if number:
+        keys = np.load(context.folder("neighbors") / f"{part}.merged-{number - 1}.npy", allow_pickle=False)
+        names = f"rows-{number}", f"keys-{number}"
+    else:
+        keys = empty_keys(sizes[at], kept(context.config))
+    for files in zip(*(paths(context, name) for name in names), strict=True):
+        rows, found = (np.load(path, mmap_mode="r", allow_pickle=False) for path in files)
+        merge_found(keys, first, Found(rows, found))
+    return keys, first
 
 
 def cells(context: Context, name: str = "members") -> Cells:
@@ -142,6 +186,13 @@ def cells(context: Context, name: str = "members") -> Cells:
 def centroids(context: Context) -> Centroids:
     """As trained."""
     return Centroids(load(context, "means"), load(context, "leaders"), load(context, "groups"))
+
+
+def joined(context: Context) -> NDArray[np.int32]:
+    """The cells that each row joined, memory-mapped; its pages are private, so that kernels see one array type."""
+    path = context.folder("neighbors") / "joined.npy"
+    found: NDArray[np.int32] = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    return found
 
 
 def paths(context: Context, name: str) -> list[Path]:

@@ -9,7 +9,7 @@ Source: overlapping clusters of Zhang et al., arXiv 2010.14227, and of cuVS `all
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import isqrt
+from math import inf, isqrt, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,16 @@ from icp.search.methods import Found
 from icp.search.recall import Assigned
 from icp.search.vectors import BASE_TILE, empty_keys, improve_within
 
+EXTRA = 6
+"""Neighbours kept beyond k: room for the copies that the graph takes out, and more ways for passes to go."""
 ROWS_PER_CELL = 256, 512
 """Rows for each centroid, least and most, in between the root of all; overlap makes cells two to ten times as large.
 Where rows are many, fewer centroids spare more time in finding the nearest than larger cells take."""
+MANY_ROWS = 1 << 18
+ROWS_OF_MANY = 128
+"""Rows for each centroid where there are more than `MANY_ROWS`: the more rows, the more cells must overlap, and time
+grows with the square of that; small ones that do not find enough, and passes after them, take half of it at a
+million."""
 RANKS = 16
 """Cells that a row joins at most."""
 LARGEST = 4
@@ -34,6 +41,8 @@ TASKS = 64
 PASS_MEMBERS = 400
 """Rows that are compared with a row in the time it takes to choose among them."""
 CHUNK_ROWS = 1 << 14
+MOST_COMPARED = 1536
+"""Rows that a row is compared with in cells of equal size: more find less than passes do in the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,17 @@ class Cells:
 
 def count_cells(n_rows: int) -> int:
     """How many centroids to train."""
+    if n_rows > MANY_ROWS:
+        return n_rows // ROWS_OF_MANY
     least, most = ROWS_PER_CELL
     return max(1, n_rows // min(max(isqrt(n_rows), least), most))
+
+
+def most_joined(n_rows: int, n_cells: int) -> float:
+    """Cells that a row may join on average, where rows are many, so that it is compared with `MOST_COMPARED` there."""
+    if n_rows <= MANY_ROWS:
+        return inf
+    return max(1.0, sqrt(MOST_COMPARED * n_cells / max(1, n_rows)))
 
 
 def assign_cells(rows: NDArray[np.float32], centroids: Centroids, *, ranks: int | None = None) -> Assigned:

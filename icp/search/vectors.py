@@ -64,7 +64,7 @@ def nearest(
     Returns: (n, keep) int64, sorted by (-similarity, row); `unpack` them.
     """
     keys = empty_keys(len(queries), keep)
-    alive = np.asarray(queries.any(axis=1))
+    alive = are_nonzero(queries)
     everybody = np.flatnonzero(alive)
     for block in range(len(blocks)):
         chosen = np.arange(len(queries))[blocks.queries(block)]
@@ -81,9 +81,15 @@ def nearest(
     return keys
 
 
+def are_nonzero(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(n,) bool: which rows are not all zero."""
+    with np.errstate(invalid="ignore"):  # NaN counts as invalid or not, by where the row lies in memory
+        return np.asarray(rows.any(axis=1))
+
+
 def nonzero(ids: NDArray[np.int64], base: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The rows of a block that are not all zero."""
-    alive = base.any(axis=1)
+    alive = are_nonzero(base)
     return (ids, base) if alive.all() else (ids[alive], base[alive])
 
 

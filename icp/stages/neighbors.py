@@ -8,24 +8,32 @@ Tasks are ranges of rows, of cells or of lists, not parts, so that parts change 
 again. Each leaves the keys that it found for its rows; phase *parts* merges them. Phases: *search*, *parts*, *facts*
 (recall). Unless all rows are compared, before them: *train* (centroids), *truth* (exact neighbours of two samples, by
 range of rows), *tune* (how far cells overlap or how many lists are searched, by one sample; the other is for the
-recall), *assign* (the cells near to every row), *lists* (the rows of each).
+recall), *assign* (the cells near to every row), *lists* (the rows of each). Where cells that bring enough neighbours
+together would grow too large, smaller ones are searched and then come passes among neighbours' neighbours, until the
+first sample's recall reaches the target: *merge-0*, *expand-1*, *merge-1* and so on.
 """
 
 import logging
+from functools import partial
 
 import numpy as np
 
 from icp.config import Config
 from icp.data import RowParts, take
+from icp.graph.neighboring import cells as load_cells
 from icp.graph.neighboring import (
-    EXTRA,
     centroids,
     checked,
     embedding_paths,
     embeddings,
+    expand_parts,
+    joined,
     kept,
     load,
+    merge_parts,
+    merged,
     method,
+    n_passes,
     one_unless_exact,
     paths,
     planned,
@@ -36,13 +44,14 @@ from icp.graph.neighboring import (
     search_parts,
     tasks,
 )
-from icp.graph.neighboring import cells as load_cells
 from icp.kernels.topk import NO_KEY
 from icp.search import cells, inverted
+from icp.search.cells import EXTRA
 from icp.search.centroids import AllRows, train_centroids
 from icp.search.exact import compare_ranges, merge_found, row_ranges
+from icp.search.expansion import PASSES, cells_joined, expand
 from icp.search.methods import Found
-from icp.search.recall import choose_nprobe, choose_overlap, recall_interval
+from icp.search.recall import choose_nprobe, choose_overlap, recall_interval, shares_found
 from icp.search.vectors import empty_keys, nearest, unpack
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
 
@@ -77,9 +86,8 @@ def tune(context: Context, part: str, output: PartOutput) -> None:
     for path in paths(context, "truth"):
         merge_found(keys, 0, Found(np.arange(len(keys)), np.load(path, allow_pickle=False)))
     exact, best = unpack(keys)
-    save(output, "test.npy", test)
-    save(output, "exact.npy", exact[sample.size :])
-    save(output, "best.npy", best[sample.size :])
+    for name, array in (("exact", exact), ("best", best)):
+        save(output, f"{name}.npy", array)
     trained, target, rows = centroids(context), context.config.graph.target_recall, embeddings(context)
     flat, output.info["method"] = exact[: sample.size].ravel().astype(np.int64), planned(context)
     by = inverted.assign_lists if planned(context) == "ivf" else cells.assign_cells
@@ -89,8 +97,10 @@ def tune(context: Context, part: str, output: PartOutput) -> None:
         nprobe = choose_nprobe(mine[0], others[0][:, 0].reshape(-1, k), target_recall=target)
         output.info |= {"nlist": len(trained), "nprobe": nprobe, "ranks": nprobe}
     else:
-        found = choose_overlap(mine, others, target_recall=target)
+        most = cells.most_joined(rows.shape[0], len(trained))
+        found = choose_overlap(mine, others, target_recall=target, most_joined=most)
         output.info |= {"cells": len(trained), "ranks": found.ranks, "share_in_sample": found.share}
+        output.info["expands"] = not found.enough
         output.info["margin"] = None if np.isinf(found.margin) else found.margin
 
 
@@ -118,8 +128,12 @@ def make_lists(context: Context, part: str, output: PartOutput) -> None:
         found = cells.group_rows(blocks, count, margin=tuned["nprobe"] - 1)
         arrays = {"members": found, "own": cells.group_rows(blocks, count, margin=inverted.OWN_LIST)}
     else:
-        found = cells.group_rows(blocks, count, margin=np.inf if tuned["margin"] is None else tuned["margin"])
+        margin = np.inf if tuned["margin"] is None else tuned["margin"]
+        found = cells.group_rows(blocks, count, margin=margin)
         arrays, sizes = {"members": found}, found.sizes()
+        if tuned["expands"]:
+            arrays["own"] = cells.group_rows(blocks, count, margin=inverted.OWN_LIST)
+            save(output, "joined.npy", cells_joined(blocks, margin=margin))
         if context.config.graph.method == "auto" and not found.is_cheaper_than_all_pairs(n_rows):
             output.info["method"] = "exact"
         output.info |= {"cells_per_row": found.members.size / max(1, n_rows), "largest_cell": int(sizes.max(initial=0))}
@@ -149,14 +163,34 @@ def search(context: Context, part: str, output: PartOutput) -> None:
     output.count("exchanged_bytes", found.rows.nbytes + found.keys.nbytes)
 
 
+def merge(context: Context, part: str, output: PartOutput) -> None:
+    """The keys of a part after a search or pass, and how many of the true neighbours of sampled rows are among them."""
+    keys, first = merged(context, part, number := _number(context))
+    save(output, f"{part}.merged-{number}.npy", keys)
+    sample = samples(context)[0]
+    begin, end = np.searchsorted(sample, [first, first + len(keys)])
+    found, similarities = unpack(keys[sample[begin:end] - first, : context.config.graph.k])
+    exact, best = (load(context, name)[begin:end] for name in ("exact", "best"))
+    output.info["shares"] = shares_found(found, similarities, exact, best).tolist()
+
+
+def expand_cells(context: Context, part: str, output: PartOutput) -> None:
+    """One pass among neighbours' neighbours, for the rows of some cells."""
+    number = _number(context)
+    keys = RowParts(paths(context, f"merged-{number - 1}"))
+    before = RowParts(paths(context, f"merged-{number - 2}")) if number > 1 else None
+    wanted = tasks(context, "own")[part]
+    found = expand(embeddings(context), (keys, before), joined(context), load_cells(context, "own"), wanted)
+    save(output, f"{part}.rows-{number}.npy", found.rows)
+    save(output, f"{part}.keys-{number}.npy", found.keys)
+    output.count("vector_bytes_read", found.moved)
+    output.count("exchanged_bytes", found.rows.nbytes + 2 * found.keys.nbytes)
+
+
 def write_part(context: Context, part: str, output: PartOutput) -> None:
     """What all tasks found for the rows of a part."""
-    sizes = [len(np.load(path, mmap_mode="r", allow_pickle=False)) for path in embedding_paths(context)]
-    number = document_parts(context).index(part)
-    keys = empty_keys(sizes[number], kept(context.config))
-    for files in zip(paths(context, "rows"), paths(context, "keys"), strict=True):
-        rows, found = (np.load(path, mmap_mode="r", allow_pickle=False) for path in files)
-        merge_found(keys, sum(sizes[:number]), Found(rows, found))
+    last = n_passes(context)
+    keys = merged(context, part, 0)[0] if last is None else load(context, f"{part}.merged-{last}")
     neighbors, similarities = unpack(keys)
     save(output, f"{part}.neighbors.npy", neighbors)
     save(output, f"{part}.similarities.npy", similarities)
@@ -169,14 +203,22 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
         output.info |= context.records("lists")["all"].info
     output.info["method"] = method(context)
     if method(context) != "exact":
+        tuned, test = samples(context)
         files = (paths(context, name) for name in ("neighbors", "similarities"))
-        neighbors, similarities = (RowParts(found)[load(context, "test")][:, : config.k] for found in files)
-        recall = recall_interval(neighbors, similarities, load(context, "exact"), load(context, "best"))
+        neighbors, similarities = (RowParts(found)[test][:, : config.k] for found in files)
+        truth = load(context, "exact")[tuned.size :], load(context, "best")[tuned.size :]
+        recall = recall_interval(neighbors, similarities, *truth)
+        output.info["passes"] = n_passes(context) or 0
     output.info |= dict(zip(("recall", "recall_low", "recall_high"), recall, strict=True))
     output.info["target_missed"] = recall[2] < config.target_recall
     if output.info["target_missed"]:
         text = "neighbors: recall %.3f (%.3f to %.3f) misses graph.target_recall %.3f; with graph.method exact it is 1"
         log.warning(text, *recall, config.target_recall)
+
+
+def _number(context: Context) -> int:
+    """Of the pass, by the name of the phase."""
+    return int(context.phase.rpartition("-")[2])
 
 
 def _keys(config: Config) -> tuple[str, ...]:
@@ -186,7 +228,7 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 STEP = Step(
     name="neighbors",
-    format=3,
+    format=4,
     inputs=("dedup", "embeddings"),
     keys=_keys,
     phases=(
@@ -196,6 +238,12 @@ STEP = Step(
         Phase("assign", ranges, assign, scratch=True),
         Phase("lists", one_unless_exact, make_lists, scratch=True),
         Phase("search", search_parts, search, scratch=True),
+        Phase("merge-0", partial(merge_parts, number=0), merge, scratch=True),
+        *(
+            Phase(f"{name}-{number}", partial(parts, number=number), work, scratch=True)
+            for number in range(1, PASSES + 1)
+            for name, parts, work in (("expand", expand_parts, expand_cells), ("merge", merge_parts, merge))
+        ),
         Phase("parts", document_parts, write_part),
         Phase("facts", one_part, measure),
     ),

@@ -45,7 +45,7 @@ def test_the_overlap_is_the_least_that_brings_enough_pairs_together():
     assert choose_overlap(mine, others, target_recall=0.25) == Overlap(0.0, 1, 0.25)
     assert choose_overlap(mine, others, target_recall=0.3) == Overlap(0.25, 2, 0.5)
     assert choose_overlap(mine, others, target_recall=0.75) == Overlap(0.5, 3, 0.75)
-    assert choose_overlap(mine, others, target_recall=0.8) == Overlap(NEVER, 3, 0.75)
+    assert choose_overlap(mine, others, target_recall=0.8) == Overlap(NEVER, 3, 0.75, enough=False)
 
 
 def test_fewer_ranks_with_a_wider_margin_are_taken_where_rows_join_fewer_cells():
@@ -53,6 +53,19 @@ def test_fewer_ranks_with_a_wider_margin_are_taken_where_rows_join_fewer_cells()
     mine = assigned([[(0, 0), (1, 0.2)], [(4, 0), (5, 0.1), (6, 0.2)]])
     others = assigned([[(1, 0)], [(5, 0), (9, 0.1), (8, 0.1)]])
     assert choose_overlap(mine, others, target_recall=1.0) == Overlap(pytest.approx(0.2, abs=1e-3), 2, 1.0)
+
+
+def test_rows_join_no_more_cells_than_they_may_and_what_is_not_enough_says_so():
+    mine = same_twice([[(0, 0), (1, 0.25), (2, 0.5)]])
+    others = same_twice([[(0, 0), (7, 0.1), (9, 0.1)], [(1, 0)], [(2, 0)], [(3, 0)]])
+    found = {most: choose_overlap(mine, others, target_recall=0.75, most_joined=most) for most in (1, 2, 2.5, 3)}
+    assert found[3] == Overlap(0.5, 3, 0.75)
+    assert found[2] == found[2.5] == Overlap(0.25, 2, 0.5, enough=False)
+    # two ranks, without overlap here: the least there is
+    assert found[1] == Overlap(0.0, 2, 0.25, enough=False)
+    assert choose_overlap(mine, others, target_recall=0.9, most_joined=3) == Overlap(0.5, 3, 0.75, enough=False)
+    one = tuple(array[:, :1] for array in mine), tuple(array[:, :1] for array in others)
+    assert choose_overlap(*one, target_recall=0.75, most_joined=9) == Overlap(NEVER, 1, 0.25, enough=False)
 
 
 def test_the_lower_side_of_the_interval_must_reach_the_target():

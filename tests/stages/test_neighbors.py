@@ -15,6 +15,7 @@ from icp.graph.neighboring import EXTRA
 from icp.pipeline import context_of
 from icp.runner import run_step
 from icp.search import cells, centroids, exact, methods
+from icp.search.expansion import PASSES
 from icp.stages.graph import STEP as GRAPH
 from icp.stages.neighbors import STEP
 from icp.steps import Phase
@@ -90,6 +91,68 @@ def test_the_recall_is_told(tmp_path, method):
     truth = search_neighbors(vectors, k=5, method="exact")
     true_recall = (similarities[:, :5] >= truth.similarities[:, -1:]).mean()
     assert facts["recall_low"] <= true_recall <= facts["recall_high"]
+
+
+def as_if_many(monkeypatch):
+    """A few thousand rows are searched as millions are."""
+    monkeypatch.setattr(cells, "MANY_ROWS", 500)
+    monkeypatch.setattr(cells, "ROWS_OF_MANY", 20)
+    monkeypatch.setattr(cells, "MOST_COMPARED", 30)
+
+
+def test_passes_find_what_small_cells_leave(tmp_path, monkeypatch):
+    vectors = topics(4000, 24, n_topics=40, noise=0.8)
+    as_if_many(monkeypatch)
+    found = []
+    for number, parts in enumerate([(), (10, 1500), range(300, 4000, 300)]):
+        context = make_vectors(tmp_path / str(number), vectors, parts=parts, k=5, method="cells", target_recall=0.9)
+        manifest = do(STEP, context)
+        found.append((*arrays(context), manifest.facts))
+        assert not list((tmp_path / str(number) / "neighbors").glob("*merged*"))
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0][0], other[0])
+        np.testing.assert_array_equal(found[0][1], other[1])
+        assert other[2] == found[0][2]
+    facts = found[0][2]
+    assert facts["share_in_sample"] < LEAST_RECALL - 0.1, "cells alone find nearly enough: the test shows nothing"
+    assert 1 <= facts["passes"] <= PASSES
+    least = search_neighbors(vectors, k=5, method="exact").similarities[:, -1:]
+    recall = (found[0][1][:, :5] >= least).mean()
+    assert recall >= LEAST_RECALL, f"true recall {recall}, at least {LEAST_RECALL} expected"
+    np.testing.assert_array_equal(
+        found[0][0][:, :5], search_neighbors(vectors, k=5, method="cells", target_recall=0.9).neighbors
+    )
+
+
+def test_similarities_of_passes_are_those_of_all_pairs(tmp_path, monkeypatch):
+    vectors = topics(1500, 24, n_topics=20, noise=0.8)
+    as_if_many(monkeypatch)
+    context = make_vectors(tmp_path, vectors, parts=(700,), k=4, method="cells")
+    assert do(STEP, context).facts["passes"] > 0
+    found, similarities = arrays(context)
+    exact = search_neighbors(vectors, k=1400, method="exact")
+    for row in range(0, 1500, 37):
+        known = dict(zip(exact.neighbors[row].tolist(), exact.similarities[row].tolist(), strict=True))
+        for other, similarity in zip(found[row].tolist(), similarities[row].tolist(), strict=True):
+            assert known.get(other, similarity) == similarity
+        assert len(set(found[row].tolist())) == found.shape[1]
+
+
+def test_a_lost_pass_is_done_again_and_no_earlier_one(tmp_path, monkeypatch):
+    vectors = topics(2000, 24, n_topics=20, noise=0.8)
+    as_if_many(monkeypatch)
+    monkeypatch.setattr(cells, "TASK_MEMBERS", (300, 300))
+    whole = do(STEP, make_vectors(tmp_path / "whole", vectors, parts=(900,), k=3, method="cells"))
+    context = make_vectors(tmp_path / "broken", vectors, parts=(900,), k=3, method="cells")
+    with pytest.raises(PartsFailedError):
+        do(replace(STEP, phases=(*STEP.phases[:-1], Phase("facts", lambda context: ["all"], fail))), context)
+    records = sorted((tmp_path / "broken" / "neighbors" / ".parts").glob("expand-1.*.json"))
+    assert len(records) > 2
+    records[1].unlink()
+    executor = Counting()
+    manifest = run_step(STEP, context, executor, quiet)
+    assert [row for row in executor.parts if row[0] != "facts"] == [("expand-1", records[1].name.split(".")[1])]
+    assert manifest.files == whole.files
 
 
 @pytest.mark.parametrize("method", METHODS)
