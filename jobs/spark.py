@@ -55,6 +55,8 @@ class SparkExecutor:
         verbose: show what Spark logs.
     """
 
+    one_machine = False
+
     def __init__(self, master: str | None = None, *, cores: int | None = None, verbose: bool = False) -> None:
         self._master, self._cores, self._verbose = master, cores, verbose
         self._context: Any = None

@@ -35,8 +35,11 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
     started = time.monotonic()
     artifacts.write_json(folder / artifacts.RECORDS / "basis.json", basis)
     context.exchange.push(f"{artifacts.RECORDS}/basis.json")
+    if executor.one_machine:
+        context.exchange.recall_scratch()
     for phase in step.phases:
-        run_phase(Work(step, phase, context, basis), executor, progress)
+        here = replace(context, stays=phase.scratch and executor.one_machine)
+        run_phase(Work(step, phase, here, basis), executor, progress)
     return fold(step, context, basis, time.monotonic() - started)
 
 
