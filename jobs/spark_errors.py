@@ -25,7 +25,7 @@ def lost_part(error: Any, positions: Sequence[int]) -> tuple[int, Failure]:
     if found is None:
         raise PartsFailedError(
             f"the Spark application ended before its work was done ({why(error)}); "
-            "what is done is kept, run the same command to go on"
+            "what is done is kept, run the same command to go on (-v shows what Spark logs)"
         )
     part, times, last = found.groups()
     reason = last.partition("): ")[2] or last
