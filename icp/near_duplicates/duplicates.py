@@ -22,10 +22,10 @@ from icp.kernels.components import (
     Evidence,
     Rule,
     agreements,
-    join_buckets,
     keep_greedily,
     list_buckets,
 )
+from icp.kernels.union_find import join_buckets
 from icp.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, shingle_sets, sign_and_digest
 from icp.near_duplicates.buckets import Buckets, signature_buckets
 from icp.texts import Texts, text_buffers
@@ -54,32 +54,55 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Keepers:
-    """The verdict on every document; arrays of (n,).
+class Verdict:
+    """The near-duplicates among some candidates; arrays of (n_removed,).
 
     Attributes:
-        duplicate_of: int64, the kept document it repeats, itself if it is kept.
-        jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact).
-        is_near: bool, it is removed, and not as an exact copy of `duplicate_of`. `n_checks`: pairs compared.
+        docs: int64, those that go, ascending.
+        keepers: int64, a kept document that each one is alike to.
+        jaccard: float64, their similarity, an estimate unless ``verify`` is exact.
+        n_checks: pairs compared.
     """
 
+    docs: NDArray[np.int64]
+    keepers: NDArray[np.int64]
+    jaccard: NDArray[np.float64]
+    n_checks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keepers:
+    """What becomes of documents that follow one another; arrays of (n,).
+
+    Attributes:
+        first: the first of them.
+        duplicate_of: int64, the kept document it repeats, itself if it is kept.
+        jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact).
+        is_near: bool, it is removed, and not as an exact copy of `duplicate_of`.
+    """
+
+    first: int
     duplicate_of: NDArray[np.int64]
     jaccard: NDArray[np.float64]
     is_near: NDArray[np.bool_]
-    n_checks: int
 
-    def table(self, start: int = 0, stop: int | None = None) -> Any:
-        """Arrow table of the removed documents among start..stop, by doc; columns `TYPES`."""
-        docs = start + np.flatnonzero(self.duplicate_of[start:stop] != np.arange(self.duplicate_of.size)[start:stop])
-        kinds = np.where(self.is_near[docs], "near", "exact")
-        columns = [docs, self.duplicate_of[docs], self.jaccard[docs], pa.array(kinds.tolist(), pa.string())]
+    @property
+    def is_kept(self) -> NDArray[np.bool_]:
+        """(n,) bool: it stays."""
+        stays: NDArray[np.bool_] = self.duplicate_of == np.arange(self.first, self.first + self.duplicate_of.size)
+        return stays
+
+    def table(self) -> Any:
+        """Arrow table of the removed documents, by doc; columns `TYPES`."""
+        rows = np.flatnonzero(~self.is_kept)
+        kinds = np.where(self.is_near[rows], "near", "exact")
+        columns = [
+            self.first + rows,
+            self.duplicate_of[rows],
+            self.jaccard[rows],
+            pa.array(kinds.tolist(), pa.string()),
+        ]
         return pa.table(columns, schema=pa.schema([pa.field(name, kind) for name, kind in TYPES.items()]))
-
-    def largest_groups(self, n: int) -> list[dict[str, int]]:
-        """The kept documents that stand for most others, ties by doc: ``doc``, and ``documents``, itself included."""
-        kept, sizes = np.unique(self.duplicate_of, return_counts=True)
-        order = np.lexsort((kept, -sizes))[:n]
-        return [{"doc": int(kept[i]), "documents": int(sizes[i])} for i in order if sizes[i] > 1]
 
 
 def find_duplicates(
@@ -157,9 +180,16 @@ def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: ND
 
 
 def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidence, rules: Rules) -> Keepers:
-    """Keep greedily (unchecked: one of all that are connected), and let exact copies follow their twin to its keeper.
+    """What becomes of all documents; `twins` (n,) int64 of `first_copies`, the rest as `judge` takes it."""
+    return follow_twins(twins, judge(buckets, evidence, rules))
 
-    Args: twins (n,) int64 of `first_copies`; evidence over the positions of ``buckets.docs``.
+
+def judge(buckets: Buckets, evidence: Evidence, rules: Rules) -> Verdict:
+    """Keep greedily; unchecked, one of all that are connected.
+
+    What shares no bucket with the rest, even through others, may be judged apart: the verdict is the same.
+
+    Args: evidence over the positions of ``buckets.docs``.
     """
     docs, members, starts = buckets.docs, buckets.members, buckets.starts
     if rules.verify == "none":
@@ -168,9 +198,33 @@ def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidenc
     else:
         lists = list_buckets(members, starts, docs.size)
         keeper, alike, n_checks = keep_greedily(members, starts, *lists, evidence, rules.kernel_rule)
-    near_of, jaccard = np.arange(twins.size), np.ones(twins.size)
-    near_of[docs], jaccard[docs] = docs[keeper], alike
-    return Keepers(near_of[twins], jaccard[twins], near_of[twins] != twins, int(n_checks))
+    removed = np.flatnonzero(keeper != np.arange(docs.size))
+    removed = removed[np.argsort(docs[removed])]
+    return Verdict(docs[removed], docs[keeper[removed]], alike[removed], int(n_checks))
+
+
+def follow_twins(twins: NDArray[np.int64], verdict: Verdict, first: int = 0) -> Keepers:
+    """Let exact copies follow their twin to its keeper.
+
+    Args: twins (n,) int64 of `first_copies`, those of the documents `first` and following; the verdict on all.
+    """
+    near_of, jaccard = twins.copy(), np.ones(twins.size)
+    is_near = np.zeros(twins.size, np.bool_)
+    if verdict.docs.size:
+        places = np.minimum(np.searchsorted(verdict.docs, twins), verdict.docs.size - 1)
+        is_near = verdict.docs[places] == twins
+        near_of[is_near], jaccard[is_near] = verdict.keepers[places[is_near]], verdict.jaccard[places[is_near]]
+    return Keepers(first, near_of, jaccard, is_near)
+
+
+def largest_groups(duplicate_of: NDArray[np.int64], n: int) -> list[dict[str, int]]:
+    """The kept documents that stand for most others, ties by doc: ``doc``, and ``documents``, itself included.
+
+    Args: duplicate_of (n_removed,) int64, the keepers of all that go.
+    """
+    kept, sizes = np.unique(duplicate_of, return_counts=True)
+    order = np.lexsort((kept, -sizes))[:n]
+    return [{"doc": int(kept[i]), "documents": int(sizes[i]) + 1} for i in order]
 
 
 def _check_rules(threshold: float, bands: int, rows: int, verify: str) -> Rules:
