@@ -146,7 +146,8 @@ class Task:
     """One part of one phase, as a worker gets it.
 
     Attributes:
-        earlier: names of the phases before; `inputs`: folder of each input step -> digest of its files.
+        earlier: names of the phases before that have parts; `inputs`: folder of each input step -> digest of its
+            files. Both only where the run lies on a server.
     """
 
     phase: Phase
@@ -215,11 +216,17 @@ class _Work:
     def tasks(self, parts: Sequence[str], threads: int) -> list[Task]:
         """One for each part."""
         context = replace(self.context, phase=self.phase.name, threads=threads)
-        names = [phase.name for phase in self.step.phases]
-        earlier = tuple(names[: names.index(self.phase.name)])
+        earlier = self._earlier()
         inputs = {context.folders[name]: digest for name, digest in self._inputs().items()}
         fingerprint = artifacts.hash_json(self.basis)
         return [Task(self.phase, context, part, fingerprint, earlier, inputs) for part in parts]
+
+    def _earlier(self) -> tuple[str, ...]:
+        """The phases before that have parts, for tasks that do not see their records; else none."""
+        if not self.context.exchange.remote:
+            return ()
+        before = self.step.phases[: [phase.name for phase in self.step.phases].index(self.phase.name)]
+        return tuple(phase.name for phase in before if phase.parts(self.context))
 
     def _inputs(self) -> dict[str, str]:
         """Digests of the input steps, and of theirs, for tasks that do not see their manifests; else none."""
@@ -244,7 +251,6 @@ def _run_phase(work: _Work, executor: Executor, progress: Progress, slice_of: tu
     done = len(tasks[index::n_slices]) - len(mine)
     failures: list[tuple[str, Failure]] = []
     if not tasks:
-        context.exchange.finish_phase(phase.name, parts, publish=slice_of is None)
         return 0
     label = f"{context.step}: {phase.name}"
     progress(label, done, len(tasks))
