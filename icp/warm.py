@@ -79,6 +79,8 @@ def run_tiny_corpus(_: Any = None) -> None:
         for method in ("cells", "ivf"):
             searched = parse_config({**tree, "run": f"{folder}/{method}", "graph": {"method": method}})
             build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
+        unchecked = parse_config({**tree, "run": f"{folder}/unchecked", "dedup": {"verify": "none"}})
+        build_graph(unchecked, SerialExecutor(), _quiet, until="dedup")
         by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
         build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)

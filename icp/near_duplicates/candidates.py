@@ -50,13 +50,11 @@ def find_twins(context: Context, part: str, output: PartOutput) -> None:
 
     ``near.npy`` is the document of each position, ``places.npy`` the position of each document.
     """
-    scheme, files = scheme_of(context.config), _signature_files(context)
     order = order_by_priority(_priorities(context))
-    hashes = [fixed_values(read_column(path, "words_hash", scheme), "<u8") for path in files]
-    twins = first_copies(np.concatenate(hashes), order)
+    twins = first_copies(_digests(context), order)
     near = np.zeros(0, np.int64)
     if context.config.dedup.near:
-        near = pick_near(order, twins, _numbers(files, "n_shingles"))
+        near = pick_near(order, twins, _numbers(_signature_files(context), "n_shingles"))
     places = np.full(twins.size, -1, np.int64)
     places[near] = np.arange(near.size)
     for name, array in (("twins", twins), ("near", near), ("places", places)):
@@ -131,6 +129,15 @@ def docs_of(context: Context, part: str) -> tuple[int, int]:
     k = document_parts(context).index(part)
     first, stop = context.doc_bounds()[k : k + 2].tolist()
     return first, stop
+
+
+def _digests(context: Context) -> NDArray[np.uint64]:
+    """(n_docs, 2) uint64, equal for exact copies; filled file by file, so that nothing is held twice."""
+    digests = np.empty((int(context.doc_bounds()[-1]), 2), np.uint64)
+    for part, path in zip(document_parts(context), _signature_files(context), strict=True):
+        column = read_column(path, "words_hash", scheme_of(context.config))
+        digests[slice(*docs_of(context, part))] = fixed_values(column, "<u8")
+    return digests
 
 
 def _priorities(context: Context) -> NDArray[Any]:

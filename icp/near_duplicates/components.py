@@ -19,6 +19,8 @@ TASK_CANDIDATES = 1 << 17
 """Candidates judged in one task, a larger component excepted: some 150 to 300 MiB of evidence, in mapped files."""
 BINS = 1 << 14
 """Of labels, whose candidates are counted together: a task ends between two of them."""
+BLOCK = 1 << 20
+"""Labels looked at together."""
 
 
 def component_parts(context: Context) -> list[str]:
@@ -40,8 +42,11 @@ def find_labels(context: Context, part: str, output: PartOutput) -> None:
         for name in bucket_parts(context):
             join_more(labels, *load_found(context, name))
         settle_roots(labels)
+    sizes = np.zeros(BINS, np.int64)
+    for begin in range(0, labels.size, BLOCK):
+        sizes += np.bincount(labels[begin : begin + BLOCK] // _bin_width(n), minlength=BINS)
     save_array(output, f"components/{part}.labels.npy", labels)
-    save_array(output, f"components/{part}.sizes.npy", np.bincount(labels // _bin_width(n), minlength=BINS))
+    save_array(output, f"components/{part}.sizes.npy", sizes)
 
 
 def cut_tasks(sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:

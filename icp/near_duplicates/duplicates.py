@@ -6,103 +6,20 @@ the rest, signatures reject most, sets of shingle hashes decide. Promise with ``
 document has a kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from icp.errors import ConfigError
-from icp.kernels.components import (
-    BY_ESTIMATE,
-    BY_SETS,
-    Evidence,
-    Rule,
-    agreements,
-    keep_greedily,
-    list_buckets,
-)
-from icp.kernels.union_find import join_buckets
+from icp.kernels.components import Evidence
 from icp.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, shingle_sets, sign_and_digest
-from icp.near_duplicates.buckets import Buckets, signature_buckets
+from icp.near_duplicates.buckets import signature_buckets
+from icp.near_duplicates.verdicts import Rules, choose_keepers
 from icp.texts import Texts, text_buffers
 
-MODES = {"estimate": BY_ESTIMATE, "exact": BY_SETS}
 VERIFY = ("exact", "estimate", "none")
-FLOOR_DEVIATIONS = 4.0  # a pair at the threshold falls below the signature floor once in 30,000 times
-TYPES = {"doc": pa.int64(), "duplicate_of": pa.int64(), "jaccard": pa.float64(), "kind": pa.string()}
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How near-duplicates are found and checked; fields as in the configuration's ``dedup``."""
-
-    threshold: float
-    bands: int
-    rows: int
-    verify: str
-
-    @property
-    def kernel_rule(self) -> Rule:
-        """The rule as kernels take it."""
-        num_perm = self.bands * self.rows
-        deviation = math.sqrt(self.threshold * (1 - self.threshold) / num_perm)
-        return Rule(MODES[self.verify], float(self.threshold), float(self.threshold - FLOOR_DEVIATIONS * deviation))
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The near-duplicates among some candidates; arrays of (n_removed,).
-
-    Attributes:
-        docs: int64, those that go, ascending.
-        keepers: int64, a kept document that each one is alike to.
-        jaccard: float64, their similarity, an estimate unless ``verify`` is exact.
-        n_checks: pairs compared.
-    """
-
-    docs: NDArray[np.int64]
-    keepers: NDArray[np.int64]
-    jaccard: NDArray[np.float64]
-    n_checks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Keepers:
-    """What becomes of documents that follow one another; arrays of (n,).
-
-    Attributes:
-        first: the first of them.
-        duplicate_of: int64, the kept document it repeats, itself if it is kept.
-        jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact).
-        is_near: bool, it is removed, and not as an exact copy of `duplicate_of`.
-    """
-
-    first: int
-    duplicate_of: NDArray[np.int64]
-    jaccard: NDArray[np.float64]
-    is_near: NDArray[np.bool_]
-
-    @property
-    def is_kept(self) -> NDArray[np.bool_]:
-        """(n,) bool: it stays."""
-        stays: NDArray[np.bool_] = self.duplicate_of == np.arange(self.first, self.first + self.duplicate_of.size)
-        return stays
-
-    def table(self) -> Any:
-        """Arrow table of the removed documents, by doc; columns `TYPES`."""
-        rows = np.flatnonzero(~self.is_kept)
-        kinds = np.where(self.is_near[rows], "near", "exact")
-        columns = [
-            self.first + rows,
-            self.duplicate_of[rows],
-            self.jaccard[rows],
-            pa.array(kinds.tolist(), pa.string()),
-        ]
-        return pa.table(columns, schema=pa.schema([pa.field(name, kind) for name, kind in TYPES.items()]))
 
 
 def find_duplicates(
@@ -161,15 +78,23 @@ def first_copies(digests: NDArray[np.uint64], order: NDArray[np.int64]) -> NDArr
     """(n,) int64: for each row the row of equal digest that comes first in `order`, itself if it does.
 
     Args: digests (n, 2) uint64; order (n,) int64, all rows, preferred first.
+
+    Cost: some 60 bytes a row at most, arguments and result among them.
     """
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
     by_digest = np.lexsort((rank, digests[:, 1], digests[:, 0]))
-    ordered = digests[by_digest]
-    is_first = np.ones(order.size, np.bool_)
-    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    del rank
+    is_first = np.zeros(order.size, np.bool_)
+    is_first[:1] = True
+    for column in digests.T:
+        ordered = column[by_digest]
+        is_first[1:] |= ordered[1:] != ordered[:-1]
+        del ordered
+    group = np.cumsum(is_first, dtype=np.int64)
+    group -= 1
     twins = np.empty_like(order)
-    twins[by_digest] = by_digest[is_first][np.cumsum(is_first) - 1]
+    twins[by_digest] = by_digest[is_first][group]
     return twins
 
 
@@ -177,54 +102,6 @@ def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: ND
     """The rows that MinHash looks at, in `order`: one of each set of exact copies, and only those with words."""
     is_near: NDArray[np.bool_] = (twins == np.arange(twins.size)) & (n_shingles > 0)
     return np.compress(is_near[order], order)
-
-
-def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidence, rules: Rules) -> Keepers:
-    """What becomes of all documents; `twins` (n,) int64 of `first_copies`, the rest as `judge` takes it."""
-    return follow_twins(twins, judge(buckets, evidence, rules))
-
-
-def judge(buckets: Buckets, evidence: Evidence, rules: Rules) -> Verdict:
-    """Keep greedily; unchecked, one of all that are connected.
-
-    What shares no bucket with the rest, even through others, may be judged apart: the verdict is the same.
-
-    Args: evidence over the positions of ``buckets.docs``.
-    """
-    docs, members, starts = buckets.docs, buckets.members, buckets.starts
-    if rules.verify == "none":
-        keeper, n_checks = join_buckets(members, starts, docs.size), 0
-        alike = agreements(evidence, keeper)
-    else:
-        lists = list_buckets(members, starts, docs.size)
-        keeper, alike, n_checks = keep_greedily(members, starts, *lists, evidence, rules.kernel_rule)
-    removed = np.flatnonzero(keeper != np.arange(docs.size))
-    removed = removed[np.argsort(docs[removed])]
-    return Verdict(docs[removed], docs[keeper[removed]], alike[removed], int(n_checks))
-
-
-def follow_twins(twins: NDArray[np.int64], verdict: Verdict, first: int = 0) -> Keepers:
-    """Let exact copies follow their twin to its keeper.
-
-    Args: twins (n,) int64 of `first_copies`, those of the documents `first` and following; the verdict on all.
-    """
-    near_of, jaccard = twins.copy(), np.ones(twins.size)
-    is_near = np.zeros(twins.size, np.bool_)
-    if verdict.docs.size:
-        places = np.minimum(np.searchsorted(verdict.docs, twins), verdict.docs.size - 1)
-        is_near = verdict.docs[places] == twins
-        near_of[is_near], jaccard[is_near] = verdict.keepers[places[is_near]], verdict.jaccard[places[is_near]]
-    return Keepers(first, near_of, jaccard, is_near)
-
-
-def largest_groups(duplicate_of: NDArray[np.int64], n: int) -> list[dict[str, int]]:
-    """The kept documents that stand for most others, ties by doc: ``doc``, and ``documents``, itself included.
-
-    Args: duplicate_of (n_removed,) int64, the keepers of all that go.
-    """
-    kept, sizes = np.unique(duplicate_of, return_counts=True)
-    order = np.lexsort((kept, -sizes))[:n]
-    return [{"doc": int(kept[i]), "documents": int(sizes[i]) + 1} for i in order]
 
 
 def _check_rules(threshold: float, bands: int, rows: int, verify: str) -> Rules:

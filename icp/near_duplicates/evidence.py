@@ -16,8 +16,8 @@ from icp.minhash import shingle_sets
 from icp.near_duplicates.buckets import Buckets
 from icp.near_duplicates.candidates import docs_of, load_array, save_array, scheme_of
 from icp.near_duplicates.components import load_share, task_names, tasks_of
-from icp.near_duplicates.duplicates import Rules, Verdict, judge
 from icp.near_duplicates.signatures import fixed_values, read_rows
+from icp.near_duplicates.verdicts import Rules, Verdict, judge
 from icp.steps import Context, PartOutput, document_parts
 from icp.texts import text_buffers
 

@@ -31,10 +31,10 @@ from icp.near_duplicates.candidates import (
     scheme_of,
 )
 from icp.near_duplicates.components import component_parts, find_labels, share_buckets, share_parts, task_names
-from icp.near_duplicates.duplicates import follow_twins, largest_groups
 from icp.near_duplicates.evidence import gather_evidence, judge_task, load_verdict
 from icp.near_duplicates.signatures import read_groups, read_schema, write_signatures
 from icp.near_duplicates.stars import star_phases
+from icp.near_duplicates.verdicts import follow_twins, largest_groups
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
 
 LARGE_SHARE, LARGE_SIZE = 0.01, 10  # a group with more of the corpus, and more documents, is warned of

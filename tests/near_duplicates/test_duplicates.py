@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import icp
 from icp.errors import ConfigError, InputError
-from icp.near_duplicates import buckets, duplicates
+from icp.near_duplicates import buckets
+from icp.near_duplicates.verdicts import TYPES
 
 MAX_LEFT = 0.005  # share of removed documents that may be left as duplicates, research/dedup.md section 6
 
@@ -84,7 +85,7 @@ def test_table_has_fixed_types_even_if_empty():
     for texts in ([], ["one"], pa.array(["one", "two"])):
         table = icp.find_duplicates(texts)
         assert table.num_rows == 0
-        assert dict(zip(table.schema.names, table.schema.types, strict=True)) == duplicates.TYPES
+        assert dict(zip(table.schema.names, table.schema.types, strict=True)) == TYPES
 
 
 @pytest.mark.parametrize("keep", ["longest", "first"])
@@ -192,27 +193,6 @@ def test_checked_every_group_keeps_exactly_one_and_no_component_is_emptied(texts
     alike = [(a, b) for a in range(len(texts)) for b in range(a) if jaccard(texts[a], texts[b], 2) >= 0.5]
     for component in components(len(texts), alike):
         assert component - removed
-
-
-def test_copies_follow_their_twin_part_by_part_as_all_together():
-    twins = np.array([0, 1, 0, 3, 1, 5, 3])
-    verdict = duplicates.Verdict(np.array([1, 3]), np.array([0, 5]), np.array([0.9, 0.8]), 7)
-    whole = duplicates.follow_twins(twins, verdict)
-    assert whole.duplicate_of.tolist() == [0, 0, 0, 5, 0, 5, 5]
-    assert whole.jaccard.tolist() == [1.0, 0.9, 1.0, 0.8, 0.9, 1.0, 0.8]
-    assert whole.is_near.tolist() == [False, True, False, True, True, False, True]
-    assert whole.is_kept.tolist() == [True, False, False, False, False, True, False]
-    tables = [duplicates.follow_twins(twins[a:b], verdict, a).table() for a, b in ((0, 3), (3, 3), (3, 7))]
-    assert pa.concat_tables(tables).equals(whole.table())
-
-
-def test_largest_groups_count_the_keeper_and_ties_go_to_the_lower_doc():
-    assert duplicates.largest_groups(np.array([7, 2, 7, 9, 2, 4]), 3) == [
-        {"doc": 2, "documents": 3},
-        {"doc": 7, "documents": 3},
-        {"doc": 4, "documents": 2},
-    ]
-    assert duplicates.largest_groups(np.zeros(0, np.int64), 3) == []
 
 
 def test_all_equal_texts_leave_one():
