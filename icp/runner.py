@@ -244,14 +244,14 @@ def _run_phase(work: _Work, executor: Executor, progress: Progress, slice_of: tu
     """Do the parts of a phase that have no record; returns how many parts of other slices are missing."""
     phase, context = work.phase, work.context
     parts = list(phase.parts(context))
+    if not parts:
+        return 0
     index, n_slices = slice_of or (0, 1)
     tasks = work.tasks(parts, executor.threads(len(parts)))
     context.exchange.pull_records(phase.name, parts, resuming=True)
     mine = [task for task in tasks[index::n_slices] if not task.record_path().exists()]
     done = len(tasks[index::n_slices]) - len(mine)
     failures: list[tuple[str, Failure]] = []
-    if not tasks:
-        return 0
     label = f"{context.step}: {phase.name}"
     progress(label, done, len(tasks))
     for position, outcome in executor.map(do_task, mine):
