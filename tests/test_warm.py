@@ -17,8 +17,9 @@ def test_workers_compile_nothing_after_the_cache_was_filled(tmp_path):
     before = compiled()
     assert before
     with ProcessExecutor(2) as executor:
-        for method in ("exact", "cells", "ivf"):
+        for method, verify in (("exact", "estimate"), ("cells", "none"), ("ivf", "exact")):
             sections = {"pack": {"seq_len": 128, "method": "random"}, "graph": {"method": method, "max_degree": 9}}
+            sections["dedup"] = {"verify": verify}
             (tmp_path / method).mkdir()
             make_run(tiny_config(tmp_path / method, corpus={"part_mib": 0.01}, **sections), executor)
     assert compiled() == before

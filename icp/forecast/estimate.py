@@ -34,7 +34,7 @@ TASKS_OF_THEIR_OWN = {"neighbors"}
 """Steps whose tasks are not parts, and as many as workers can use."""
 BASE_MIB = 520
 """Of a worker: libraries and one block of a part."""
-PER_DOC = {"dedup": 210.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 580.0, "shards": 60.0}
+PER_DOC = {"dedup": 85.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 580.0, "shards": 60.0}
 """Bytes a document in the one process of the step that holds arrays over all of them; mapped files come on top, which
 the system takes back where it must, and for order the vectors of one of its pieces."""
 LARGEST_MEASURED = 1_000_000

@@ -30,11 +30,17 @@ class Work:
     def tasks(self, parts: Sequence[str], threads: int) -> list[Task]:
         """One for each part."""
         context = replace(self.context, phase=self.phase.name, threads=threads)
-        names = [phase.name for phase in self.step.phases]
-        earlier = tuple(names[: names.index(self.phase.name)])
+        earlier = self._earlier()
         inputs = {context.folders[name]: digest for name, digest in self._inputs().items()}
         fingerprint = artifacts.hash_json(self.basis)
         return [Task(self.phase, context, part, fingerprint, earlier, inputs) for part in parts]
+
+    def _earlier(self) -> tuple[str, ...]:
+        """The phases before that have parts, for tasks that do not see their records; else none."""
+        if not self.context.exchange.remote:
+            return ()
+        before = self.step.phases[: [phase.name for phase in self.step.phases].index(self.phase.name)]
+        return tuple(phase.name for phase in before if phase.parts(self.context))
 
     def _inputs(self) -> dict[str, str]:
         """Digests of the input steps, and of theirs, for tasks that do not see their manifests; else none."""
@@ -52,15 +58,14 @@ def run_phase(work: Work, executor: Executor, progress: Progress, slice_of: tupl
     """Do the parts of a phase that have no record; returns how many parts of other slices are missing."""
     phase, context = work.phase, work.context
     parts = list(phase.parts(context))
+    if not parts:
+        return 0
     index, n_slices = slice_of or (0, 1)
     tasks = work.tasks(parts, executor.threads(len(parts)))
     context.exchange.pull_records(phase.name, parts, resuming=True)
     mine = [task for task in tasks[index::n_slices] if not task.record_path().exists()]
     done = len(tasks[index::n_slices]) - len(mine)
     failures: list[tuple[str, Failure]] = []
-    if not tasks:
-        context.exchange.finish_phase(phase.name, parts, publish=slice_of is None)
-        return 0
     label = f"{context.step}: {phase.name}"
     progress(label, done, len(tasks))
     for position, outcome in executor.map(do_task, mine):

@@ -18,7 +18,8 @@ class Task:
     """One part of one phase, as a worker gets it.
 
     Attributes:
-        earlier: names of the phases before; `inputs`: folder of each input step -> digest of its files.
+        earlier: names of the phases before that have parts; `inputs`: folder of each input step -> digest of its
+            files. Both only where the run lies on a server.
     """
 
     phase: Phase
