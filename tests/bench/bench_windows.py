@@ -34,7 +34,7 @@ from window_targets import check
 
 import icp
 from icp import DocGraph, KnnGraph, PackPlan
-from icp.packing import planning
+from icp.packing import rounds
 from icp.packing.figures import DEFLATE_WINDOW, window_figures
 from icp.packing.windows import broken_conflicts
 from icp.path.matching import improve_order, matching_order
@@ -226,16 +226,16 @@ def shown(rows: list[Row], view: View) -> None:
 
 def stretches(documents: Documents, name: str, view: View, seq_len: int) -> None:
     """Loss of mean_similarity when the planner holds fewer documents at once than there are."""
-    most, shares = planning.STRETCH_DOCS, []
+    most, shares = rounds.STRETCH_DOCS, []
     for pieces in (1, *STRETCHES):
-        planning.STRETCH_DOCS = -(-len(documents.texts) // pieces)
+        rounds.STRETCH_DOCS = -(-len(documents.texts) // pieces)
         options = {"seq_len": seq_len, "specials": SPECIALS, "conflicts": view.conflicts}
         plan, seconds = timed(
             lambda options=options: icp.plan_windows(view.graph, view.rows, view.path, documents.lengths, **options)
         )
         found = window_figures(plan, view.rows, documents.lengths, capacity=seq_len)
         shares.append((pieces, found.mean_similarity, found.max_similarity, seconds))
-    planning.STRETCH_DOCS = most
+    rounds.STRETCH_DOCS = most
     told = ", ".join(
         f"{pieces} stretches {100 * (1 - mean / shares[0][1]):+.2f}% (max {100 * (1 - top / shares[0][2]):+.2f}%, "
         f"{s:.1f} s)"
@@ -263,7 +263,7 @@ def growth(documents: Documents, rows: Rows, scratch: Path, sizes: list[int]) ->
         started = time.perf_counter()
         plan, seconds = timed(lambda g=graph, x=grown, o=order, t=lengths: _grown_plan(g, x, o, t, 1))
         out[-1] |= {"seconds": seconds, "wall": time.perf_counter() - started}
-        if n_docs > planning.STRETCH_DOCS and len(ALL_CORES) > 1:
+        if n_docs > rounds.STRETCH_DOCS and len(ALL_CORES) > 1:
             os.sched_setaffinity(0, ALL_CORES)
             started = time.perf_counter()
             both = _grown_plan(graph, grown, order, lengths, 2)
