@@ -32,7 +32,7 @@ from icp.packing.inputs import (
 )
 from icp.packing.parted import number_of
 from icp.path.traversal import greedy_order
-from icp.steps import Context, PartOutput
+from icp.steps import ALL, Context, PartOutput
 
 BASELINES = ("random", "algorithm1", "path_cut")
 OWN = "own"
@@ -92,12 +92,19 @@ def compared(context: Context) -> list[str]:
     return [
         f"{name}-{number:05}"
         for name in judged(context)
-        for number in range(-(-_plan(context, name).doc.size // SMALL_PIECES))
+        for number in range(-(-_n_pieces(context, name) // SMALL_PIECES))
     ]
 
 
 def _is_large(context: Context) -> bool:
-    return load_plan(context).doc.size > SMALL_PIECES
+    return _n_pieces(context, OWN) > SMALL_PIECES
+
+
+def _n_pieces(context: Context, name: str) -> int:
+    """Pieces of a plan, as its record says."""
+    own = context.records("plan")[ALL].files if name == OWN else {}
+    file = own["doc.npy"] if own else context.records("baselines")[name].files[f"{name}/doc.npy"]
+    return file.rows or 0
 
 
 def _plan(context: Context, name: str) -> PackPlan:

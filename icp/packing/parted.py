@@ -52,6 +52,7 @@ def prepare(context: Context, part: str, output: PartOutput) -> None:
         return
     output.info["min_fill"] = fill_of_tails(corpus, lengths, tails)
     segments = segments_of(corpus, docs)
+    output.info["ranges"] = segments.n_ranges
     arrays = {name: getattr(corpus, name) for name in CORPUS} | {name: getattr(segments, name) for name in SEGMENTS}
     for name, array in (arrays | {"tails": tails}).items():
         save_array(output, f"divided/{name}", array)
@@ -108,7 +109,8 @@ def is_parted(context: Context) -> bool:
 
 def ranges(context: Context) -> list[str]:
     """The parts of *segments*."""
-    return [f"segments-{number:05}" for number in range(_segments(context).n_ranges)] if is_parted(context) else []
+    count = context.records("prepare")[ALL].info["ranges"] if is_parted(context) else 0
+    return [f"segments-{number:05}" for number in range(count)]
 
 
 def divided(context: Context) -> list[str]:

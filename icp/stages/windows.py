@@ -77,8 +77,7 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
 def _mixed(context: Context, inputs: Inputs) -> tuple[PackPlan, NDArray[np.int64], int]:
     """The plan, the rank of the window trained at each step, and how many windows, the last ones, are random."""
     config = context.config
-    loose = chosen_lengths(inputs, loose_documents(inputs, config))
-    plans = [trails.related_plan(context, inputs), plan_of(context, loose, load_order(context), "random")]
+    plans = [trails.related_plan(context, inputs), _random_plan(context, inputs)]
     if config.pack.shuffle == "spread":
         plans[0] = renumber(plans[0], trails.related_path(context, inputs, plans[0]))
     ranks = [
@@ -90,6 +89,14 @@ def _mixed(context: Context, inputs: Inputs) -> tuple[PackPlan, NDArray[np.int64
     window = np.concatenate((plans[0].window, plans[1].window + first))
     merged = merge_orders(ranks[0], ranks[1] + first, mix_of(config))[0]
     return PackPlan(doc, start, stop, window), merged, plans[1].n_windows
+
+
+def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
+    """Windows of the documents that are packed at random."""
+    loose = chosen_lengths(inputs, loose_documents(inputs, context.config))
+    if not loose.lengths.any():
+        return PackPlan(*np.empty((4, 0), np.int64))
+    return plan_of(context, loose, load_order(context), "random")
 
 
 def _keys(config: Config) -> tuple[str, ...]:
