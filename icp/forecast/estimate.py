@@ -32,7 +32,7 @@ THREADED = {("windows", "plan")}
 DIVIDED = {("windows", "plan"): 0.06, ("windows", "facts"): 0.04}
 """Phases that are one task in a small corpus; in one that is planned in partitions, this share of their time is still
 one process's, the rest is for tasks of about a partition each."""
-PARTITION_DOCS = 65_536
+PARTITION_DOCS = 262_144
 """Documents up to which a corpus is one partition, as `icp.packing.partitions` has it."""
 SCRATCH_OF_DIVIDED = {"windows": 380.0}
 """Bytes a document that these tasks exchange."""
@@ -40,7 +40,7 @@ TASKS_OF_THEIR_OWN = {"neighbors"}
 """Steps whose tasks are not parts, and as many as workers can use."""
 BASE_MIB = 520
 """Of a worker: libraries and one block of a part."""
-PER_DOC = {"dedup": 210.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 580.0, "shards": 60.0}
+PER_DOC = {"dedup": 210.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 140.0, "shards": 60.0}
 """Bytes a document in the one process of the step that holds arrays over all of them; mapped files come on top, which
 the system takes back where it must, and for order the vectors of one of its pieces."""
 LARGEST_MEASURED = 1_000_000

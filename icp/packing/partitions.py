@@ -17,9 +17,10 @@ from icp.packing.directions import window_directions
 from icp.packing.halves import halved_runs
 from icp.packing.items import Corpus, Pieces
 from icp.packing.rounds import begin_windows, finish_windows
+from icp.path.matching import ChosenRows
 from icp.path.partitions import induced_graph
 
-PARTITION_DOCS = 65_536
+PARTITION_DOCS = 262_144
 """Documents up to which a corpus is one partition."""
 
 SEGMENT_DOCS = 32
@@ -138,13 +139,13 @@ def _half(pieces: Pieces, *, second: bool) -> Pieces:
 
 
 def part_of(corpus: Corpus, docs: NDArray[np.int64]) -> Corpus:
-    """A corpus of some documents (ascending), renamed 0.. in their order; their vectors in memory, read once."""
+    """A corpus of some documents (ascending), renamed 0.. in their order."""
     graph = induced_graph(corpus.graph, docs)
     pairs = corpus.conflicts
     conflicts = induced_graph(DocGraph(corpus.conflict_bounds, pairs, np.zeros(pairs.size, np.float16)), docs)
     return replace(
         corpus,
-        embeddings=np.asarray(corpus.embeddings[docs]),
+        embeddings=ChosenRows(corpus.embeddings, docs),
         graph=graph,
         position=np.asarray(corpus.position[docs]),
         groups=np.asarray(corpus.groups[docs]),

@@ -32,6 +32,9 @@ PATH_WINDOWS = 8192
 """Windows of several stretches up to which one path leads through all; of more, whose neighbours cost more, one leads
 through each run."""
 
+RESERVE = 1000
+"""Windows of which one may be planned away, see `_with_reserve`."""
+
 _WHOLE = 4096  # a vector of this length is rounded to whole numbers
 _BLOCK_ROWS = 8192
 
@@ -43,8 +46,9 @@ def begin_windows(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.in
         docs: (n,) int64, in path order.
         tokens: (n,) int64, 1 to capacity.
     """
-    corpus = replace(corpus, scale=largest_scale(corpus.embeddings, docs))
-    pieces, rounds = drifted(corpus, docs, tokens), _rounds(corpus)
+    rounds, fill = _rounds(corpus), _with_reserve(corpus, docs.size, int(tokens.sum()))
+    corpus = replace(corpus, min_fill=fill, scale=largest_scale(corpus.embeddings, docs))
+    pieces = drifted(corpus, docs, tokens)
     with ThreadPoolExecutor(threads) as pool:
         for number, shift in enumerate(rounds[: len(rounds) // 2]):
             pieces = _round(corpus, pieces, shift, pool, first=number == 0)
@@ -59,6 +63,16 @@ def finish_windows(corpus: Corpus, pieces: Pieces, threads: int) -> Pieces:
         for shift in rounds[len(rounds) // 2 :]:
             pieces = _round(corpus, pieces, shift, pool)
     return pieces
+
+
+def _with_reserve(corpus: Corpus, n_docs: int, n_tokens: int) -> float:
+    """`min_fill` with a window less for each of several stretches, which may open one for what finds no room; of
+    `RESERVE` windows, one less at most."""
+    n_stretches, n_windows = len(_edges(n_docs, STRETCH_DOCS)) - 1, int(n_tokens / (corpus.min_fill * corpus.capacity))
+    reserve = min(n_stretches, n_windows // RESERVE)
+    if n_stretches < 2 or not reserve:
+        return corpus.min_fill
+    return min(1.0, n_tokens / ((n_windows - reserve) * corpus.capacity))
 
 
 def _rounds(corpus: Corpus) -> tuple[float, ...]:
