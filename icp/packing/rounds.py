@@ -66,11 +66,11 @@ def finish_windows(corpus: Corpus, pieces: Pieces, threads: int) -> Pieces:
 
 
 def _with_reserve(corpus: Corpus, n_docs: int, n_tokens: int) -> float:
-    """`min_fill` with a window less for each of several stretches, which may open one for what finds no room; of
-    `RESERVE` windows, one less at most."""
+    """`min_fill` with a window less for every second stretch, since some open one for what finds no room; of `RESERVE`
+    windows, one less at most."""
     n_stretches, n_windows = len(_edges(n_docs, STRETCH_DOCS)) - 1, int(n_tokens / (corpus.min_fill * corpus.capacity))
-    reserve = min(n_stretches, n_windows // RESERVE)
-    if n_stretches < 2 or not reserve:
+    reserve = min(n_stretches // 2, n_windows // RESERVE)
+    if not reserve:
         return corpus.min_fill
     return min(1.0, n_tokens / ((n_windows - reserve) * corpus.capacity))
 
