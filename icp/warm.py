@@ -84,6 +84,8 @@ def run_tiny_corpus(_: Any = None) -> None:
         by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
         build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
+        by_size = parse_config({**tree, "pack": {"seq_len": 64, "method": "best-fit"}})
+        pack(by_size, SerialExecutor(), _quiet, name="by-size")  # plans too fit by size what found no room
 
 
 def tiny_rows() -> list[dict[str, str]]:
