@@ -114,7 +114,7 @@ def commit(folder: Path, staged: Mapping[str, Path], record_path: Path, record: 
     for position, (name, temporary) in enumerate(sorted(staged.items())):
         final = folder / name
         final.parent.mkdir(parents=True, exist_ok=True)
-        _sync(temporary)
+        sync(temporary)
         deadline = time.monotonic() + TAKE_OVER_SECONDS
         while not _take_name(temporary, final, keep=True):
             if record_path.exists():
@@ -193,7 +193,8 @@ def _take_name(temporary: Path, final: Path, *, keep: bool = False) -> bool:
     return True
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file on the disk, whatever happens to the machine."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -107,13 +107,13 @@ class RowParts:
         parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
         self._paths = tuple(paths)
         self._bounds = np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64)))
-        self._rows = np.arange(self._bounds[-1]) if rows is None else rows
+        self._rows = rows
         self._dtype = parts[0].dtype
-        self.shape = (int(self._rows.size), max(int(part.shape[1]) for part in parts))
+        self.shape = (int(self._bounds[-1]) if rows is None else rows.size, max(int(part.shape[1]) for part in parts))
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]:
         """(len(rows), dim) in the order of `rows`; each file is opened once, and read in ascending order."""
-        wanted = self._rows[rows]
+        wanted = rows if self._rows is None else self._rows[rows]
         ascending = np.argsort(wanted, kind="stable")
         spans = np.searchsorted(wanted[ascending], self._bounds)
         block = np.empty((wanted.size, self.shape[1]), dtype=self._dtype)

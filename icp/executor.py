@@ -37,9 +37,15 @@ class Failure:
 
 
 class Executor(Protocol):
-    """What runs tasks. `task` and `items` must be picklable; results small."""
+    """What runs tasks. `task` and `items` must be picklable; results small.
+
+    Attributes:
+        workers: how many tasks at once.
+        one_machine: all of them on this one.
+    """
 
     workers: int
+    one_machine: bool
 
     def threads(self, n_parts: int) -> int:
         """How many threads each of `n_parts` tasks may use."""
@@ -54,6 +60,7 @@ class SerialExecutor:
     """In this process, one after another: for slices of a step, for tests, for debuggers."""
 
     workers = 1
+    one_machine = True
 
     def threads(self, n_parts: int) -> int:
         """See `Executor.threads`."""
@@ -75,6 +82,8 @@ class ProcessExecutor:
     Use as a context manager. Workers end when this process does, however it does. A part is tried `attempts` times;
     workers are numbered from `first` on.
     """
+
+    one_machine = True
 
     def __init__(self, workers: int, *, attempts: int = ATTEMPTS, first: int = 0) -> None:
         self.workers = workers

@@ -68,7 +68,7 @@ def check_tokenizer(config: Config) -> None:
 def run_part(
     config: Config, step: str, index: int, n_slices: int, executor: Executor, *, name: str = "main"
 ) -> tuple[str, int] | None:
-    """One slice of one step without a coordinating process; see `icp.steps.run_slice`."""
+    """One slice of one step without a coordinating process; see `icp.runner.run_slice`."""
     context = context_of(config, name)
     run = open_folder(config.run)
     _claim(run, config)

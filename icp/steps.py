@@ -28,7 +28,10 @@ PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
 
 @dataclass(frozen=True)
 class Context:
-    """Where a task works: the configuration, the run's folders, and how many threads it may use."""
+    """Where a task works: the configuration, the run's folders, and how many threads it may use.
+
+    `stays`: what it makes is read on this machine alone, and need not go to a server that holds the run.
+    """
 
     config: Config
     step: str
@@ -36,6 +39,7 @@ class Context:
     phase: str = ""
     threads: int = 1
     pack: str = "main"
+    stays: bool = False
 
     def folder(self, step: str) -> Path:
         """The folder of a step."""
@@ -44,7 +48,7 @@ class Context:
     @property
     def exchange(self) -> Exchange:
         """What the tasks of this step exchange with the server that holds the run, if one does."""
-        return exchange_of(self.config.run, self.folders[self.step], self.folder(self.step))
+        return exchange_of(self.config.run, self.folders[self.step], self.folder(self.step), stays=self.stays)
 
     def manifest(self, step: str) -> Manifest:
         """What a finished step left; raises ArtifactError if it is not finished."""

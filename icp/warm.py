@@ -62,6 +62,7 @@ def _marker() -> Path:
 def run_tiny_corpus(_: Any = None) -> None:
     """Every step, local and in this process, on a corpus that reaches every kernel."""
     from icp.config import parse_config
+    from icp.near_duplicates.duplicates import find_duplicates
     from icp.pipeline import build_graph, pack
 
     with tempfile.TemporaryDirectory(prefix="icp-warm-") as folder:
@@ -79,9 +80,12 @@ def run_tiny_corpus(_: Any = None) -> None:
         for method in ("cells", "ivf"):
             searched = parse_config({**tree, "run": f"{folder}/{method}", "graph": {"method": method}})
             build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
+        find_duplicates([row["text"] for row in tiny_rows()], verify="none")
         by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
         build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
+        by_size = parse_config({**tree, "pack": {"seq_len": 64, "method": "best-fit"}})
+        pack(by_size, SerialExecutor(), _quiet, name="by-size")  # plans too fit by size what found no room
 
 
 def tiny_rows() -> list[dict[str, str]]:

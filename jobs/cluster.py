@@ -1,4 +1,4 @@
-"""What must be true before Spark is started, each told in one line: Java, and a master that answers."""
+"""What must be true before Spark is started, each told in one line: Java, and a master that is there."""
 
 import os
 import re
@@ -15,7 +15,7 @@ RETRIES = 4
 
 
 def check_master(master: str | None) -> None:
-    """Refuse what cannot work: no Java, a standalone master that does not answer within `ANSWER_SECONDS`.
+    """Refuse what cannot work: no Java, a master that is not there (one of Spark's own is asked for `ANSWER_SECONDS`).
 
     Raises: ConfigError.
     """
@@ -31,6 +31,11 @@ def check_master(master: str | None) -> None:
     if not re.match(r"(local(-cluster)?(\[.*\])?|spark://.+|yarn|k8s://.+)$", master):
         raise ConfigError(
             f"--master {master}: not a master; e.g. spark://HOST:7077, yarn, k8s://https://HOST, local[4]"
+        )
+    if master == "yarn" and not {"HADOOP_CONF_DIR", "YARN_CONF_DIR"} & set(os.environ):
+        raise ConfigError(  # Spark itself would look for one on this machine, for as long as it is let
+            "--master yarn: neither HADOOP_CONF_DIR nor YARN_CONF_DIR says where its manager is; set one to the folder "
+            "of the cluster's configuration"
         )
     if master.startswith("spark://"):
         _check_standalone(master)

@@ -23,6 +23,7 @@ from icp.errors import ConfigError, IcpError, PartsFailedError
 from icp.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.jobs.cluster import check_master, local_with_retries, needs_loopback, start_gateway
 from icp.jobs.same_code import code_differences, code_here
+from icp.jobs.spark_errors import lost_part, why
 from icp.machine import host_name
 
 try:
@@ -42,7 +43,6 @@ SETTINGS = {
 """Where neither the user nor the cluster says otherwise."""
 PATIENCE = 30.0
 """Seconds without an executor after which the user is told that the run waits."""
-LOST = re.compile(r"Task (\d+) in stage \S+ failed (\d+) times?, most recent failure: ([^\n]*)")
 log = logging.getLogger("icp")
 
 
@@ -54,6 +54,8 @@ class SparkExecutor:
         cores: cores to take of a standalone cluster; None: all that it gives.
         verbose: show what Spark logs.
     """
+
+    one_machine = False
 
     def __init__(self, master: str | None = None, *, cores: int | None = None, verbose: bool = False) -> None:
         self._master, self._cores, self._verbose = master, cores, verbose
@@ -71,7 +73,7 @@ class SparkExecutor:
         except IcpError:
             raise
         except Exception as error:
-            raise ConfigError(f"--engine spark: Spark cannot be started: {_why(error)}") from error
+            raise ConfigError(f"--engine spark: Spark cannot be started: {why(error)}") from error
         self.workers = max(1, self._context.defaultParallelism)
         return self
 
@@ -108,7 +110,7 @@ class SparkExecutor:
             if left and job.error is None:
                 raise PartsFailedError("Spark ended a job without all of its results; run the same command to go on")
             if left:
-                position, failure = _lost_part(job)
+                position, failure = lost_part(job.error, [position for position, _ in job.rows])
                 if left.pop(position, None) is not None:
                     yield position, failure
 
@@ -233,40 +235,3 @@ def _tries(master: str, conf: Any) -> int:
     local = re.fullmatch(r"local(\[[^,]+(,\s*(\d+))?\])?", master)
     allowed = int(local.group(3) or 1) if local else int(conf.get("spark.task.maxFailures", "4"))
     return min(ATTEMPTS, allowed)
-
-
-def _lost_part(job: _Job) -> tuple[int, Failure]:
-    """The part over which Spark gave up a job; raises what no other part could do better at."""
-    text = str(job.error)
-    _refuse_unfit(text)
-    found = LOST.search(text)
-    if found is None:
-        raise PartsFailedError(
-            f"the Spark application ended before its work was done ({_why(job.error)}); "
-            "what is done is kept, run the same command to go on"
-        )
-    why = found.group(3).partition("): ")[2] or found.group(3)
-    return job.rows[int(found.group(1))][0], Failure(
-        f"its executor was lost {found.group(2)} times ({why.strip()[:200]}); out of memory? lower corpus.part_mib, or "
-        "give Spark more memory outside the JVM (spark.executor.memoryOverhead)",
-        text,
-    )
-
-
-def _refuse_unfit(text: str) -> None:
-    """Raise ConfigError if executors cannot run our code at all; Spark does not say which."""
-    python = f"an executor's Python ({os.environ['PYSPARK_PYTHON']})"
-    if re.search(r"No module named 'icp[.']", text):
-        raise ConfigError(f"{python} has no icp; install it there, or ship it: see docs/spark.md")
-    mismatch = re.search(r"PYTHON_VERSION_MISMATCH\] ([^\n]*)", text)
-    if mismatch:
-        raise ConfigError(f"{python} is of another version: {mismatch.group(1)}; set PYSPARK_PYTHON")
-    if re.search(r'Cannot run program "[^"]*python', text):
-        raise ConfigError(f"{python} is not there; set PYSPARK_PYTHON to one that all machines have")
-
-
-def _why(error: Any) -> str:
-    """The line of a Python or Java error that says most."""
-    lines = [line.strip() for line in str(getattr(error, "java_exception", None) or error).splitlines() if line.strip()]
-    inner = [line for line in lines[1:] if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return [*lines[:1], *inner, type(error).__name__][1 if inner else 0][:300]

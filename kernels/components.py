@@ -3,8 +3,8 @@
 In: signatures and, for the exact check, sets of shingle hashes. Everything here speaks of positions 0..n-1 in order of
 preference: the caller has sorted the documents so that the lower of two positions is the one to keep. Nothing is
 checked. `keep_greedily` removes what is alike to a kept one: no chain of pairs removes what is unlike all that stays.
-`join_buckets` is for those who do without a check: whoever is reached through shared bands goes. Neither depends on the
-order of the buckets, but for which of several twins `keep_greedily` names.
+It does not depend on the order of the buckets, but for which of several twins it names; what buckets connect
+(`union_find`) does not depend on what they do not.
 """
 
 from typing import NamedTuple
@@ -179,32 +179,6 @@ def list_buckets(members, starts, n):
             buckets[ends[x]] = bucket
             ends[x] += 1
     return bounds, buckets
-
-
-@kernel
-def join_buckets(members, starts, n):
-    """(n,) int64: the smallest position that each one is connected to through shared buckets.
-
-    Source: union-find whose roots are the smallest members, with halving of paths.
-    """
-    parent = np.arange(n)
-    for bucket in range(starts.shape[0]):
-        stop = starts[bucket + 1] if bucket + 1 < starts.shape[0] else members.shape[0]
-        for x in members[starts[bucket] + 1 : stop]:
-            a, b = find_root(parent, members[starts[bucket]]), find_root(parent, x)
-            parent[max(a, b)] = min(a, b)
-    for x in range(n):
-        parent[x] = find_root(parent, x)
-    return parent
-
-
-@kernel
-def find_root(parent, x):
-    """The smallest position of the component of x; shortens the way for the next."""
-    while parent[x] != x:
-        parent[x] = parent[parent[x]]
-        x = parent[x]
-    return x
 
 
 @kernel

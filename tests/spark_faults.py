@@ -60,6 +60,7 @@ class KillingExecutor:
 
     engine: object
     folder: Path
+    one_machine = False
 
     def threads(self, n_parts):
         return self.engine.threads(n_parts)

@@ -8,6 +8,7 @@ import pytest
 
 import icp
 from icp import cli
+from icp.cli.options import STEPS
 from icp.steps import BUILD_STEPS, PACK_STEPS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -16,7 +17,7 @@ COMMANDS = sorted(cli.main.commands)
 
 
 def test_steps_of_the_command_line_are_the_pipelines():
-    assert (*BUILD_STEPS, *PACK_STEPS) == cli.STEPS
+    assert (*BUILD_STEPS, *PACK_STEPS) == STEPS
 
 
 @pytest.mark.parametrize("name", COMMANDS)

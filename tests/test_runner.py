@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from icp import artifacts, runner
+from icp import artifacts
 from icp.config import parse_config
 from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
 from icp.executor import SerialExecutor
-from icp.runner import basis_of, run_slice, run_step
+from icp.runner import Task, basis_of, do_task, run_slice, run_step
 from icp.steps import Context, Phase, Step, one_part
 
 CALLS = []
@@ -185,7 +185,7 @@ def test_a_worker_that_does_not_see_the_run_is_named(tmp_path):
 
 
 def test_records_that_never_appear_end_the_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "SEEN_SECONDS", 0.2)
+    monkeypatch.setattr("icp.runner.phase.SEEN_SECONDS", 0.2)
     with pytest.raises(ArtifactError, match=r"make.part-0.json: not seen on .* 0 s after its part was done"):
         run_step(STEP, context(tmp_path), OnAnotherDisk(tmp_path, lost=True), lambda *_: None)
 
@@ -193,6 +193,6 @@ def test_records_that_never_appear_end_the_step(tmp_path, monkeypatch):
 def test_a_part_that_is_done_twice_after_its_step_ended_changes_nothing(tmp_path):
     run(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    task = runner.Task(STEP.phases[0], replace(context(tmp_path), step="graph"), "part-0", "")
-    assert runner.do_task(task) == {}
+    task = Task(STEP.phases[0], replace(context(tmp_path), step="graph"), "part-0", "")
+    assert do_task(task) == {}
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

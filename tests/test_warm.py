@@ -1,10 +1,13 @@
+import json
 from pathlib import Path
 
-from tiny import make_run, tiny_config
+from small_parts import make_small, topics_config
+from tiny import make_run, quiet, tiny_config
 
 from icp import warm
-from icp.executor import ProcessExecutor
+from icp.executor import ProcessExecutor, SerialExecutor
 from icp.kernels._jit import CACHE_FOLDER
+from icp.pipeline import pack
 from icp.warm import fill_kernel_cache, run_tiny_corpus
 
 
@@ -17,10 +20,20 @@ def test_workers_compile_nothing_after_the_cache_was_filled(tmp_path):
     before = compiled()
     assert before
     with ProcessExecutor(2) as executor:
-        for method in ("exact", "cells", "ivf"):
+        for method, verify in (("exact", "estimate"), ("cells", "none"), ("ivf", "exact")):
             sections = {"pack": {"seq_len": 128, "method": "random"}, "graph": {"method": method, "max_degree": 9}}
+            sections["dedup"] = {"verify": verify}
             (tmp_path / method).mkdir()
             make_run(tiny_config(tmp_path / method, corpus={"part_mib": 0.01}, **sections), executor)
+    assert compiled() == before
+
+
+def test_windows_of_a_large_corpus_compile_nothing_more(tmp_path, monkeypatch):
+    run = make_run(topics_config(tmp_path))
+    before = compiled()
+    make_small(monkeypatch)
+    pack(topics_config(tmp_path), SerialExecutor(), quiet, name="large")
+    assert "seam" in json.loads((run / "packs/large/plan/manifest.json").read_text())["costs"]
     assert compiled() == before
 
 

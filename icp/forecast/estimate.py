@@ -18,7 +18,6 @@ GROWTH = {
     ("neighbors", "search"): 1.6,
     ("neighbors", "assign"): 1.4,
     ("order", "visit"): 1.05,
-    ("windows", "plan"): 1.2,
 }
 """Processor time of these phases grows as documents to this power, of all others to the power of 1."""
 EXACT_GROWTH = 2.0
@@ -30,11 +29,18 @@ BOUNDED = {
 """Phases that take as long for any corpus: what they look at is a sample, or sums."""
 THREADED = {("windows", "plan")}
 """Phases of one task that uses all cores of its machine."""
+DIVIDED = {("windows", "plan"): 0.06, ("windows", "facts"): 0.04}
+"""Phases that are one task in a small corpus; in one that is planned in partitions, this share of their time is still
+one process's, the rest is for tasks of about a partition each."""
+PARTITION_DOCS = 262_144
+"""Documents up to which a corpus is one partition, as `icp.packing.partitions` has it."""
+SCRATCH_OF_DIVIDED = {"windows": 380.0}
+"""Bytes a document that these tasks exchange."""
 TASKS_OF_THEIR_OWN = {"neighbors"}
 """Steps whose tasks are not parts, and as many as workers can use."""
 BASE_MIB = 520
 """Of a worker: libraries and one block of a part."""
-PER_DOC = {"dedup": 210.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 580.0, "shards": 60.0}
+PER_DOC = {"dedup": 85.0, "neighbors": 160.0, "graph": 30.0, "order": 220.0, "windows": 140.0, "shards": 60.0}
 """Bytes a document in the one process of the step that holds arrays over all of them; mapped files come on top, which
 the system takes back where it must, and for order the vectors of one of its pieces."""
 LARGEST_MEASURED = 1_000_000
@@ -85,13 +91,10 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
     for rate in rates.steps:
         phases = [phase for phase in rates.phases if phase.step == rate.step]
         seconds = {phase.phase: _seconds(phase, rates, size) for phase in phases}
-        alone = sum(
-            seconds[phase.phase] / (threads if (phase.step, phase.phase) in THREADED else 1)
-            for phase in phases
-            if phase.serial
-        )
+        alone = sum(_alone(phase, seconds[phase.phase], size, threads) for phase in phases)
+        divided = sum(seconds[phase.phase] * _divided(phase, size) for phase in phases)
         shared = sum(seconds[phase.phase] for phase in phases if not phase.serial)
-        written = sum(_written(phase, size) for phase in phases)
+        written = sum(_written(phase, size) for phase in phases) + _exchanged(rate.step, size)
         scratch = max(0.0, written - left[rate.step])
         reads = sum(left[name] for name in rate.inputs) + scratch + rate.read.at(size.n_docs, size.n_bytes)
         reads += size.n_bytes if rate.step == "documents" else 0
@@ -99,7 +102,11 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
             StepForecast(
                 rate.step,
                 sum(seconds.values()) / 3600,
-                (alone + _in_rounds(shared, workers if rate.step in TASKS_OF_THEIR_OWN else size.n_parts, workers))
+                (
+                    alone
+                    + _in_rounds(divided, ceil(size.n_docs / PARTITION_DOCS), workers)
+                    + _in_rounds(shared, workers if rate.step in TASKS_OF_THEIR_OWN else size.n_parts, workers)
+                )
                 / 3600,
                 alone / 3600,
                 _memory(rate.step, size, left["embeddings"] / config.order.partitions),
@@ -110,6 +117,24 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
             )
         )
     return rows
+
+
+def _divided(phase: PhaseRate, size: Size) -> float:
+    """The share of a phase that is for tasks of a partition each."""
+    alone = DIVIDED.get((phase.step, phase.phase))
+    return 0.0 if alone is None or size.n_docs <= PARTITION_DOCS else 1 - alone
+
+
+def _alone(phase: PhaseRate, seconds: float, size: Size, threads: int) -> float:
+    """The seconds of a phase in which one task runs, on all cores of its machine if it can use them."""
+    if not phase.serial:
+        return 0.0
+    share = _divided(phase, size)
+    return seconds * (1 - share) / (threads if (phase.step, phase.phase) in THREADED and not share else 1)
+
+
+def _exchanged(step: str, size: Size) -> float:
+    return SCRATCH_OF_DIVIDED.get(step, 0.0) * size.n_docs if size.n_docs > PARTITION_DOCS else 0.0
 
 
 def _seconds(phase: PhaseRate, rates: Rates, size: Size) -> float:

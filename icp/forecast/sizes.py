@@ -80,7 +80,7 @@ def _lines(file: InputFile, text: str) -> tuple[float, float]:
     plain = _unpacked(file.path, head)
     lines = plain.split(b"\n")
     whole = lines if len(head) < HEAD_BYTES else lines[:-1]  # the last one is cut
-    texts = [_text_of(line, text) for line in whole if line.strip()]
+    texts = [found for line in whole if (found := _text_of(line, text)) is not None]
     scale = max(file.size, len(head)) / max(1, len(head)) * len(plain) / max(1, sum(len(line) + 1 for line in whole))
     return scale * len(texts), scale * sum(len(found.encode()) for found in texts)
 
@@ -100,8 +100,12 @@ def _unpacked(path: str, head: bytes) -> bytes:
     return b"".join(found)
 
 
-def _text_of(line: bytes, text: str) -> str:
-    value = json.loads(line)
-    for name in text.split("."):
-        value = value[name]
-    return str(value)
+def _text_of(line: bytes, text: str) -> str | None:
+    """The text of a row; None for one that the step documents would refuse."""
+    try:
+        value = json.loads(line)
+        for name in text.split("."):
+            value = value[name]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return value if isinstance(value, str) else None

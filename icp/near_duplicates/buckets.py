@@ -94,14 +94,20 @@ def signature_buckets(signatures: NDArray[np.uint32], near: NDArray[np.int64], *
 
 def gather_buckets(near: NDArray[np.int64], found: Sequence[Found]) -> Buckets:
     """The buckets of all bands together; `found` speaks of positions in `near`, (n,) int64, documents by preference."""
-    sizes = np.cumsum([0] + [members.size for members, _ in found])
-    empty = np.zeros(0, np.int64)
-    members = np.concatenate([empty, *(members for members, _ in found)])
-    starts = np.concatenate([empty, *(starts + size for (_, starts), size in zip(found, sizes, strict=False))])
+    members, starts = join_found(found)
     is_candidate = np.zeros(near.size, np.bool_)
     is_candidate[members] = True
     place = np.cumsum(is_candidate) - 1
     return Buckets(near[is_candidate], place[members], starts)
+
+
+def join_found(found: Sequence[Found]) -> Found:
+    """Buckets of several files as those of one, in their order."""
+    sizes = np.cumsum([0] + [members.size for members, _ in found])
+    empty = np.zeros(0, np.int64)
+    members = np.concatenate([empty, *(members for members, _ in found)])
+    starts = np.concatenate([empty, *(starts + size for (_, starts), size in zip(found, sizes, strict=False))])
+    return members, starts
 
 
 def _id_bits(n_positions: int) -> int:

@@ -1,8 +1,8 @@
 """Candidates of the dedup step: who shares a band with whom, from files of signatures, part by part.
 
 In: ``signatures/part-*.parquet``. Out, scratch files of the step: keys of the bands of each part; the exact copies and
-the positions of all others in order of preference; the buckets of each slice of each band; `Buckets` of all bands.
-What is sorted at a time takes `KEY_PARTS` times ``corpus.part_mib``, whatever the number of documents.
+the positions of all others in order of preference; the buckets of each slice of each band; who is in some bucket. What
+is sorted at a time takes `KEY_PARTS` times ``corpus.part_mib``, whatever the number of documents.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from icp.config import Config
 from icp.errors import ArtifactError
 from icp.kernels.components import band_keys
 from icp.minhash import Scheme, make_scheme
-from icp.near_duplicates.buckets import Buckets, band_buckets, gather_buckets, in_slice, slice_bits
+from icp.near_duplicates.buckets import Found, band_buckets, in_slice, slice_bits
 from icp.near_duplicates.duplicates import first_copies, order_by_priority, pick_near
 from icp.near_duplicates.signatures import fixed_values, read_column, read_groups
 from icp.steps import Context, PartOutput, document_parts
@@ -50,13 +50,11 @@ def find_twins(context: Context, part: str, output: PartOutput) -> None:
 
     ``near.npy`` is the document of each position, ``places.npy`` the position of each document.
     """
-    scheme, files = scheme_of(context.config), _signature_files(context)
     order = order_by_priority(_priorities(context))
-    hashes = [fixed_values(read_column(path, "words_hash", scheme), "<u8") for path in files]
-    twins = first_copies(np.concatenate(hashes), order)
+    twins = first_copies(_digests(context), order)
     near = np.zeros(0, np.int64)
     if context.config.dedup.near:
-        near = pick_near(order, twins, _numbers(files, "n_shingles"))
+        near = pick_near(order, twins, _numbers(_signature_files(context), "n_shingles"))
     places = np.full(twins.size, -1, np.int64)
     places[near] = np.arange(near.size)
     for name, array in (("twins", twins), ("near", near), ("places", places)):
@@ -89,19 +87,29 @@ def find_bucket_part(context: Context, part: str, output: PartOutput) -> None:
 
 
 def gather_candidates(context: Context, part: str, output: PartOutput) -> None:
-    """Write the `Buckets` of all bands as arrays."""
-    names = bucket_parts(context)
-    found = [
-        tuple(load_array(context, f"buckets/{name}.{which}.npy") for which in ("members", "starts")) for name in names
-    ]
-    buckets = gather_buckets(load_array(context, "twins/near.npy"), [(members, starts) for members, starts in found])
-    for name in Buckets.__slots__:
-        save_array(output, f"candidates/{name}.npy", getattr(buckets, name))
+    """Write ``docs.npy``, the documents in some bucket, preferred first, and the members of each file of buckets as
+    positions in it. Cost: 9 bytes a document, and one file of buckets at a time."""
+    near = load_array(context, "twins/near.npy", mapped=True)
+    is_candidate = np.zeros(near.size, np.bool_)
+    for name in bucket_parts(context):
+        is_candidate[load_array(context, f"buckets/{name}.members.npy")] = True
+    docs = near[is_candidate]
+    place = np.cumsum(is_candidate, dtype=np.int64)
+    place -= 1
+    for name in bucket_parts(context):
+        save_array(output, f"candidates/{name}.npy", place[load_array(context, f"buckets/{name}.members.npy")])
+    save_array(output, "candidates/docs.npy", docs)
+    output.info["candidates"] = int(docs.size)
 
 
-def load_buckets(context: Context) -> Buckets:
-    """What `gather_candidates` wrote."""
-    return Buckets(*(load_array(context, f"candidates/{name}.npy") for name in Buckets.__slots__))
+def n_candidates(context: Context) -> int:
+    """How many documents `gather_candidates` found."""
+    return int(context.records("candidates")["all"].info["candidates"])
+
+
+def load_found(context: Context, part: str) -> Found:
+    """One file of buckets, its members as positions in ``candidates/docs.npy``."""
+    return load_array(context, f"candidates/{part}.npy"), load_array(context, f"buckets/{part}.starts.npy")
 
 
 def scheme_of(config: Config) -> Scheme | None:
@@ -121,6 +129,15 @@ def docs_of(context: Context, part: str) -> tuple[int, int]:
     k = document_parts(context).index(part)
     first, stop = context.doc_bounds()[k : k + 2].tolist()
     return first, stop
+
+
+def _digests(context: Context) -> NDArray[np.uint64]:
+    """(n_docs, 2) uint64, equal for exact copies; filled file by file, so that nothing is held twice."""
+    digests = np.empty((int(context.doc_bounds()[-1]), 2), np.uint64)
+    for part, path in zip(document_parts(context), _signature_files(context), strict=True):
+        column = read_column(path, "words_hash", scheme_of(context.config))
+        digests[slice(*docs_of(context, part))] = fixed_values(column, "<u8")
+    return digests
 
 
 def _priorities(context: Context) -> NDArray[Any]:

@@ -6,80 +6,20 @@ the rest, signatures reject most, sets of shingle hashes decide. Promise with ``
 document has a kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from icp.errors import ConfigError
-from icp.kernels.components import (
-    BY_ESTIMATE,
-    BY_SETS,
-    Evidence,
-    Rule,
-    agreements,
-    join_buckets,
-    keep_greedily,
-    list_buckets,
-)
+from icp.kernels.components import Evidence
 from icp.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, shingle_sets, sign_and_digest
-from icp.near_duplicates.buckets import Buckets, signature_buckets
+from icp.near_duplicates.buckets import signature_buckets
+from icp.near_duplicates.verdicts import Rules, choose_keepers
 from icp.texts import Texts, text_buffers
 
-MODES = {"estimate": BY_ESTIMATE, "exact": BY_SETS}
 VERIFY = ("exact", "estimate", "none")
-FLOOR_DEVIATIONS = 4.0  # a pair at the threshold falls below the signature floor once in 30,000 times
-TYPES = {"doc": pa.int64(), "duplicate_of": pa.int64(), "jaccard": pa.float64(), "kind": pa.string()}
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How near-duplicates are found and checked; fields as in the configuration's ``dedup``."""
-
-    threshold: float
-    bands: int
-    rows: int
-    verify: str
-
-    @property
-    def kernel_rule(self) -> Rule:
-        """The rule as kernels take it."""
-        num_perm = self.bands * self.rows
-        deviation = math.sqrt(self.threshold * (1 - self.threshold) / num_perm)
-        return Rule(MODES[self.verify], float(self.threshold), float(self.threshold - FLOOR_DEVIATIONS * deviation))
-
-
-@dataclass(frozen=True, slots=True)
-class Keepers:
-    """The verdict on every document; arrays of (n,).
-
-    Attributes:
-        duplicate_of: int64, the kept document it repeats, itself if it is kept.
-        jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact).
-        is_near: bool, it is removed, and not as an exact copy of `duplicate_of`. `n_checks`: pairs compared.
-    """
-
-    duplicate_of: NDArray[np.int64]
-    jaccard: NDArray[np.float64]
-    is_near: NDArray[np.bool_]
-    n_checks: int
-
-    def table(self, start: int = 0, stop: int | None = None) -> Any:
-        """Arrow table of the removed documents among start..stop, by doc; columns `TYPES`."""
-        docs = start + np.flatnonzero(self.duplicate_of[start:stop] != np.arange(self.duplicate_of.size)[start:stop])
-        kinds = np.where(self.is_near[docs], "near", "exact")
-        columns = [docs, self.duplicate_of[docs], self.jaccard[docs], pa.array(kinds.tolist(), pa.string())]
-        return pa.table(columns, schema=pa.schema([pa.field(name, kind) for name, kind in TYPES.items()]))
-
-    def largest_groups(self, n: int) -> list[dict[str, int]]:
-        """The kept documents that stand for most others, ties by doc: ``doc``, and ``documents``, itself included."""
-        kept, sizes = np.unique(self.duplicate_of, return_counts=True)
-        order = np.lexsort((kept, -sizes))[:n]
-        return [{"doc": int(kept[i]), "documents": int(sizes[i])} for i in order if sizes[i] > 1]
 
 
 def find_duplicates(
@@ -138,15 +78,23 @@ def first_copies(digests: NDArray[np.uint64], order: NDArray[np.int64]) -> NDArr
     """(n,) int64: for each row the row of equal digest that comes first in `order`, itself if it does.
 
     Args: digests (n, 2) uint64; order (n,) int64, all rows, preferred first.
+
+    Cost: some 60 bytes a row at most, arguments and result among them.
     """
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
     by_digest = np.lexsort((rank, digests[:, 1], digests[:, 0]))
-    ordered = digests[by_digest]
-    is_first = np.ones(order.size, np.bool_)
-    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    del rank
+    is_first = np.zeros(order.size, np.bool_)
+    is_first[:1] = True
+    for column in digests.T:
+        ordered = column[by_digest]
+        is_first[1:] |= ordered[1:] != ordered[:-1]
+        del ordered
+    group = np.cumsum(is_first, dtype=np.int64)
+    group -= 1
     twins = np.empty_like(order)
-    twins[by_digest] = by_digest[is_first][np.cumsum(is_first) - 1]
+    twins[by_digest] = by_digest[is_first][group]
     return twins
 
 
@@ -154,23 +102,6 @@ def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: ND
     """The rows that MinHash looks at, in `order`: one of each set of exact copies, and only those with words."""
     is_near: NDArray[np.bool_] = (twins == np.arange(twins.size)) & (n_shingles > 0)
     return np.compress(is_near[order], order)
-
-
-def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidence, rules: Rules) -> Keepers:
-    """Keep greedily (unchecked: one of all that are connected), and let exact copies follow their twin to its keeper.
-
-    Args: twins (n,) int64 of `first_copies`; evidence over the positions of ``buckets.docs``.
-    """
-    docs, members, starts = buckets.docs, buckets.members, buckets.starts
-    if rules.verify == "none":
-        keeper, n_checks = join_buckets(members, starts, docs.size), 0
-        alike = agreements(evidence, keeper)
-    else:
-        lists = list_buckets(members, starts, docs.size)
-        keeper, alike, n_checks = keep_greedily(members, starts, *lists, evidence, rules.kernel_rule)
-    near_of, jaccard = np.arange(twins.size), np.ones(twins.size)
-    near_of[docs], jaccard[docs] = docs[keeper], alike
-    return Keepers(near_of[twins], jaccard[twins], near_of[twins] != twins, int(n_checks))
 
 
 def _check_rules(threshold: float, bands: int, rows: int, verify: str) -> Rules:

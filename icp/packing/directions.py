@@ -25,9 +25,11 @@ def window_directions(embeddings: Rows, doc: NDArray[np.int64], window: NDArray[
     while first < len(directions):
         last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + BLOCK_ROWS, side="right")) - 1)
         block = rows[bounds[first] : bounds[last]]
-        vectors = np.rint(embeddings[doc[block]].astype(np.float64) * _SCALE)
+        vectors = np.asarray(embeddings[doc[block]])
+        # a power of two: what is exact in float32 stays so
+        vectors = np.rint(vectors.astype(np.float32 if vectors.dtype.itemsize <= 4 else np.float64) * _SCALE)
         filled = np.flatnonzero(np.diff(bounds[first : last + 1]))
-        sums = np.add.reduceat(vectors, bounds[first:last][filled] - bounds[first], axis=0)
+        sums = np.add.reduceat(vectors, bounds[first:last][filled] - bounds[first], axis=0, dtype=np.float64)
         norms = np.sqrt(np.square(sums).sum(axis=1, keepdims=True))
         directions[first + filled] = sums / np.where(norms > 0, norms, 1)
         first = last

@@ -16,8 +16,8 @@ from icp.packing.starts import start_windows
 SWEEPS, PENALTY = 4, 1.0
 """Times that each document is visited; what a window that overflows, or has room, costs for its share of a window."""
 
-BLOCK_DOCS = 65_536
-"""Documents whose vectors are held at once."""
+BLOCK_DOCS = 262_144
+"""Documents whose vectors are held at once, a byte a dimension; those of a partition are read once."""
 
 
 def drifted(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64]) -> Pieces:

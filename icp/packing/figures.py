@@ -43,7 +43,7 @@ class WindowFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Members:
+class Members:
     """Documents of windows, sorted by window, then by their first position there: each document once a window.
 
     Attributes:
@@ -73,8 +73,22 @@ def window_figures(
 
     Cost: O(pieces * dim) for the mean, O(pieces * documents of a window * dim) for the largest.
     """
-    members = _members(plan)
-    mean, largest = _member_similarities(members, embeddings)
+    members = members_of(plan)
+    found = member_similarities(members, embeddings)
+    return figures_of(members, found, lengths, capacity=capacity, window_specials=window_specials)
+
+
+def figures_of(
+    members: Members,
+    similarities: tuple[NDArray[np.float64], NDArray[np.float32]],
+    lengths: NDArray[np.int64],
+    *,
+    capacity: int,
+    window_specials: int = 0,
+) -> WindowFigures:
+    """As `window_figures`, of members and what `member_similarities` says of them."""
+    mean, largest = similarities
+    n_windows = members.bounds.size - 1
     subject = lengths[members.doc] <= capacity
     share: NDArray[np.float64] = np.where(subject, members.tokens / np.maximum(lengths[members.doc], 1), 0.0)
     # added up by document, so that the same windows under other numbers have the same figures
@@ -83,8 +97,8 @@ def window_figures(
     n_subjects: float = max(1, int(np.count_nonzero(appearances)))
     if share.sum() > n_subjects + 0.5:  # documents that come again count as often
         n_subjects = float(share.sum())
-    room = plan.n_windows * (capacity + window_specials)
-    filled = int(members.tokens.sum()) + plan.n_windows * window_specials
+    room = n_windows * (capacity + window_specials)
+    filled = int(members.tokens.sum()) + n_windows * window_specials
     return WindowFigures(
         _ordered_sum((share * mean)[rows]) / n_subjects,
         _ordered_sum((share * largest)[rows]) / n_subjects,
@@ -100,8 +114,8 @@ def _ordered_sum(values: NDArray[np.float64]) -> float:
 
 def window_similarities(plan: PackPlan, embeddings: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and largest cosine between two different documents of each window: (n_windows,) float32 each, 0 if alone."""
-    members = _members(plan)
-    mean, largest = _member_similarities(members, embeddings)
+    members = members_of(plan)
+    mean, largest = member_similarities(members, embeddings)
     sizes = np.diff(members.bounds)
     of_window = np.zeros(plan.n_windows)
     np.add.at(of_window, np.repeat(np.arange(plan.n_windows), sizes), mean)
@@ -144,7 +158,7 @@ def _deflated(text: bytes, before: bytes) -> int:
     return len(stream.compress(text)) + len(stream.flush())
 
 
-def _members(plan: PackPlan) -> _Members:
+def members_of(plan: PackPlan) -> Members:
     """Pieces of one document in one window made one member, at the place of the first."""
     rows = np.lexsort((plan.doc, plan.window))
     doc, window = plan.doc[rows], plan.window[rows]
@@ -158,10 +172,10 @@ def _members(plan: PackPlan) -> _Members:
     bounds = np.zeros(plan.n_windows + 1, dtype=np.int64)
     np.cumsum(np.bincount(window[firsts], minlength=plan.n_windows), out=bounds[1:])
     places = places[by_place]
-    return _Members(plan.doc[places], plan.start[places], tokens[by_place], bounds)
+    return Members(plan.doc[places], plan.start[places], tokens[by_place], bounds)
 
 
-def _member_similarities(members: _Members, embeddings: Rows) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def member_similarities(members: Members, embeddings: Rows) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Mean and largest cosine of each member to the others of its window, 0 if alone."""
     mean = np.zeros(members.doc.size, dtype=np.float64)
     largest = np.zeros(members.doc.size, dtype=np.float32)

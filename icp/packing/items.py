@@ -122,9 +122,16 @@ def largest_scale(embeddings: Rows, doc: NDArray[np.int64]) -> float:
     """What the rows of `doc` are multiplied by, so that their largest component becomes 127."""
     largest = 0.0
     for begin in range(0, doc.size, _BLOCK_ROWS):
-        block = np.asarray(embeddings[doc[begin : begin + _BLOCK_ROWS]])
-        largest = max(largest, float(block.max(initial=0)), -float(block.min(initial=0)))
+        largest = max(largest, _largest(np.ascontiguousarray(embeddings[doc[begin : begin + _BLOCK_ROWS]])))
     return 127 / largest if largest > 0 else 1.0
+
+
+def _largest(block: NDArray[np.floating]) -> float:
+    """The largest component, signs put aside; of float16 by its bits, which are compared ten times as fast."""
+    if block.dtype == np.float16:
+        bits = (block.view(np.uint16) & 0x7FFF).max(initial=0)
+        return float(np.uint16(bits).view(np.float16))
+    return max(float(block.max(initial=0)), -float(block.min(initial=0)))
 
 
 def quantised(embeddings: Rows, doc: NDArray[np.int64], scale: float) -> NDArray[np.int8]:

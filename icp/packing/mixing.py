@@ -40,9 +40,11 @@ class Mix:
 
 def random_documents(lengths: NDArray[np.int64], share: float, *, seed: int = 0) -> NDArray[np.bool_]:
     """(n_docs,) bool: documents, drawn by the seed, that hold about `share` of all tokens; empty ones never."""
+    chosen = np.zeros(lengths.size, dtype=np.bool_)
+    if share <= 0:
+        return chosen
     order = np.random.default_rng([seed, _MIX_STREAM]).permutation(lengths.size)
     before = np.cumsum(lengths[order]) - lengths[order]
-    chosen = np.zeros(lengths.size, dtype=np.bool_)
     # a document belongs if its middle token does, so that the share is right on average
     chosen[order] = (before + lengths[order] / 2 < share * int(lengths.sum())) & (lengths[order] > 0)
     return chosen

@@ -1,42 +1,35 @@
 """The planner of ``pack.method: windows``: related documents fill each window, and few are cut.
 
 In: path, lengths, graph, vectors. Out: pieces with their windows, numbered along the path. Long documents give whole
-windows first; what is left of them, and all others, are planned by stretches of the path, then by shifted ones.
+windows first; what is left of them, and all others, are planned by stretches of like windows, then by shifted ones: in
+one piece, or in partitions where there are many.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.data import PackPlan, Rows
-from icp.packing.drift import drifted, window_counts
-from icp.packing.halves import halved_runs
-from icp.packing.items import Corpus, Pieces, largest_scale
-from icp.packing.stretch import NARROW_FILL, plan_stretch
-from icp.path.spread import window_path
-
-STRETCH_DOCS = 32_768
-"""Documents whose vectors are held at once, for each thread."""
-
-RUNS_OF_STRETCH = 4
-"""Runs of like windows in a stretch, so that shifted stretches cut between such runs."""
-
-ROUNDS, NARROW_ROUNDS = (0.0, 0.5), (0.0, 0.5, 0.0, 0.5)
-"""How far each round's stretches are shifted, as a share of a stretch; fitting whole documents tightly takes more."""
-
-PATH_WINDOWS = 8192
-"""Windows of several stretches up to which one path leads through all; of more, whose neighbours cost more, one leads
-through each run."""
+from icp.data import PackPlan
+from icp.packing import rounds
+from icp.packing.items import Corpus, Pieces
+from icp.packing.partitions import (
+    NOTHING,
+    divide,
+    is_divided,
+    joined_seams,
+    n_windows,
+    plan_partition,
+    plan_seam,
+    segment_directions,
+    segments_of,
+)
+from icp.packing.rounds import begin_windows, finish_windows, ranked
 
 LEAST_FILL = 0.9
 """Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
-
-_WHOLE = 4096  # a vector of this length is rounded to whole numbers
-_BLOCK_ROWS = 8192
 
 
 def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int, threads: int = 1) -> PackPlan:
@@ -45,23 +38,24 @@ def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int, threads
     Args:
         lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
         n_eos: specials at a document's end.
-        threads: stretches planned at a time; the plan does not hang on it.
+        threads: stretches, or partitions, planned at a time; the plan does not hang on it.
     """
     tails = tail_tokens(lengths, corpus.capacity, n_eos)
-    docs = np.argsort(corpus.position, kind="stable")
-    docs = docs[tails[docs] > 0]
-    fill = _fill_of_tails(int(lengths.sum()), int(tails.sum()), corpus)
-    pieces = _planned(replace(corpus, min_fill=fill), docs, tails[docs], threads)
-    excess = _windows_of(pieces) / max(1, int(tails.sum() / (fill * corpus.capacity)))
-    if excess > 1 and fill * excess <= 1 and not corpus.groups.any():
-        # what found no room took windows of its own: plan so many fewer, once
-        again = _planned(replace(corpus, min_fill=fill * excess), docs, tails[docs], threads)
-        pieces = min(again, pieces, key=_windows_of)
+    docs = docs_along(corpus, tails)
+    corpus = replace(corpus, min_fill=fill_of_tails(corpus, lengths, tails))
+    if is_divided(docs.size):
+        pieces = _in_partitions(corpus, docs, tails, threads)
+    elif docs.size:
+        pieces = _in_one_piece(corpus, docs, tails[docs], threads)
+    else:
+        pieces = NOTHING
     return lay_out(corpus, lengths, tails, pieces)
 
 
-def _windows_of(pieces: Pieces) -> int:
-    return int(pieces.window.max(initial=-1)) + 1
+def docs_along(corpus: Corpus, tails: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The documents that have a tail, in path order, one group after another."""
+    docs = np.argsort(corpus.position, kind="stable")
+    return docs[tails[docs] > 0]
 
 
 def tail_tokens(lengths: NDArray[np.int64], capacity: int, n_eos: int) -> NDArray[np.int64]:
@@ -71,100 +65,36 @@ def tail_tokens(lengths: NDArray[np.int64], capacity: int, n_eos: int) -> NDArra
     return np.where((lengths > capacity) & (tails > 0) & (tails <= n_eos), n_eos + 1, tails)
 
 
-def _fill_of_tails(tokens: int, tail_tokens: int, corpus: Corpus) -> float:
+def fill_of_tails(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64]) -> float:
     """How full the windows of the tails must be, since whole windows of long documents are quite full."""
-    full = (tokens - tail_tokens) / corpus.capacity
+    tokens, of_tails = int(lengths.sum()), int(tails.sum())
+    full = (tokens - of_tails) / corpus.capacity
     windows = tokens / (corpus.min_fill * corpus.capacity) - full
-    return (
-        min(1.0, max(tail_tokens / (windows * corpus.capacity), min(LEAST_FILL, corpus.min_fill)))
-        if tail_tokens
-        else 1.0
-    )
+    if not of_tails:
+        return 1.0
+    return min(1.0, max(of_tails / (windows * corpus.capacity), min(LEAST_FILL, corpus.min_fill)))
 
 
-def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:
-    """A first plan of all, then rounds of stretches of a path through the windows."""
-    if not docs.size:
-        return Pieces(docs, tokens, np.empty(0, np.int32))
-    corpus = replace(corpus, scale=largest_scale(corpus.embeddings, docs))
-    pieces = drifted(corpus, docs, tokens)
-    with ThreadPoolExecutor(threads) as pool:
-        for round_, shift in enumerate(NARROW_ROUNDS if corpus.whole and corpus.min_fill >= NARROW_FILL else ROUNDS):
-            stretches = _stretches(_along_windows(corpus, pieces, pool), shift)
-            counts = window_counts(corpus, stretches) if round_ == 0 else [None] * len(stretches)
-            pieces = _joined(corpus, list(pool.map(partial(plan_stretch, corpus), stretches, counts)))
+def _in_one_piece(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:
+    pieces = finish_windows(corpus, begin_windows(corpus, docs, tokens, threads), threads)
+    fill = corpus.min_fill
+    excess = n_windows(pieces) / max(1, int(tokens.sum() / (fill * corpus.capacity)))
+    if docs.size <= rounds.STRETCH_DOCS and excess > 1 and fill * excess <= 1 and not corpus.groups.any():
+        # what found no room took windows of its own: plan so many fewer, once; of many windows one more is nothing
+        fuller = replace(corpus, min_fill=fill * excess)
+        again = finish_windows(fuller, begin_windows(fuller, docs, tokens, threads), threads)
+        pieces = min(again, pieces, key=n_windows)
     return pieces
 
 
-def _along_windows(corpus: Corpus, pieces: Pieces, pool: ThreadPoolExecutor) -> Pieces:
-    """The same windows, numbered so that like ones come into one stretch, and inside runs along a path; one group after
-    another."""
-    sums = centroids(corpus.embeddings, pieces.doc, pieces.window)
-    one = pieces.doc.size <= STRETCH_DOCS
-    few = one or len(sums) <= PATH_WINDOWS
-    path = window_path(sums) if few else np.arange(len(sums))
-    if not one:
-        sizes = np.bincount(pieces.window, minlength=len(sums))
-        runs = [path[run] for run in halved_runs(sums[path], sizes[path], -(-STRETCH_DOCS // RUNS_OF_STRETCH))]
-        path = np.concatenate(runs if few else list(pool.map(lambda run: run[window_path(sums[run])], runs)))
-    group = np.zeros(path.size, np.int32)
-    group[pieces.window] = corpus.groups[pieces.doc]
-    path = path[np.argsort(group[path], kind="stable")]
-    number = np.empty(path.size, np.int32)
-    number[path] = np.arange(path.size, dtype=np.int32)
-    return Pieces(pieces.doc, pieces.tokens, number[pieces.window])
-
-
-def centroids(embeddings: Rows, doc: NDArray[np.int64], window: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(windows, dim) float64: sum of the vectors of the pieces of each window, as whole numbers, exact in any order.
-
-    Args:
-        embeddings: (n, dim) float.
-        doc, window: (pieces,) integers, of each piece.
-    """
-    rows = np.argsort(window, kind="stable")
-    sums = np.zeros((int(window.max(initial=-1)) + 1, embeddings.shape[1]))
-    for begin in range(0, rows.size, _BLOCK_ROWS):
-        block = rows[begin : begin + _BLOCK_ROWS]
-        vectors = np.rint(embeddings[doc[block]].astype(np.float32) * np.float32(_WHOLE)).astype(np.int64)
-        firsts = np.flatnonzero(np.r_[True, np.diff(window[block]) > 0])
-        sums[window[block][firsts]] += np.add.reduceat(vectors, firsts, axis=0)
-    return sums
-
-
-def _stretches(pieces: Pieces, shift: float) -> list[Pieces]:
-    """Windows that follow one another, of some `STRETCH_DOCS` pieces; `shift`: how far on, as a share of a stretch."""
-    rows = np.argsort(pieces.window, kind="stable")
-    window = pieces.window[rows]
-    edges = _edges(rows.size, STRETCH_DOCS)
-    inner = [int(begin + shift * (end - begin)) for begin, end in pairwise(edges)] if len(edges) > 2 else []
-    cuts = np.unique(np.r_[0, np.searchsorted(window, window[np.array(inner, np.int64)]), rows.size]).tolist()
-    spans = [rows[begin:end] for begin, end in pairwise(cuts)]
-    return [
-        Pieces(pieces.doc[span], pieces.tokens[span], pieces.window[span] - pieces.window[span[0]]) for span in spans
-    ]
-
-
-def _edges(n: int, most: int) -> list[int]:
-    """Begins of the fewest equal parts of up to `most`, and the end."""
-    n_parts = max(1, -(-n // most)) if n else 0
-    return [n * part // max(n_parts, 1) for part in range(n_parts + 1)]
-
-
-def _joined(corpus: Corpus, parts: list[Pieces]) -> Pieces:
-    """Plans of stretches as one, their windows numbered in the order of stretches, inside along the path."""
-    first = 0
-    windows = [np.empty(0, np.int32)]
-    for part in parts:
-        number, middle = _ranked(corpus.position[part.doc], part.window)
-        windows.append((number + first).astype(np.int32))
-        first += middle.size
-    empty = np.empty(0, np.int64)
-    return Pieces(
-        np.concatenate([empty, *(part.doc for part in parts)]),
-        np.concatenate([empty, *(part.tokens for part in parts)]),
-        np.concatenate(windows),
-    )
+def _in_partitions(corpus: Corpus, docs: NDArray[np.int64], tails: NDArray[np.int64], threads: int) -> Pieces:
+    segments = segments_of(corpus, docs)
+    with ThreadPoolExecutor(threads) as pool:
+        directions = pool.map(partial(segment_directions, corpus, segments), range(segments.n_ranges))
+        partitions = divide(segments, np.concatenate(list(directions)))
+        parts = [NOTHING, *pool.map(lambda chosen: plan_partition(corpus, chosen, tails, 1), partitions), NOTHING]
+        seams = pool.map(lambda before, after: plan_seam(corpus, before, after, 1), parts[:-1], parts[1:])
+        return joined_seams(list(seams))
 
 
 def lay_out(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64], pieces: Pieces) -> PackPlan:
@@ -176,7 +106,7 @@ def lay_out(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64]
         tails: (n,) int64, what is left of each when its whole windows are taken off its front.
         pieces: of the tails; windows under any numbers.
     """
-    window, middle = _ranked(corpus.position[pieces.doc], pieces.window)
+    window, middle = ranked(corpus.position[pieces.doc], pieces.window)
     rows = np.lexsort((window, pieces.doc))
     doc, tokens, window = pieces.doc[rows], pieces.tokens[rows], window[rows]
     before = np.cumsum(tokens) - tokens
@@ -192,18 +122,6 @@ def lay_out(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64]
     number = number[rows]
     window = np.cumsum(np.r_[False, number[1:] != number[:-1]][: number.size])
     return PackPlan(doc[rows], start[rows], stop[rows], window)
-
-
-def _ranked(place: NDArray[np.int64], window: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Windows numbered without gaps by the middle place of their members, ties by the first; and that place of each."""
-    rows = np.lexsort((place, window))
-    begins = np.flatnonzero(np.r_[True, np.diff(window[rows]) > 0][: window.size])
-    sizes = np.diff(np.r_[begins, window.size])
-    middle, first = place[rows][begins + (sizes - 1) // 2], place[rows][begins]
-    by_rank = np.lexsort((first, middle))
-    number = np.empty(int(window.max(initial=-1)) + 1, np.int64)
-    number[window[rows][begins][by_rank]] = np.arange(begins.size)
-    return number[window], middle[by_rank]
 
 
 def _whole_windows(

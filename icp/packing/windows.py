@@ -81,9 +81,7 @@ def plan_windows(
         if groups is not None:
             raise ConfigError("pack.method is 'knn', a baseline that knows no groups; leave pack.group_by empty")
         return plan_repeats(graph, lengths.astype(np.int64), capacity=seq_len, specials=specials, seed=seed)
-    corpus = _corpus(graph, embeddings, order, groups, conflicts)
-    corpus = replace(corpus, capacity=seq_len, least=max(specials) + 1, min_fill=min_fill)
-    corpus = replace(corpus, whole=split == "never", cut_cost=CUT_COSTS[split])
+    corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), seq_len, min_fill, split, specials)
     lengths = lengths.astype(np.int64)
     if method == "windows":
         return plan_related(corpus, lengths, specials[1], threads)
@@ -146,7 +144,7 @@ def _laid(method: str, order: NDArray[np.integer], seed: int, sources: NDArray[n
     return order.astype(np.int64)
 
 
-def _corpus(
+def corpus_of(
     graph: DocGraph,
     embeddings: Rows,
     order: NDArray[np.integer],
@@ -166,6 +164,18 @@ def _corpus(
     bounds = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(both[:, 0], minlength=n), out=bounds[1:])
     return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), 0, 1, 1.0, False, 0.0, 1.0)
+
+
+def limited(corpus: Corpus, seq_len: int, min_fill: float, split: str, specials: tuple[int, int]) -> Corpus:
+    """The corpus with the limits of `plan_windows`."""
+    return replace(
+        corpus,
+        capacity=seq_len,
+        least=max(specials) + 1,
+        min_fill=min_fill,
+        whole=split == "never",
+        cut_cost=CUT_COSTS[split],
+    )
 
 
 def _check_options(method: str, split: str, min_fill: float, seq_len: int, specials: tuple[int, int]) -> None:

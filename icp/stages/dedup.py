@@ -2,42 +2,41 @@
 
 In: ``documents/part-*.parquet``. Out: ``signatures/part-*.parquet`` (`signatures`), ``duplicates/part-*.parquet``
 (doc, duplicate_of, jaccard, kind) and ``survivors.npy``, int64, the docs that stay, ascending. Phases: *signatures* and
-*keys* of the bands, part by part; *twins*, the exact copies; *buckets* of each band; *candidates*, all of them;
-*evidence*, signatures and shingle sets of the candidates, part by part; *group*, the verdict. Arrays over all documents
-take some 100 bytes a document; `candidates` bounds what is sorted at a time; evidence lies in files.
+*keys* of the bands, part by part; *twins*, the exact copies; *buckets* of each band; *candidates*, all of them; where
+they are many, their *components*, by one union-find or, beyond its limit, by rounds of stars (*edges*, *large-..*,
+*small-..*), and the buckets in *shares* of whole components; *evidence*, signatures and shingle sets of the candidates,
+part by part; *verdicts*, share by share; *group*, the verdict on all documents. *twins*, which sorts all documents,
+takes some 85 bytes a document, *candidates* and *group* 10 to 20, *components* 8 a candidate; all others what a part or
+a share takes.
 """
 
-import tempfile
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.errors import ConfigError
-from icp.kernels.components import Evidence
-from icp.minhash import shingle_sets
 from icp.near_duplicates.bands import warnings_of
 from icp.near_duplicates.candidates import (
     bucket_parts,
-    docs_of,
     find_bucket_part,
     find_twins,
     gather_candidates,
     key_part,
     load_array,
-    load_buckets,
+    n_candidates,
     near_parts,
     save_array,
     scheme_of,
 )
-from icp.near_duplicates.duplicates import Rules, choose_keepers
-from icp.near_duplicates.signatures import fixed_values, read_groups, read_rows, read_schema, write_signatures
+from icp.near_duplicates.components import component_parts, find_labels, share_buckets, share_parts, task_names
+from icp.near_duplicates.evidence import gather_evidence, judge_task, load_verdict
+from icp.near_duplicates.signatures import read_groups, read_schema, write_signatures
+from icp.near_duplicates.stars import star_phases
+from icp.near_duplicates.verdicts import follow_twins, largest_groups
 from icp.steps import Context, PartOutput, Phase, Step, document_parts, one_part
-from icp.texts import text_buffers
 
 LARGE_SHARE, LARGE_SIZE = 0.01, 10  # a group with more of the corpus, and more documents, is warned of
 LARGEST = 10  # groups named in the manifest
@@ -59,52 +58,29 @@ def sign_part(context: Context, part: str, output: PartOutput) -> None:
     output.rows(name, write_signatures(output.path(name), tables, scheme_of(context.config)))
 
 
-def gather_evidence(context: Context, part: str, output: PartOutput) -> None:
-    """Write signatures and shingle sets of the candidates of a part, by doc: ``evidence/<part>.*.npy``."""
-    config, scheme = context.config.dedup, scheme_of(context.config)
-    docs = np.sort(load_array(context, "candidates/docs.npy"))
-    first, stop = docs_of(context, part)
-    rows = docs[np.searchsorted(docs, first) : np.searchsorted(docs, stop)] - first
-    signatures = [np.zeros((0, config.num_perm), np.uint32)]
-    values, sizes = [np.zeros(0, np.uint32)], [np.zeros(1, np.int64)]
-    if rows.size:
-        path = context.folder("dedup") / "signatures" / f"{part}.parquet"
-        signatures += [fixed_values(chosen, "<u4") for chosen in read_rows(path, "signature", rows, scheme)]
-    if config.verify == "exact" and rows.size:
-        for chosen in read_rows(context.folder("documents") / f"{part}.parquet", "text", rows):
-            found, indptr = shingle_sets(text_buffers(chosen), ngram=config.ngram)
-            values.append(found)
-            sizes.append(np.diff(indptr))
-    else:
-        sizes.append(np.zeros(rows.size, np.int64))
-    save_array(output, f"evidence/{part}.signatures.npy", np.concatenate(signatures))
-    save_array(output, f"evidence/{part}.values.npy", np.concatenate(values))
-    save_array(output, f"evidence/{part}.indptr.npy", np.cumsum(np.concatenate(sizes)))
-
-
 def choose(context: Context, part: str, output: PartOutput) -> None:
     """Write ``duplicates/part-*.parquet`` and ``survivors.npy``; count; name the largest groups."""
-    config = context.config.dedup
-    twins = load_array(context, "twins/twins.npy")
-    buckets = load_buckets(context)
-    rules = Rules(config.threshold, config.bands, config.rows, config.verify)
-    with ExitStack() as stack:
-        files = [stack.enter_context(tempfile.TemporaryFile(dir=context.folder("dedup"))) for _ in range(2)]
-        keepers = choose_keepers(twins, buckets, _evidence(context, buckets.docs, *files), rules)
+    twins, verdict = load_array(context, "twins/twins.npy", mapped=True), load_verdict(context)
     bounds = context.doc_bounds().tolist()
+    is_kept, duplicate_of = [np.zeros(0, np.bool_)], [np.zeros(0, np.int64)]
+    n_near = 0
     for k, name in enumerate(document_parts(context)):
-        table = keepers.table(bounds[k], bounds[k + 1])
+        keepers = follow_twins(twins[bounds[k] : bounds[k + 1]], verdict, bounds[k])
+        table = keepers.table()
         pq.write_table(table, output.path(f"duplicates/{name}.parquet"), compression="zstd")
         output.rows(f"duplicates/{name}.parquet", table.num_rows)
-    survivors = np.flatnonzero(keepers.duplicate_of == np.arange(twins.size)).astype(np.int64)
+        is_kept.append(keepers.is_kept)
+        duplicate_of.append(keepers.duplicate_of[~is_kept[-1]])
+        n_near += int(keepers.is_near.sum())
+    survivors = np.flatnonzero(np.concatenate(is_kept))
     save_array(output, "survivors.npy", survivors)
     output.rows("survivors.npy", survivors.size)
     output.count("survivors", survivors.size)
-    output.count("near_duplicates", int(keepers.is_near.sum()))
-    output.count("exact_duplicates", twins.size - survivors.size - int(keepers.is_near.sum()))
-    output.info["candidates"] = int(buckets.docs.size)
-    output.info["checks"] = keepers.n_checks
-    groups = output.info["largest_groups"] = keepers.largest_groups(LARGEST)
+    output.count("near_duplicates", n_near)
+    output.count("exact_duplicates", twins.size - survivors.size - n_near)
+    output.info["candidates"] = n_candidates(context)
+    output.info["checks"] = verdict.n_checks
+    groups = output.info["largest_groups"] = largest_groups(np.concatenate(duplicate_of), LARGEST)
     output.info["warnings"] = _suspicious(groups, twins.size)
 
 
@@ -124,27 +100,6 @@ def _cautions(config: Config) -> list[str]:
     if not dedup.near:
         return []
     return warnings_of(bands=dedup.bands, rows=dedup.rows, threshold=dedup.threshold, verify=dedup.verify)
-
-
-def _evidence(context: Context, docs: NDArray[np.int64], signature_file: Any, value_file: Any) -> Evidence:
-    """The evidence of all parts, in the order of `docs`, in files, so that memory need not hold it."""
-    by_doc = np.argsort(docs)
-    shape = docs.size, context.config.dedup.num_perm
-    signatures = np.memmap(signature_file, np.uint32, "w+", shape=shape) if docs.size else np.zeros(shape, np.uint32)
-    starts, stops = np.empty(docs.size, np.int64), np.empty(docs.size, np.int64)
-    done = n_values = 0
-    for part in document_parts(context):
-        indptr = load_array(context, f"evidence/{part}.indptr.npy")
-        rows = by_doc[done : done + indptr.size - 1]
-        done += rows.size
-        signatures[rows] = load_array(context, f"evidence/{part}.signatures.npy", mapped=True)
-        starts[rows], stops[rows] = n_values + indptr[:-1], n_values + indptr[1:]
-        values = load_array(context, f"evidence/{part}.values.npy", mapped=True)
-        values.tofile(value_file)
-        n_values += values.size
-    value_file.flush()
-    sets = np.memmap(value_file, np.uint32, "r+", shape=(n_values,)) if n_values else np.zeros(0, np.uint32)
-    return Evidence(np.asarray(signatures), np.arange(docs.size), np.asarray(sets), starts, stops)
 
 
 def _check_keep(config: Config, schema: Any) -> None:
@@ -169,7 +124,11 @@ STEP = Step(
         Phase("twins", one_part, find_twins, scratch=True),
         Phase("buckets", bucket_parts, find_bucket_part, scratch=True),
         Phase("candidates", one_part, gather_candidates, scratch=True),
+        *star_phases(),
+        Phase("components", component_parts, find_labels, scratch=True),
+        Phase("shares", share_parts, share_buckets, scratch=True),
         Phase("evidence", document_parts, gather_evidence, scratch=True),
+        Phase("verdicts", task_names, judge_task, scratch=True),
         Phase("group", one_part, choose),
     ),
     cautions=_cautions,

@@ -26,6 +26,9 @@ class Exchange:
     def forget_failures(self) -> None:
         """Remove what earlier commands noted of failed parts."""
 
+    def recall_scratch(self) -> None:
+        """Before the phases of a command whose tasks all run here: see what this machine kept of an earlier one."""
+
     def pull_records(self, phase: str, parts: Sequence[str], *, resuming: bool = False) -> None:
         """Have the records of a phase, and no others; with `resuming` only of parts whose files are there."""
 

@@ -126,6 +126,11 @@ class Mirror:
         folder, _, last = name.rpartition("/")
         self.learn(folder, {last: record})
 
+    def holds(self, record: FileRecord) -> bool:
+        """Whether a file is kept here, and as long as its record says."""
+        kept = self._object(record.sha256)
+        return kept.exists() and kept.stat().st_size == record.bytes
+
     def pull(self, names: Iterable[str]) -> None:
         """Have small files as the server has them now; a name it does not have goes here too."""
         for name, data in self.server.read_all(list(names)).items():

@@ -13,6 +13,7 @@ from icp.addresses import is_url
 from icp.storage.exchange import Exchange, LocalExchange
 from icp.storage.mirror import Mirror, opened
 from icp.storage.remote import RemoteExchange
+from icp.storage.scratch import ScratchExchange
 
 FOLDER = "ICP_MIRROR"
 """Environment variable: the folder that holds the mirrors of this machine; default ``icp/runs`` in the user's cache."""
@@ -85,12 +86,17 @@ def _endpoint() -> str:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
 
-def exchange_of(run: str, folder: str, path: Path) -> Exchange:
-    """What the tasks of the step in a folder of a run need besides their own files; `path`: of that folder here."""
+def exchange_of(run: str, folder: str, path: Path, *, stays: bool = False) -> Exchange:
+    """What the tasks of the step in a folder of a run need besides their own files.
+
+    Args:
+        path: of that folder here.
+        stays: what the tasks make is not needed on other machines.
+    """
     mirror = mirror_of(run)
-    return LocalExchange(path) if mirror is None else _remote_exchange(mirror, folder)
+    return LocalExchange(path) if mirror is None else _remote_exchange(mirror, folder, stays)
 
 
 @lru_cache(maxsize=256)
-def _remote_exchange(mirror: Mirror, folder: str) -> RemoteExchange:
-    return RemoteExchange(mirror, folder)
+def _remote_exchange(mirror: Mirror, folder: str, stays: bool) -> RemoteExchange:
+    return ScratchExchange(mirror, folder) if stays else RemoteExchange(mirror, folder)

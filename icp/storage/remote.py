@@ -17,6 +17,7 @@ from icp.storage.mirror import Mirror
 WAIT_SECONDS = 60.0
 """How long a file of other bytes is left to the attempt that sent it, before its name is taken over."""
 BASIS = f"{RECORDS}/basis.json"
+MARK = "mirror"
 log = logging.getLogger("icp")
 
 
@@ -55,6 +56,17 @@ class RemoteExchange(Exchange):
         self._server.remove(names)
         for path in (self._folder / RECORDS).glob("*.failed"):
             path.unlink(missing_ok=True)
+
+    def recall_scratch(self) -> None:
+        """See `Exchange`. It counts only while the step's folder on the server has the mark this mirror left there."""
+        mine = self._folder / RECORDS / MARK
+        if mine.exists() and self._server.read(f"{self._step}/{RECORDS}/{mine.read_text()}.{MARK}") is not None:
+            return
+        for path in (self._folder / RECORDS).glob("*.*.json"):
+            path.unlink()
+        name = uuid.uuid4().hex
+        self._server.write(f"{self._step}/{RECORDS}/{name}.{MARK}", b"{}")
+        mine.write_text(name)
 
     def pull_records(self, phase: str, parts: Sequence[str], *, resuming: bool = False) -> None:
         """See `Exchange`. Records are asked for by name; of what is here, only what the server still has stays."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from icp.errors import ArtifactError, ConfigError
+from icp.machine import host_name
 
 THREADS = 16
 """Requests for small files that wait at once."""
@@ -46,7 +47,9 @@ def trouble_of(error: BaseException) -> Trouble | None:
     if isinstance(error, PermissionError):
         return Trouble(f"access is refused ({words}); check the credentials in the environment and the bucket's policy")
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-        return Trouble(f"no credentials ({words}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+        return Trouble(
+            f"no credentials on {host_name()} ({words}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
+        )
     if isinstance(error, ImportError):
         return Trouble(f'needs a package that is not installed ({words}); for s3:// pip install "icp[s3]"')
     if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp", "requests", "urllib3"):

@@ -30,7 +30,7 @@ from icp.kernels.components import Evidence, agreement
 from icp.kernels.minhash import LANES, mix, permute
 from icp.minhash import make_hashing, make_scheme, to_lean_minhash
 from icp.near_duplicates.buckets import signature_buckets
-from icp.near_duplicates.duplicates import Rules, choose_keepers
+from icp.near_duplicates.verdicts import Rules, choose_keepers
 
 NUM_PERM = 128
 WORD = re.compile(r"\w+")

@@ -38,7 +38,7 @@ class Counting:
     """An engine that counts tasks and phases of every step, and the bytes of their files."""
 
     def __init__(self, engine: Any) -> None:
-        self.engine, self.workers = engine, engine.workers
+        self.engine, self.workers, self.one_machine = engine, engine.workers, engine.one_machine
         self.tasks: Counter[str] = Counter()
         self.phases: Counter[str] = Counter()
         self.scratch: Counter[str] = Counter()

@@ -5,7 +5,7 @@
 
 DATA is a folder of Parquet files with columns ``text`` and ``source``. Sections (``--only table,growth,stretches``):
 *table*, every method on the same documents, planned in each embedding and judged in both; *stretches*, what planning by
-smaller stretches of the path loses; *growth*, CPU seconds on documents grown from real ones, and two threads.
+smaller stretches, and by partitions, loses; *growth*, CPU seconds on documents grown from real ones, and two threads.
 
 Documents: near-copies left out in both embeddings as the steps of a run do it; what is left of pairs as alike is in
 conflict, which binds ``windows``, ``path-fit`` and ``best-fit`` alone (``--agree 0``: all such pairs left out).
@@ -34,7 +34,7 @@ from window_targets import check
 
 import icp
 from icp import DocGraph, KnnGraph, PackPlan
-from icp.packing import planning
+from icp.packing import partitions, rounds
 from icp.packing.figures import DEFLATE_WINDOW, window_figures
 from icp.packing.windows import broken_conflicts
 from icp.path.matching import improve_order, matching_order
@@ -225,27 +225,28 @@ def shown(rows: list[Row], view: View) -> None:
 
 
 def stretches(documents: Documents, name: str, view: View, seq_len: int) -> None:
-    """Loss of mean_similarity when the planner holds fewer documents at once than there are."""
-    most, shares = planning.STRETCH_DOCS, []
-    for pieces in (1, *STRETCHES):
-        planning.STRETCH_DOCS = -(-len(documents.texts) // pieces)
-        options = {"seq_len": seq_len, "specials": SPECIALS, "conflicts": view.conflicts}
-        plan, seconds = timed(
-            lambda options=options: icp.plan_windows(view.graph, view.rows, view.path, documents.lengths, **options)
-        )
+    """Loss of mean_similarity when the planner holds fewer documents at once than there are: by stretches in one piece,
+    and by partitions of two stretches each."""
+    n_docs, options = len(documents.texts), {"seq_len": seq_len, "specials": SPECIALS, "conflicts": view.conflicts}
+    sizes = rounds.STRETCH_DOCS, partitions.PARTITION_DOCS
+
+    def planned(stretch: int, partition: int) -> tuple[float, float, float]:
+        rounds.STRETCH_DOCS, partitions.PARTITION_DOCS = stretch, partition
+        plan, seconds = timed(lambda: icp.plan_windows(view.graph, view.rows, view.path, documents.lengths, **options))
         found = window_figures(plan, view.rows, documents.lengths, capacity=seq_len)
-        shares.append((pieces, found.mean_similarity, found.max_similarity, seconds))
-    planning.STRETCH_DOCS = most
-    told = ", ".join(
-        f"{pieces} stretches {100 * (1 - mean / shares[0][1]):+.2f}% (max {100 * (1 - top / shares[0][2]):+.2f}%, "
-        f"{s:.1f} s)"
-        for pieces, mean, top, s in shares[1:]
-    )
-    print(
-        f"{documents.name}, {name}, seq_len {seq_len}: mean_similarity {shares[0][1]:.4f}, {shares[0][3]:.1f} s; "
-        f"lost in {told}",
-        flush=True,
-    )
+        return found.mean_similarity, found.max_similarity, seconds
+
+    whole = planned(n_docs, n_docs)
+    print(f"{documents.name}, {name}, seq_len {seq_len}: mean_similarity {whole[0]:.4f}, {whole[2]:.1f} s", flush=True)
+    for kind in ("stretches", "partitions"):
+        told = []
+        for pieces in STRETCHES:
+            most = -(-n_docs // pieces)
+            mean, top, seconds = planned(most, n_docs) if kind == "stretches" else planned(most // 2, most)
+            lost = f"{100 * (1 - mean / whole[0]):+.2f}% (max {100 * (1 - top / whole[1]):+.2f}%, {seconds:.1f} s)"
+            told.append(f"{pieces} {kind} {lost}")
+        print(f"  lost in {', '.join(told)}", flush=True)
+    rounds.STRETCH_DOCS, partitions.PARTITION_DOCS = sizes
 
 
 def growth(documents: Documents, rows: Rows, scratch: Path, sizes: list[int]) -> list[Row]:
@@ -263,7 +264,7 @@ def growth(documents: Documents, rows: Rows, scratch: Path, sizes: list[int]) ->
         started = time.perf_counter()
         plan, seconds = timed(lambda g=graph, x=grown, o=order, t=lengths: _grown_plan(g, x, o, t, 1))
         out[-1] |= {"seconds": seconds, "wall": time.perf_counter() - started}
-        if n_docs > planning.STRETCH_DOCS and len(ALL_CORES) > 1:
+        if n_docs > rounds.STRETCH_DOCS and len(ALL_CORES) > 1:
             os.sched_setaffinity(0, ALL_CORES)
             started = time.perf_counter()
             both = _grown_plan(graph, grown, order, lengths, 2)

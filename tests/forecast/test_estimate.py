@@ -8,9 +8,12 @@ from forecast_rates import CONFIG, MACHINE, SIZE, planted
 from icp.forecast.estimate import (
     BASE_MIB,
     BOUNDED,
+    DIVIDED,
     GROWTH,
     MIB,
+    PARTITION_DOCS,
     PER_DOC,
+    SCRATCH_OF_DIVIDED,
     THREADED,
     amount,
     disk_at_most,
@@ -18,6 +21,7 @@ from icp.forecast.estimate import (
     warnings,
 )
 from icp.forecast.rates import Line
+from icp.packing import partitions
 from icp.pipeline import load_step
 
 
@@ -113,8 +117,34 @@ def test_what_does_not_fit_is_named():
     assert told(replace(MACHINE, memory=None, disk=None)) == []
 
 
+def test_windows_of_a_large_corpus_are_shared_but_for_a_part():
+    seconds = {"windows: one": Line(per_doc=0.0036)}
+    rates = planted(seconds)
+    phases = tuple(
+        replace(phase, phase="plan") if (phase.step, phase.phase) == ("windows", "one") else phase
+        for phase in rates.phases
+    )
+    rates, alone = replace(rates, phases=phases), DIVIDED["windows", "plan"]
+    one, many = (
+        next(row for row in forecast(rates, SIZE, CONFIG, workers=n, threads=n) if row.step == "windows")
+        for n in (1, 1000)
+    )
+    assert one.hours == pytest.approx(1.0)
+    tasks = -(-SIZE.n_docs // PARTITION_DOCS)
+    assert many.one_process_hours == pytest.approx(alone)
+    assert many.hours == pytest.approx(alone + (1 - alone) / tasks)
+    assert many.scratch == pytest.approx(0.75 * SIZE.n_bytes + SCRATCH_OF_DIVIDED["windows"] * SIZE.n_docs)
+    few = replace(SIZE, n_docs=PARTITION_DOCS)
+    small = next(row for row in forecast(rates, few, CONFIG, workers=8, threads=4) if row.step == "windows")
+    assert small.hours == pytest.approx(0.0036 * PARTITION_DOCS / 4 / 3600), "one task, on all cores of a machine"
+
+
+def test_partitions_are_those_of_the_planner():
+    assert PARTITION_DOCS == partitions.PARTITION_DOCS
+
+
 def test_tables_name_phases_that_are_there():
-    for step, phase in {*BOUNDED, *THREADED, *GROWTH}:
+    for step, phase in {*BOUNDED, *THREADED, *GROWTH, *DIVIDED}:
         assert phase in {found.name for found in load_step(step).phases}, f"{step}: {phase}"
 
 

@@ -49,6 +49,12 @@ def test_texts_are_files(tmp_path):
     assert size_of(tmp_path, "*.txt") == (3, 12)
 
 
+def test_rows_that_would_be_refused_are_left_out(tmp_path):
+    rows = [b'{"text": "abcd"}', b'{"text": "cut', b'{"body": "other"}', b"[1]", b'{"text": null}', b'{"text": "\xe9"}']
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([*rows, rows[0], b""]))
+    assert size_of(tmp_path, "a.jsonl") == (2, pytest.approx(8))
+
+
 def test_what_cannot_be_told_is_not_guessed(tmp_path):
     (tmp_path / "a.jsonl").write_text("no json\n")
     assert size_of(tmp_path, "a.jsonl") is None

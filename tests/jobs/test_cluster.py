@@ -1,14 +1,20 @@
 """What stands in the way of Spark is one line, before anything is started."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from spark_cluster import free_port
+from tiny import data_files, quiet, tiny_config
 
+from icp.config import dump_config
 from icp.errors import ConfigError
+from icp.executor import SerialExecutor
 from icp.jobs import cluster
 from icp.jobs.cluster import check_master, local_with_retries, needs_loopback
+from icp.pipeline import build_graph
 
 
 @pytest.fixture
@@ -37,7 +43,8 @@ def test_address_without_host_and_port(java, master):
         check_master(master)
 
 
-def test_what_is_no_master(java):
+def test_what_is_no_master(java, monkeypatch):
+    monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop")
     with pytest.raises(ConfigError, match=r"--master 127.0.0.1:7077: not a master; e.g. spark://HOST:7077"):
         check_master("127.0.0.1:7077")
     with pytest.raises(ConfigError, match="Spark Connect"):
@@ -67,6 +74,58 @@ def test_no_pyspark(tmp_path):
     line = 'icp: --engine spark needs pyspark, which is not installed: pip install "icp[spark]"\n'
     assert done.stderr == line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """A run whose documents are done, and what it holds."""
+    folder = tmp_path_factory.mktemp("started")
+    config = tiny_config(folder)
+    build_graph(config, SerialExecutor(), quiet, until="documents")
+    (folder / "c.yaml").write_text(dump_config(config))
+    return config, data_files(Path(config.run))
+
+
+def java_of(version):
+    """A program that calls itself a Java of some version."""
+    return f"#!/bin/sh\necho 'openjdk version \"{version}\" 2019-01-15' >&2\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "java", "message"),
+    [
+        (
+            "--master spark://127.0.0.1:9",
+            "17.0.1",
+            "no master answers there (Connection refused); start it, or correct",
+        ),
+        ("--master spark://nobody.invalid:7077", "17.0.1", "no master answers there ("),
+        (
+            "--master yarn",
+            "17.0.1",
+            "--master yarn: neither HADOOP_CONF_DIR nor YARN_CONF_DIR says where its manager is",
+        ),
+        ("--master local[1]", "11.0.2", 'openjdk version "11.0.2" 2019-01-15 is too old; install a JDK 17 or newer'),
+        ("--master local[1]", None, "no Java found in JAVA_HOME="),
+    ],
+)
+def test_trouble_is_one_line_and_a_started_run_goes_on(started, tmp_path, options, java, message):
+    config, before = started
+    if java is not None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "java").write_text(java_of(java))
+        (tmp_path / "bin" / "java").chmod(0o755)
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("HADOOP_CONF_DIR", "YARN_CONF_DIR")
+    }
+    path = Path(config.run).parent / "c.yaml"
+    command = [sys.executable, "-P", "-m", "icp.cli", "build-graph", "-c", path, "--engine", "spark", *options.split()]
+    environment["JAVA_HOME"] = str(tmp_path)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, ""), done.stderr
+    assert message in done.stderr
+    assert data_files(Path(config.run)) == before
+    assert build_graph(config, SerialExecutor(), quiet, until="documents")
 
 
 def test_loopback_is_set_only_where_all_is_here():

@@ -73,25 +73,6 @@ def test_walk_matches_reference(compiled, data, sets):
     assert all(keeper[y] == y for y in keeper)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-@settings(max_examples=40, deadline=None)
-@given(buckets=st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True).map(sorted), max_size=6))
-def test_unchecked_groups_are_what_buckets_connect(compiled, buckets):
-    roots = list(range(10))
-    for bucket in buckets:
-        joined = {roots[x] for x in bucket}
-        roots = [min(joined) if root in joined else root for root in roots]
-    join = kernels.join_buckets if compiled else kernels.join_buckets.py_func
-    assert join(*flat(buckets), 10).tolist() == roots
-
-
-@pytest.mark.parametrize("find", [kernels.find_root, kernels.find_root.py_func], ids=["compiled", "python"])
-def test_root_of_a_long_chain_stays_the_root_of_all(find):
-    parent = np.maximum(np.arange(20) - 1, 0)
-    assert [int(find(parent, x)) for x in (19, 7, 19, 12, 1)] == [0] * 5
-    assert [int(find(parent, x)) for x in range(20)] == [0] * 20
-
-
 def test_order_of_buckets_does_not_matter():
     random = np.random.default_rng(0)
     sets = [set(random.integers(0, 8, 5).tolist()) for _ in range(40)]
@@ -100,6 +81,22 @@ def test_order_of_buckets_does_not_matter():
     for _ in range(5):
         random.shuffle(buckets)
         assert [x == y for x, y in enumerate(walked(buckets, evidence_of(sets), EXACT, 40)[0])] == expected
+
+
+def test_what_buckets_do_not_connect_is_judged_the_same_apart():
+    random = np.random.default_rng(1)
+    sets = [set(random.integers(0, 6, 4).tolist()) for _ in range(60)]
+    buckets = [sorted(random.choice(range(k % 3, 60, 3), 4, replace=False).tolist()) for k in range(45)]
+    keeper, alike, n_checks = walked(buckets, evidence_of(sets), EXACT, 60)
+    assert sum(y != x for x, y in enumerate(keeper)) > 0
+    checks = 0
+    for k in range(3):
+        mine = [[x // 3 for x in bucket] for bucket in buckets[k::3]]
+        apart = walked(mine, evidence_of(sets[k::3]), EXACT, 20)
+        assert [3 * y + k for y in apart[0]] == keeper[k::3]
+        assert apart[1] == alike[k::3]
+        checks += apart[2]
+    assert checks == n_checks
 
 
 def test_hot_bucket_costs_a_bounded_number_of_comparisons():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import icp
 from icp.errors import ConfigError, InputError
-from icp.near_duplicates import buckets, duplicates
+from icp.near_duplicates import buckets
+from icp.near_duplicates.verdicts import TYPES
 
 MAX_LEFT = 0.005  # share of removed documents that may be left as duplicates, research/dedup.md section 6
 
@@ -84,7 +85,7 @@ def test_table_has_fixed_types_even_if_empty():
     for texts in ([], ["one"], pa.array(["one", "two"])):
         table = icp.find_duplicates(texts)
         assert table.num_rows == 0
-        assert dict(zip(table.schema.names, table.schema.types, strict=True)) == duplicates.TYPES
+        assert dict(zip(table.schema.names, table.schema.types, strict=True)) == TYPES
 
 
 @pytest.mark.parametrize("keep", ["longest", "first"])

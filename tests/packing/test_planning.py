@@ -7,7 +7,7 @@ import pytest
 
 import icp
 from icp import plan_windows
-from icp.packing import drift, planning
+from icp.packing import drift, rounds
 from icp.packing.figures import window_figures
 from icp.packing.halves import halved_runs
 from icp.packing.windows import broken_conflicts
@@ -49,8 +49,8 @@ def check_every_token_once(plan, lengths, seq_len=256):
 @pytest.mark.parametrize("path_windows", [8192, 0], ids=["one path", "a path a run"])
 @pytest.mark.parametrize("split", ["minimal", "never"])
 def test_plan_of_many_stretches_is_the_same_for_any_number_of_threads(topics, monkeypatch, split, path_windows):
-    monkeypatch.setattr(planning, "STRETCH_DOCS", 70)
-    monkeypatch.setattr(planning, "PATH_WINDOWS", path_windows)
+    monkeypatch.setattr(rounds, "STRETCH_DOCS", 70)
+    monkeypatch.setattr(rounds, "PATH_WINDOWS", path_windows)
     one, two, seven = (planned(topics, split=split, min_fill=0.95, threads=threads) for threads in (1, 2, 7))
     assert rows_of(one) == rows_of(two) == rows_of(seven)
     check_every_token_once(one, topics[3])
@@ -65,7 +65,7 @@ def test_plan_does_not_hang_on_the_documents_read_at_once(topics, monkeypatch):
 
 
 def test_conflicts_and_groups_hold_across_stretches(topics, monkeypatch):
-    monkeypatch.setattr(planning, "STRETCH_DOCS", 70)
+    monkeypatch.setattr(rounds, "STRETCH_DOCS", 70)
     alike = [np.flatnonzero(topics[4] == topic)[:6] for topic in range(30)]
     conflicts = np.concatenate([list(itertools.combinations(docs, 2)) for docs in alike])
     groups = np.arange(600) % 3
@@ -78,7 +78,7 @@ def test_conflicts_and_groups_hold_across_stretches(topics, monkeypatch):
 
 def test_stretches_lose_little_and_take_one_window_more_at_most(topics, monkeypatch):
     one = planned(topics)
-    monkeypatch.setattr(planning, "STRETCH_DOCS", 150)
+    monkeypatch.setattr(rounds, "STRETCH_DOCS", 150)
     many = planned(topics)
     vectors, lengths = topics[0], topics[3]
     assert many.n_windows <= one.n_windows + 1

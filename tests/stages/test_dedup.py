@@ -16,7 +16,7 @@ from icp import minhash
 from icp.config import parse_config
 from icp.errors import ArtifactError, ConfigError, PartsFailedError
 from icp.executor import ProcessExecutor, SerialExecutor
-from icp.near_duplicates import candidates
+from icp.near_duplicates import candidates, components, stars
 from icp.pipeline import build_graph
 from icp.stages import dedup
 from icp.texts import WORDS_VERSION
@@ -210,6 +210,48 @@ def test_keys_in_slices_change_nothing(tmp_path, done, monkeypatch):
     monkeypatch.setattr(candidates, "KEY_PARTS", 5e-7)  # about 100 bytes of keys at a time
     _, folder = run(tmp_path)
     assert files_of(folder) == files_of(done[1])
+
+
+LIMITS = {"tasks": (4, 1 << 28, 1 << 22), "stars": (4, 3, 7), "stars, one range": (4, 3, 1000)}
+
+
+def limit(monkeypatch, name):
+    """Few candidates a task; their components by union-find, or by stars over ranges."""
+    for module, key, value in zip(
+        (components, stars, stars),
+        ("TASK_CANDIDATES", "UNION_FIND_POSITIONS", "RANGE_POSITIONS"),
+        LIMITS[name],
+        strict=True,
+    ):
+        monkeypatch.setattr(module, key, value)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_components_judged_apart_change_nothing(tmp_path, done, monkeypatch, name):
+    limit(monkeypatch, name)
+    manifest, folder = run(tmp_path, executor=ShuffledExecutor(1))
+    assert files_of(folder) == files_of(done[1])
+    assert manifest.counts == done[0].counts
+    assert manifest.info["group"] == done[0].info["group"]
+    assert manifest.costs["verdicts"]["parts"] > 3
+    assert ("small-00" in manifest.costs) == (name != "tasks")
+    assert {path.name for path in folder.iterdir()} == {"signatures", "duplicates", "survivors.npy", "manifest.json"}
+
+
+@pytest.mark.parametrize("verify", ["estimate", "none"])
+@pytest.mark.parametrize("name", ["tasks", "stars"])
+def test_components_judged_apart_obey_other_checks(tmp_path, monkeypatch, name, verify):
+    limit(monkeypatch, name)
+    _, folder = run(tmp_path, dedup={"verify": verify, "bands": 40, "rows": 3}, corpus={"part_mib": 0.01})
+    texts = [row["text"] for row in corpus()]
+    assert table_of(folder).equals(icp.find_duplicates(texts, verify=verify, bands=40, rows=3))
+
+
+def test_few_candidates_are_judged_in_one_task(done):
+    phases = ["signatures", "keys", "twins", "buckets", "candidates", "evidence", "verdicts", "group"]
+    assert list(done[0].costs) == phases
+    assert done[0].costs["verdicts"]["parts"] == 1
+    assert done[0].costs["verdicts"]["serial"] == 0  # as there are more of them in a larger corpus
 
 
 def interrupted(folder, work, monkeypatch, **sections):

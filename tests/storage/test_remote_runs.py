@@ -170,6 +170,8 @@ def test_emptied_mirror_gets_only_what_is_needed(s3, finished, tmp_path, monkeyp
 class EmptyMirrors(SerialExecutor):
     """Every task on a machine of its own: nothing is there but what it fetches."""
 
+    one_machine = False
+
     def __init__(self, folder):
         self.folder, self.count = folder, 0
 
@@ -451,3 +453,97 @@ def test_corpus_that_cannot_be_had_is_one_line(s3, tmp_path, pattern, status, me
     with pytest.raises(InputError, match=message) as refused:
         build_graph(config, SerialExecutor(), quiet)
     assert "\n" not in str(refused.value)
+
+
+class Noting(SerialExecutor):
+    """Notes the step and phase of every part it does."""
+
+    def __init__(self):
+        self.phases = []
+
+    def map(self, task, items):
+        self.phases += map(str, items)
+        return super().map(task, items)
+
+
+SCRATCH = {f"dedup: {phase.name}" for phase in pipeline.load_step("dedup").phases if phase.scratch}
+
+
+def resumed(config, until="dedup"):
+    """The phases that a command does now."""
+    executor = Noting()
+    build_graph(config, executor, quiet, until=until)
+    return set(executor.phases)
+
+
+@pytest.fixture
+def stopped(s3, corpus, tmp_path, monkeypatch, request):
+    """A run that ended when all scratch phases of dedup were done, in a mirror of its own."""
+    monkeypatch.setenv("ICP_MIRROR", str(tmp_path / "one"))
+    config = config_of(tmp_path, corpus, run=f"s3://bucket/{request.node.name}")
+    build_graph(config, SerialExecutor(), quiet, until="documents")
+    s3.answer = lambda method, path: 403 if method == "PUT" and "/dedup/duplicates/" in path else None
+    executor = Noting()
+    with pytest.raises(ArtifactError, match="access is refused"):
+        build_graph(config, executor, quiet, until="dedup")
+    assert set(executor.phases) >= SCRATCH
+    s3.answer = lambda method, path: None
+    return config
+
+
+def assert_deduped(config, expected):
+    made = {name: data for name, data in expected.items() if name.startswith(("documents/", "dedup/"))}
+    assert_same(files_of(config.run), made)
+
+
+def test_one_machine_sends_only_what_stays(s3, finished):
+    sent = {path.partition("?")[0] for method, path in s3.requests if method in ("PUT", "POST")}
+    names = {path.removeprefix("/bucket/finished/") for path in sent if path.startswith("/bucket/finished/")}
+    small = {name for name in names if "/.parts/" in name or name.endswith((".lock", ".json", ".yaml"))}
+    assert names - small <= set(Server(finished.run).sizes(""))
+    records = {name.rpartition("/")[2].partition(".")[0] for name in names if name.startswith("dedup/.parts/")}
+    assert "signatures" in records
+    assert not {f"dedup: {phase}" for phase in records} & SCRATCH
+
+
+def test_scratch_of_a_mirror_counts_where_it_is(stopped, expected):
+    assert not SCRATCH & resumed(stopped)
+    assert_deduped(stopped, expected)
+
+
+def test_scratch_is_done_again_on_another_machine_and_the_first_goes_on_after_it(
+    stopped, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ICP_MIRROR", str(tmp_path / "two"))
+    assert resumed(stopped) >= SCRATCH
+    assert_deduped(stopped, expected)
+    monkeypatch.setenv("ICP_MIRROR", str(tmp_path / "one"))
+    assert not SCRATCH & resumed(stopped, until="embeddings")
+    vectors = {name: data for name, data in expected.items() if name.startswith("embeddings/")}
+    assert_same({name: data for name, data in files_of(stopped.run).items() if name.startswith("embeddings/")}, vectors)
+
+
+def test_part_whose_scratch_the_mirror_lost_is_done_again(stopped, expected):
+    mirror = mirror_of(stopped.run)
+    lost = next((mirror.folder / "dedup/.parts").glob("buckets.*.json"))
+    for file in artifacts.read_record(lost).files.values():
+        mirror._object(file.sha256).unlink()
+    assert resumed(stopped) & SCRATCH == {"dedup: buckets"}
+    assert_deduped(stopped, expected)
+
+
+def test_scratch_of_a_folder_that_was_removed_does_not_count(stopped, expected):
+    server = Server(stopped.run)
+    server.remove(server.sizes("dedup"))
+    assert resumed(stopped) >= SCRATCH
+    assert_deduped(stopped, expected)
+
+
+def test_slices_do_what_only_a_mirror_has_and_the_machine_takes_theirs(stopped, expected, tmp_path, monkeypatch):
+    monkeypatch.setenv("ICP_MIRROR", str(tmp_path / "two"))
+    assert pipeline.run_part(stopped, "dedup", 0, 2, SerialExecutor()) is not None
+    monkeypatch.setenv("ICP_MIRROR", str(tmp_path / "one"))
+    assert not SCRATCH & resumed(stopped)
+    assert_deduped(stopped, expected)
+    monkeypatch.setenv("ICP_MIRROR", str(tmp_path / "two"))
+    assert pipeline.run_part(stopped, "dedup", 1, 2, SerialExecutor()) is None

@@ -3,6 +3,7 @@ import pytest
 from icp.addresses import is_url, refuse_credentials
 from icp.config import parse_config
 from icp.errors import ArtifactError, ConfigError
+from icp.machine import host_name
 from icp.storage.server import Server, UnreachableError, trouble_of
 
 
@@ -85,6 +86,12 @@ def test_errors_are_told_apart():
     assert "access is refused (Forbidden)" in refused.what
     assert "there is no such bucket" in trouble_of(missing_bucket()).what
     assert issubclass(UnreachableError, ArtifactError)
+
+
+def test_missing_credentials_name_the_machine():
+    exceptions = pytest.importorskip("botocore.exceptions")
+    what = trouble_of(exceptions.NoCredentialsError()).what
+    assert what.startswith(f"no credentials on {host_name()} (Unable to locate credentials); set AWS_ACCESS_KEY_ID")
 
 
 def missing_bucket():

@@ -1,24 +1,11 @@
-"""The configuration of a run: one YAML file, checked; every default lives here."""
+"""The sections of a configuration and all their keys; every default lives here."""
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from icp.addresses import refuse_credentials
-from icp.errors import ConfigError, InputError
 
 
 class _Section(BaseModel):
@@ -224,132 +211,8 @@ class Config(_Section):
         return wanted
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """The configuration in the YAML file `path`, with ``key.path=value`` overrides (values are YAML).
-
-    A bare name such as ``quickstart`` means a bundled preset; ``{configs}`` in the file their folder.
-
-    Raises: InputError if the file cannot be read; ConfigError for anything wrong inside, naming the key.
-    """
-    bundled = Path(str(files("icp.configs")))
-    if not Path(path).exists() and (bundled / f"{path}.yaml").is_file():
-        path = bundled / f"{path}.yaml"
-    try:
-        text = Path(path).read_text(encoding="utf-8").replace("{configs}", str(bundled))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise InputError(f"{path}: cannot read the configuration ({reason}); give a YAML file with -c") from None
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', error)})") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: holds no mapping; start with `run:` and `corpus:`, see the README")
-    for override in overrides:
-        _override(tree, override)
-    return parse_config(tree, where=str(path))
-
-
-def parse_config(tree: Mapping[str, Any], *, where: str = "configuration") -> Config:
-    """A checked `Config` from plain mappings; `where` begins every message.
-
-    Raises: ConfigError, one line for the first few things wrong.
-    """
-    try:
-        return Config.model_validate(_tuples(tree))
-    except ValidationError as error:
-        lines = list(dict.fromkeys(_message(item, where) for item in error.errors(include_url=False)))
-        raise ConfigError("\n".join(lines[:5])) from None
-
-
-def dump_config(config: Config) -> str:
-    """The whole configuration, defaults included, as YAML that `load_config` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
-
-
-def _override(tree: dict[str, Any], override: str) -> None:
-    key, found, value = override.partition("=")
-    if not found or not key:
-        raise ConfigError(f"--set {override}: expected key.path=value, e.g. --set pack.seq_len=4096")
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(f"--set {override}: {parent} is a value, not a section")
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: {value!r} is not valid YAML") from None
-
-
-def _tuples(value: Any) -> Any:
-    """YAML lists as tuples, which frozen sections hold."""
-    if isinstance(value, Mapping):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = []
     for key, item in value.items():
         rows += _flatten(item, f"{prefix}{key}.") if isinstance(item, Mapping) else [(prefix + key, item)]
     return rows
-
-
-def _known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
-    rows = []
-    for name, field in model.model_fields.items():
-        rows.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            rows += _known_keys(field.annotation, f"{prefix}{name}.")
-    return rows
-
-
-def _message(error: Mapping[str, Any], where: str) -> str:
-    # pydantic adds the member of a union to the location: only names of fields belong to the key
-    names = [str(part) for part in error["loc"]]
-    known = _known_keys()
-    key = ".".join(names)
-    if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key}; {_suggest(key, known)}"
-    while names and ".".join(names) not in known:
-        names.pop()
-    key, value = ".".join(names), error.get("input")
-    if error["type"] == "missing":
-        return f"{where}: {'.'.join(str(part) for part in error['loc'])} is missing and has no default"
-    if error["type"] == "value_error":
-        return f"{where}: " + f"{key} {error['ctx']['error']}".strip()
-    return f"{where}: {key} is {value!r}, {_expected(error, key)}"
-
-
-def _expected(error: Mapping[str, Any], key: str) -> str:
-    text = str(error["msg"])
-    allowed = _allowed(key)
-    return f"not possible here: {text[0].lower()}{text[1:]}" + (f"; {allowed}" if allowed else "")
-
-
-def _allowed(key: str) -> str:
-    model: type[BaseModel] = Config
-    *sections, name = key.split(".")
-    for section in sections:
-        model = model.model_fields[section].annotation  # type: ignore[assignment]
-    choices = list(_choices(model.model_fields[name].annotation))
-    return f"use one of {', '.join(choices)}" if choices else ""
-
-
-def _choices(annotation: Any) -> Iterator[str]:
-    for choice in get_args(annotation):
-        if isinstance(choice, str):
-            yield choice
-        else:
-            yield from _choices(choice)
-
-
-def _suggest(key: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    if not near:
-        last = {name.rsplit(".", 1)[-1]: name for name in known}
-        near = [last[hit] for hit in difflib.get_close_matches(key.rsplit(".", 1)[-1], list(last), n=1, cutoff=0.4)]
-    return f"did you mean {near[0]}?" if near else f"known keys are {', '.join(k for k in known if '.' not in k)}"

@@ -1,0 +1,137 @@
+"""The commands that look: at a run that is there, at one that might be made, at the installation."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from icp.cli.group import shown
+from icp.cli.options import PACK, run_options, shared_options
+from icp.cli.session import set_up_logging, start, watch_signals
+from icp.errors import ConfigError
+
+
+@click.command("plan")
+@run_options
+@click.option("--name", default="main", show_default=True, help="The pack whose steps are shown.")
+@click.option("--docs", type=click.IntRange(1), metavar="N", help="Documents to plan for, instead of those at hand.")
+@click.option("--tokens", type=click.IntRange(1), metavar="N", help="Tokens to plan for.")
+@click.option("--calibrate", is_flag=True, help="Measure this machine again.")
+def plan_command(
+    config_path: str, overrides: tuple[str, ...], name: str, docs: int | None, tokens: int | None, **options: Any
+) -> None:
+    """What would run, what is done already, what the bands of dedup would find; hours, memory, disk, network, files.
+
+    Hours rest on rates measured on this machine, once for each choice of settings (about a minute).
+    """
+    from icp.forecast.lines import Wanted, show_forecast
+    from icp.plan import show_plan
+
+    config = start(config_path, overrides, options)
+    for line in show_plan(config, pack=name, needs_input=docs is None or tokens is None):
+        click.echo(line)
+    watch_signals()
+    for line in show_forecast(config, Wanted(docs, tokens, options["workers"], options["calibrate"])):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN")
+@click.option("--format", "fmt", required=True, metavar="F", help="megatron, olmo, datatrove, parquet, mds or litdata.")
+@click.option("--out", required=True, metavar="DIR", help="A new or empty folder.")
+@PACK
+@click.option("--allow-reshuffle", is_flag=True, help="Export though the loader gives up an order that matters.")
+@click.option("--allow-padding", is_flag=True, help="Export though the trainer would be trained on padding.")
+@click.option("--verify", "audit", is_flag=True, help="Check every promise first, not only hashes and sizes.")
+@shared_options
+def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **options: Any) -> None:
+    """Shards in the format of a trainer, with a README that tells how to load them whole."""
+    from icp.export import export_pack
+    from icp.folders import open_folder
+
+    set_up_logging(options)
+    if audit:
+        _audit(run_folder, pack_name)
+    allowed = {name: options[name] for name in ("allow_reshuffle", "allow_padding")}
+    for line in export_pack(open_folder(run_folder), fmt, Path(out), pack=pack_name, **allowed).lines():
+        click.echo(line)
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN")
+@PACK
+@shared_options
+def verify(run_folder: str, pack_name: str, **options: Any) -> None:
+    """Audit a run from its files alone; exits 0 only if every promise holds."""
+    set_up_logging(options)
+    _audit(run_folder, pack_name)
+
+
+def _audit(run_folder: str, pack_name: str) -> None:
+    from icp.audit import verify_run
+    from icp.errors import BrokenPromise
+    from icp.folders import fresh_folder
+
+    broken = 0
+    with fresh_folder(run_folder) as folder:
+        for finding in verify_run(folder, pack=pack_name):
+            click.echo(shown(finding.line()))
+            broken += not finding.kept
+    if broken:
+        raise BrokenPromise(f"{run_folder}: {broken} broken {'promise' if broken == 1 else 'promises'}, see above")
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN")
+@click.option("--window", type=click.IntRange(0), help="Show a window: its documents and their text.")
+@click.option("--doc", help="Show a document: where it stands, its neighbours. An id or a doc number.")
+@click.option("--dup", help="Show a removed document beside the one kept in its place. An id or a doc number.")
+@PACK
+@shared_options
+def inspect(
+    run_folder: str, window: int | None, doc: str | None, dup: str | None, pack_name: str, **options: Any
+) -> None:
+    """Show a window, a document, or a removed duplicate in the terminal."""
+    from icp.folders import open_folder
+    from icp.inspection import show_document, show_duplicate, show_window
+
+    set_up_logging(options)
+    if sum(value is not None for value in (window, doc, dup)) != 1:
+        raise ConfigError("inspect: give one of --window N, --doc ID, --dup ID")
+    folder = open_folder(run_folder)
+    if window is not None:
+        lines = show_window(folder, window, pack=pack_name)
+    elif doc is not None:
+        lines = show_document(folder, doc, pack=pack_name)
+    else:
+        lines = show_duplicate(folder, str(dup))
+    for line in lines:
+        click.echo(line)
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN")
+@shared_options
+def status(run_folder: str, **options: Any) -> None:
+    """Progress of a run: steps, parts done, failed parts with their last error."""
+    from icp.folders import open_folder
+    from icp.inspection import show_status
+
+    set_up_logging(options)
+    for line in show_status(open_folder(run_folder, records=True)):
+        click.echo(shown(line))
+
+
+@click.command()
+@shared_options
+def doctor(**options: Any) -> None:
+    """Check the installation: libraries, both faiss wheels, GPU, Java, threads, kernel cache."""
+    from icp.doctor import examine
+
+    set_up_logging(options)
+    sound = True
+    for check in examine():
+        click.echo(check.line())
+        sound &= check.sound
+    if not sound:
+        raise ConfigError("doctor: something is missing or broken, see above")

@@ -1,0 +1,117 @@
+"""The commands that make a run: `icp run`, `build-graph`, `pack`, and `step`, a slice of one step."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from icp.cli.group import shown
+from icp.cli.options import FRESH, STEPS, run_options
+from icp.cli.session import fill_kernel_cache, start, watch_signals, working
+from icp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from icp.config import Config
+
+LOOK_SECONDS = 2.0
+
+
+@click.command()
+@run_options
+@FRESH
+def run(config_path: str, overrides: tuple[str, ...], fresh: bool, **options: Any) -> None:
+    """Build the graph, then pack it: from documents to shards."""
+    from icp.export import check_exports
+    from icp.pipeline import build_graph, check_tokenizer, pack
+
+    config = start(config_path, overrides, options)
+    check_tokenizer(config)
+    check_exports(config)
+    with working(options) as (executor, progress):
+        build_graph(config, executor, progress, fresh=fresh)
+        pack(config, executor, progress)
+    _print_summary(config, "main")
+
+
+@click.command("build-graph")
+@run_options
+@FRESH
+@click.option("--until", type=click.Choice(STEPS[:5]), default="graph", show_default=True, help="The last step to do.")
+def build_graph_command(config_path: str, overrides: tuple[str, ...], fresh: bool, until: str, **options: Any) -> None:
+    """Documents -> dedup -> embeddings -> neighbors -> graph."""
+    from icp.pipeline import build_graph
+
+    config = start(config_path, overrides, options)
+    with working(options) as (executor, progress):
+        build_graph(config, executor, progress, until=until, fresh=fresh)
+    _print_summary(config, None)
+
+
+@click.command("pack")
+@run_options
+@FRESH
+@click.option("--name", default="main", show_default=True, help="Many packs share one graph; each has a name.")
+def pack_command(config_path: str, overrides: tuple[str, ...], fresh: bool, name: str, **options: Any) -> None:
+    """Tokens -> order -> windows -> shards, into RUN/packs/NAME/."""
+    from icp.pipeline import pack
+
+    config = start(config_path, overrides, options)
+    with working(options) as (executor, progress):
+        pack(config, executor, progress, name=name, fresh=fresh)
+    _print_summary(config, name)
+
+
+@click.command("step")
+@click.argument("step", type=click.Choice(STEPS))
+@run_options
+@click.option("--parts", default="0/1", show_default=True, metavar="I/N", help="Do parts I, I+N, I+2N, ...")
+@click.option("--name", default="main", show_default=True, help="The pack, for the steps of a pack.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait for other slices, unless none gets on for so long.",
+)
+def step_command(
+    step: str, config_path: str, overrides: tuple[str, ...], parts: str, name: str, wait: float, **options: Any
+) -> None:
+    """One slice of one step, with no parent process; safe to repeat.
+
+    Exits with 4 while parts of other slices are missing: run it again when they are done, or let it --wait.
+    """
+    from icp.errors import PartsFailedError
+    from icp.executor import SerialExecutor
+    from icp.pipeline import run_part
+
+    index, _, n_slices = parts.partition("/")
+    if not (index.isdigit() and n_slices.isdigit() and int(index) < int(n_slices)):
+        raise ConfigError(f"--parts {parts}: expected I/N with 0 <= I < N, e.g. 0/4")
+    config = start(config_path, overrides, options)
+    if options["engine"] != "local":
+        raise ConfigError("icp step: a slice has no engine, its process does it; leave --engine out")
+    watch_signals()
+    fill_kernel_cache()
+    seen, since, missing = None, time.monotonic(), None
+    while (missing := run_part(config, step, int(index), int(n_slices), SerialExecutor(), name=name)) is not None:
+        if missing != seen:
+            seen, since = missing, time.monotonic()
+        if time.monotonic() - since >= wait:
+            break
+        time.sleep(min(LOOK_SECONDS, wait))
+    if missing is not None:
+        phase, n_missing = missing
+        raise PartsFailedError(
+            f"{step}: this slice is done as far as it can be; {n_missing} parts of phase {phase} are missing; "
+            "run the same command again when the other slices are done"
+        )
+    click.echo(f"{step}: done")
+
+
+def _print_summary(config: "Config", pack_name: str | None) -> None:
+    from icp.stats import read_stats, summary
+    from icp.storage import run_folder
+
+    folder = run_folder(config.run)
+    for line in summary(read_stats(folder), folder, pack_name):
+        click.echo(shown(line))

@@ -1,0 +1,40 @@
+"""The options that commands share."""
+
+from collections.abc import Callable
+
+import click
+
+STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph", "tokens", "order", "windows", "shards")
+
+
+def shared_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Those of every command: how it logs."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Log details, tracebacks of failed parts among them."),
+        click.option("--log-json", is_flag=True, help="Log one JSON object a line."),
+    ):
+        function = option(function)
+    return function
+
+
+def run_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Those of commands that take a configuration, the shared ones among them."""
+    for option in (
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            help="Worker processes, or cores of a Spark cluster; default: all at hand.",
+        ),
+        click.option("--master", metavar="URL", help="Spark master; needs --engine spark."),
+        click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. pack.seq_len=4096."
+        ),
+        click.option("-c", "--config", "config_path", required=True, metavar="FILE", help="The YAML configuration."),
+    ):
+        function = option(function)
+    return shared_options(function)
+
+
+FRESH = click.option("--fresh", is_flag=True, help="Redo the first step made otherwise, and all after it.")
+PACK = click.option("--pack", "pack_name", default="main", show_default=True, help="Which pack of the run.")

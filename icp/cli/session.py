@@ -1,0 +1,86 @@
+"""What a command works with: logging, configuration, workers, and an orderly end on a signal."""
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from icp.errors import ConfigError, Interrupted
+
+if TYPE_CHECKING:
+    from icp.config import Config
+
+LAST_WORD_SECONDS = 25
+
+
+def set_up_logging(options: dict[str, Any]) -> None:
+    """Log to stderr as the shared options say."""
+    from icp.progress import set_up_logging
+
+    set_up_logging(as_json=options["log_json"], verbose=options["verbose"])
+
+
+def start(config_path: str, overrides: tuple[str, ...], options: dict[str, Any]) -> "Config":
+    """The configuration of a command, and its logging; raises ConfigError for options that do not go together."""
+    from icp.config import load_config
+
+    set_up_logging(options)
+    if options["master"] and options["engine"] != "spark":
+        raise ConfigError(
+            f"--master {options['master']}: this is for --engine spark only; add it, or leave --master out"
+        )
+    return load_config(config_path, overrides)
+
+
+class working:  # noqa: N801 - reads as a verb where it stands
+    """Workers and progress for one command, ended in order on SIGINT and SIGTERM."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        from icp.progress import Reporter
+
+        self._executor = _executor(options)
+        self._is_local = options["engine"] == "local"
+        self._reporter = Reporter()
+
+    def __enter__(self) -> tuple[Any, Any]:
+        watch_signals()
+        if self._is_local:  # on a cluster, each machine fills its own
+            fill_kernel_cache()
+        executor = self._executor.__enter__()
+        watch_signals()  # Spark takes SIGINT when it starts
+        return executor, self._reporter.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._reporter.__exit__(*exception)
+        self._executor.__exit__(*exception)
+
+
+def _executor(options: dict[str, Any]) -> Any:
+    """What runs the parts: worker processes here, or a Spark application."""
+    if options["engine"] == "spark":
+        from icp.jobs.spark import SparkExecutor
+
+        return SparkExecutor(options["master"], cores=options["workers"], verbose=options["verbose"])
+    from icp.executor import ProcessExecutor
+
+    return ProcessExecutor(options["workers"] or len(os.sched_getaffinity(0)))
+
+
+def watch_signals() -> None:
+    """SIGINT and SIGTERM end the command soon, with what is done kept."""
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(Interrupted.exit_code))
+        signal.alarm(LAST_WORD_SECONDS)
+        # not one of ours: libraries that let no Exception through, logging among them, let this one
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def fill_kernel_cache() -> None:
+    """Have the kernels compiled before workers ask for them."""
+    from icp.warm import fill_kernel_cache
+
+    fill_kernel_cache()

@@ -1,0 +1,67 @@
+"""What is wrong with a configuration, in words for the one who wrote it."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from icp.config.models import Config
+
+
+def message_of(error: Mapping[str, Any], where: str) -> str:
+    """A line for one of the errors of a `pydantic.ValidationError`; `where` begins it."""
+    # pydantic adds the member of a union to the location: only names of fields belong to the key
+    names = [str(part) for part in error["loc"]]
+    known = _known_keys()
+    key = ".".join(names)
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key}; {_suggest(key, known)}"
+    while names and ".".join(names) not in known:
+        names.pop()
+    key, value = ".".join(names), error.get("input")
+    if error["type"] == "missing":
+        return f"{where}: {'.'.join(str(part) for part in error['loc'])} is missing and has no default"
+    if error["type"] == "value_error":
+        return f"{where}: " + f"{key} {error['ctx']['error']}".strip()
+    return f"{where}: {key} is {value!r}, {_expected(error, key)}"
+
+
+def _known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        rows.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            rows += _known_keys(field.annotation, f"{prefix}{name}.")
+    return rows
+
+
+def _expected(error: Mapping[str, Any], key: str) -> str:
+    text = str(error["msg"])
+    allowed = _allowed(key)
+    return f"not possible here: {text[0].lower()}{text[1:]}" + (f"; {allowed}" if allowed else "")
+
+
+def _allowed(key: str) -> str:
+    model: type[BaseModel] = Config
+    *sections, name = key.split(".")
+    for section in sections:
+        model = model.model_fields[section].annotation  # type: ignore[assignment]
+    choices = list(_choices(model.model_fields[name].annotation))
+    return f"use one of {', '.join(choices)}" if choices else ""
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    for choice in get_args(annotation):
+        if isinstance(choice, str):
+            yield choice
+        else:
+            yield from _choices(choice)
+
+
+def _suggest(key: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    if not near:
+        last = {name.rsplit(".", 1)[-1]: name for name in known}
+        near = [last[hit] for hit in difflib.get_close_matches(key.rsplit(".", 1)[-1], list(last), n=1, cutoff=0.4)]
+    return f"did you mean {near[0]}?" if near else f"known keys are {', '.join(k for k in known if '.' not in k)}"
