@@ -81,11 +81,26 @@ def run_tiny_corpus(_: Any = None) -> None:
             searched = parse_config({**tree, "run": f"{folder}/{method}", "graph": {"method": method}})
             build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
         find_duplicates([row["text"] for row in tiny_rows()], verify="none")
+        _expand_twice()
         by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
         build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
         by_size = parse_config({**tree, "pack": {"seq_len": 64, "method": "best-fit"}})
         pack(by_size, SerialExecutor(), _quiet, name="by-size")  # plans too fit by size what found no room
+
+
+def _expand_twice() -> None:
+    """Two passes among neighbours' neighbours, which only very many documents need."""
+    import numpy as np
+
+    from icp.search.cells import Cells
+    from icp.search.exact import search_exact
+    from icp.search.expansion import expand
+
+    rows, joined = np.eye(6, 8, dtype=np.float16), np.arange(6, dtype=np.int32)[:, None]
+    keys, own = search_exact(rows, keep=2), Cells(np.arange(6, dtype=np.int32), np.array([0, 6]))
+    for before in (None, keys):
+        expand(rows, (keys, before), joined, own, range(1))
 
 
 def tiny_rows() -> list[dict[str, str]]:

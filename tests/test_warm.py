@@ -7,7 +7,8 @@ from tiny import make_run, quiet, tiny_config
 from icp import warm
 from icp.executor import ProcessExecutor, SerialExecutor
 from icp.kernels._jit import CACHE_FOLDER
-from icp.pipeline import pack
+from icp.pipeline import build_graph, pack
+from icp.search import cells
 from icp.warm import fill_kernel_cache, run_tiny_corpus
 
 
@@ -34,6 +35,17 @@ def test_windows_of_a_large_corpus_compile_nothing_more(tmp_path, monkeypatch):
     make_small(monkeypatch)
     pack(topics_config(tmp_path), SerialExecutor(), quiet, name="large")
     assert "seam" in json.loads((run / "packs/large/plan/manifest.json").read_text())["costs"]
+    assert compiled() == before
+
+
+def test_neighbours_of_very_many_documents_compile_nothing_more(tmp_path, monkeypatch):
+    run_tiny_corpus()
+    before = compiled()
+    monkeypatch.setattr(cells, "MANY_ROWS", 0)
+    monkeypatch.setattr(cells, "ROWS_OF_MANY", 8)
+    monkeypatch.setattr(cells, "MOST_COMPARED", 8)
+    config = tiny_config(tmp_path, graph={"method": "cells"})
+    assert build_graph(config, SerialExecutor(), quiet, until="neighbors")["neighbors"].facts["passes"] > 0
     assert compiled() == before
 
 

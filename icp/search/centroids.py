@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icp.data import Rows, take
 from icp.kernels.topk import mean_rows
-from icp.search.vectors import BASE_TILE, are_nonzero, empty_keys, improve, nearest, sample_rows, unpack
+from icp.search.vectors import BASE_TILE, empty_keys, improve, nearest, sample_rows, unpack
 
 TRAIN_SALT = 1
 SAMPLE_PER_CENTROID = 32
@@ -102,7 +102,7 @@ def train_centroids(rows: Rows, *, wanted: int, seed: int) -> Centroids:
     size = min(SAMPLE_PER_CENTROID * wanted, MOST_SAMPLED)
     points = take(rows, sample_rows(rows.shape[0], seed=seed, salt=TRAIN_SALT, size=size))
     # a row of NaN is refused by name when it is given its cell
-    points = points[are_nonzero(points) & np.isfinite(points).all(axis=1)]
+    points = points[points.any(axis=1) & np.isfinite(points).all(axis=1)]
     return centroids_of(points, wanted=wanted, seed=seed)
 
 

@@ -50,6 +50,7 @@ def unpack(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float
     return np.where(none, -1, keys & ROW_BITS).astype(np.int32), np.where(none, np.float16(0), halves)
 
 
+@np.errstate(invalid="ignore")  # rows of NaN, refused by name later: numpy warns of them or not, by where they lie
 def nearest(
     queries: NDArray[np.float32], query_rows: NDArray[np.int64], blocks: Blocks, *, keep: int
 ) -> NDArray[np.int64]:
@@ -64,7 +65,7 @@ def nearest(
     Returns: (n, keep) int64, sorted by (-similarity, row); `unpack` them.
     """
     keys = empty_keys(len(queries), keep)
-    alive = are_nonzero(queries)
+    alive = np.asarray(queries.any(axis=1))
     everybody = np.flatnonzero(alive)
     for block in range(len(blocks)):
         chosen = np.arange(len(queries))[blocks.queries(block)]
@@ -81,15 +82,9 @@ def nearest(
     return keys
 
 
-def are_nonzero(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(n,) bool: which rows are not all zero."""
-    with np.errstate(invalid="ignore"):  # NaN counts as invalid or not, by where the row lies in memory
-        return np.asarray(rows.any(axis=1))
-
-
 def nonzero(ids: NDArray[np.int64], base: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The rows of a block that are not all zero."""
-    alive = are_nonzero(base)
+    alive = base.any(axis=1)
     return (ids, base) if alive.all() else (ids[alive], base[alive])
 
 
