@@ -38,6 +38,8 @@ LARGEST = 4
 SPLIT_SAMPLE = 1 << 14
 TASK_MEMBERS = 1 << 14, 1 << 18
 TASKS = 64
+BATCH_MEMBERS = 1 << 16
+"""Members of cells whose vectors are held at once."""
 PASS_MEMBERS = 400
 """Rows that are compared with a row in the time it takes to choose among them."""
 CHUNK_ROWS = 1 << 14
@@ -127,16 +129,55 @@ def search_cells(rows: Rows, cells: Cells, wanted: range, *, keep: int, seed: in
     mine = cells.members[cells.bounds[wanted.start] : cells.bounds[wanted.stop]]
     found = np.unique(mine).astype(np.int64)
     keys, moved = empty_keys(found.size, keep), 0
-    for cell in wanted:
-        members = cells.members[cells.bounds[cell] : cells.bounds[cell + 1]].astype(np.int64)
-        for piece in split_cell(rows, members, largest=cells.largest(), keep=keep, seed=seed):
-            vectors = take(rows, piece)
-            places = np.searchsorted(found, piece)
-            block = keys[places]
-            improve_within(block, vectors, piece)
-            keys[places] = block
-            moved += 2 * vectors.size
+    for batch in _batches(cells, wanted):
+        held = HeldRows.read(rows, cells.members[cells.bounds[batch.start] : cells.bounds[batch.stop]])
+        moved += held.vectors.nbytes
+        for cell in batch:
+            members = cells.members[cells.bounds[cell] : cells.bounds[cell + 1]].astype(np.int64)
+            for piece in split_cell(held, members, largest=cells.largest(), keep=keep, seed=seed):
+                places = np.searchsorted(found, piece)
+                block = keys[places]
+                improve_within(block, take(held, piece), piece)
+                keys[places] = block
     return Found(found, keys, moved)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRows:
+    """Some rows in memory, found by their numbers: read together, as reading a few at a time costs far more.
+
+    Attributes:
+        ids: (m,) int64, row numbers, rising.
+        vectors: (m, dim) float16.
+    """
+
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+
+    @classmethod
+    def read(cls, rows: Rows, members: NDArray[np.int32]) -> "HeldRows":
+        """Those of `members`, in any order and with repeats."""
+        ids = np.unique(members).astype(np.int64)
+        return cls(ids, rows[ids].astype(np.float16, copy=False))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(m, dim)."""
+        return self.vectors.shape
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float16]:
+        return self.vectors[np.searchsorted(self.ids, rows)]
+
+
+def _batches(cells: Cells, wanted: range) -> Iterator[range]:
+    """Neighbouring cells of up to `BATCH_MEMBERS` members together, at least one."""
+    start = wanted.start
+    while start < wanted.stop:
+        most = int(cells.bounds[start]) + BATCH_MEMBERS
+        stop = int(np.searchsorted(cells.bounds, most, side="right")) - 1
+        stop = min(max(stop, start + 1), wanted.stop)
+        yield range(start, stop)
+        start = stop
 
 
 def split_cell(

@@ -22,7 +22,7 @@ PASSES = 6
 """Passes at most."""
 FAN = 16
 """Nearest neighbours of a row through which, and among which, a pass looks."""
-BLOCK_ROWS = 1 << 12
+BLOCK_ROWS = 1 << 14
 """Rows handled at a time: like ones, so that the vectors they are compared with are few."""
 
 

@@ -79,3 +79,26 @@ def test_zero_rows_stand_in_no_cell():
     assert (near[:7, 0] >= 0).all()
     assert (gaps[:7, 0] == 0).all()
     assert 7 not in group_rows([(near, gaps)], 4, margin=np.inf).members
+
+
+def test_batches_of_cells_change_nothing_and_hold_few_vectors(monkeypatch):
+    rows = topics(700, 16, n_topics=20)
+    near, gaps = assign_cells(rows.astype(np.float32), train_centroids(rows, wanted=12, seed=0), ranks=3)
+    some = group_rows([(near, gaps)], 12, margin=0.3)
+    whole = search_cells(rows, some, range(2, 11), keep=4, seed=0)
+    monkeypatch.setattr(cells, "BATCH_MEMBERS", 100)
+    asked = []
+
+    class Watched:
+        shape = rows.shape
+
+        def __getitem__(self, wanted):
+            asked.append(wanted.size)
+            return rows[wanted]
+
+    parts = search_cells(Watched(), some, range(2, 11), keep=4, seed=0)
+    np.testing.assert_array_equal(whole.rows, parts.rows)
+    np.testing.assert_array_equal(whole.keys, parts.keys)
+    assert len(asked) > 3
+    assert max(asked) <= max(100, some.sizes().max())
+    assert parts.moved == 2 * 16 * sum(asked)
