@@ -15,11 +15,14 @@ from icp.forecast.rates import PhaseRate, Rates, StepRate
 
 MIB = 2**20
 GROWTH = {
-    ("neighbors", "search"): 1.6,
+    ("neighbors", "search"): 1.4,
     ("neighbors", "assign"): 1.4,
     ("order", "visit"): 1.05,
 }
-"""Processor time of these phases grows as documents to this power, of all others to the power of 1."""
+"""Processor time of these phases grows as documents to this power, of all others to the power of 1; that of the passes
+after the search is counted with it."""
+LEVEL = {("neighbors", "search"): 1_000_000}
+"""Documents from which such a phase costs the same for each: what cells may compare is bounded, and so are passes."""
 EXACT_GROWTH = 2.0
 """Of comparing all pairs."""
 BOUNDED = {
@@ -141,10 +144,11 @@ def _seconds(phase: PhaseRate, rates: Rates, size: Size) -> float:
     """Processor seconds of a phase; from the size of the largest sample on, its growth counts."""
     if (phase.step, phase.phase) in BOUNDED:
         return phase.seconds.at(rates.n_docs, rates.n_docs * rates.bytes_per_doc)
-    power = GROWTH.get((phase.step, phase.phase), 1.0)
-    if (phase.step, phase.phase) == ("neighbors", "search") and rates.settings.get("graph.method") == "exact":
-        power = EXACT_GROWTH
-    growth: float = max(1.0, size.n_docs / rates.n_docs) ** (power - 1)
+    name = phase.step, phase.phase
+    power, level = GROWTH.get(name, 1.0), LEVEL.get(name, size.n_docs)
+    if name == ("neighbors", "search") and rates.settings.get("graph.method") == "exact":
+        power, level = EXACT_GROWTH, size.n_docs
+    growth: float = max(1.0, min(size.n_docs, level) / rates.n_docs) ** (power - 1)
     once = phase.seconds.constant * (1 if phase.serial else size.n_parts)
     return once + growth * phase.seconds.varying(size.n_docs, size.n_bytes)
 

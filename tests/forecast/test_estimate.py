@@ -10,6 +10,7 @@ from icp.forecast.estimate import (
     BOUNDED,
     DIVIDED,
     GROWTH,
+    LEVEL,
     MIB,
     PARTITION_DOCS,
     PER_DOC,
@@ -52,7 +53,10 @@ def test_constant_of_a_part_comes_once_for_each():
 
 def test_neighbors_grow_faster_than_documents_and_all_pairs_as_their_square():
     seconds = {"neighbors: shared": Line(per_doc=0.0036)}
-    assert row("neighbors", seconds).core_hours == pytest.approx(100**0.6)
+    power = GROWTH["neighbors", "search"] - 1
+    assert row("neighbors", seconds).core_hours == pytest.approx(100**power)
+    large = replace(SIZE, n_docs=10 * LEVEL["neighbors", "search"])
+    assert row("neighbors", seconds, size=large).core_hours == pytest.approx(10 * 100**power), "passes bound it"
     assert row("neighbors", seconds, settings={"graph.method": "exact"}).core_hours == pytest.approx(100)
     small = replace(SIZE, n_docs=5000)
     assert row("neighbors", seconds, size=small).core_hours == pytest.approx(0.005)
@@ -144,7 +148,7 @@ def test_partitions_are_those_of_the_planner():
 
 
 def test_tables_name_phases_that_are_there():
-    for step, phase in {*BOUNDED, *THREADED, *GROWTH, *DIVIDED}:
+    for step, phase in {*BOUNDED, *THREADED, *GROWTH, *LEVEL, *DIVIDED}:
         assert phase in {found.name for found in load_step(step).phases}, f"{step}: {phase}"
 
 
