@@ -95,8 +95,14 @@ class Rows(Protocol):
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]: ...
 
 
+HELD_ROWS = 1 << 16
+"""Rows taken from mapped files before they are mapped anew, so that a process need not hold all that it ever read."""
+
+
 class RowParts:
     """Rows of the ``.npy`` parts of a step, read when asked for, as if they were one array.
+
+    Files stay mapped from one call to the next: to map a file, and its pages, costs more than to copy a few rows.
 
     Args:
         paths: at least one file, in order, all of one dtype, (rows, dim) each.
@@ -109,18 +115,25 @@ class RowParts:
         self._bounds = np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64)))
         self._rows = rows
         self._dtype = parts[0].dtype
+        self._mapped: dict[int, NDArray[Any]] = {}
+        self._taken = 0
         self.shape = (int(self._bounds[-1]) if rows is None else rows.size, max(int(part.shape[1]) for part in parts))
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]:
-        """(len(rows), dim) in the order of `rows`; each file is opened once, and read in ascending order."""
-        wanted = rows if self._rows is None else self._rows[rows]
+        """(len(rows), dim) in the order of `rows`; each file is read in ascending order."""
+        wanted, self._taken = rows if self._rows is None else self._rows[rows], self._taken + rows.size
+        if self._taken > HELD_ROWS:  # another thread may still use what was mapped
+            self._mapped, self._taken = {}, rows.size
+        mapped = self._mapped
         ascending = np.argsort(wanted, kind="stable")
         spans = np.searchsorted(wanted[ascending], self._bounds)
         block = np.empty((wanted.size, self.shape[1]), dtype=self._dtype)
-        for path, first, begin, end in zip(self._paths, self._bounds, spans, spans[1:], strict=False):
+        for number, (first, begin, end) in enumerate(zip(self._bounds, spans, spans[1:], strict=False)):
             if begin < end:
                 here = ascending[begin:end]
-                block[here] = np.load(path, mmap_mode="r", allow_pickle=False)[wanted[here] - first]
+                if number not in mapped:
+                    mapped[number] = np.load(self._paths[number], mmap_mode="r", allow_pickle=False)
+                block[here] = mapped[number][wanted[here] - first]
         return block
 
 

@@ -44,6 +44,7 @@ def test_neighbours_of_very_many_documents_compile_nothing_more(tmp_path, monkey
     monkeypatch.setattr(cells, "MANY_ROWS", 0)
     monkeypatch.setattr(cells, "ROWS_OF_MANY", 8)
     monkeypatch.setattr(cells, "MOST_COMPARED", 8)
+    monkeypatch.setattr(cells, "LEAST_JOINED", 1)
     config = tiny_config(tmp_path, graph={"method": "cells"})
     assert build_graph(config, SerialExecutor(), quiet, until="neighbors")["neighbors"].facts["passes"] > 0
     assert compiled() == before

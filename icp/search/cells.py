@@ -21,6 +21,8 @@ from icp.search.methods import Found
 from icp.search.recall import Assigned
 from icp.search.vectors import BASE_TILE, empty_keys, improve_within
 
+LEAST_JOINED = 2.5
+"""Cells that a row may join in any case: without overlap, passes find no way from one cell to another."""
 EXTRA = 6
 """Neighbours kept beyond k: room for the copies that the graph takes out, and more ways for passes to go."""
 ROWS_PER_CELL = 256, 512
@@ -86,7 +88,7 @@ def most_joined(n_rows: int, n_cells: int) -> float:
     """Cells that a row may join on average, where rows are many, so that it is compared with `MOST_COMPARED` there."""
     if n_rows <= MANY_ROWS:
         return inf
-    return max(1.0, sqrt(MOST_COMPARED * n_cells / max(1, n_rows)))
+    return max(LEAST_JOINED, sqrt(MOST_COMPARED * n_cells / max(1, n_rows)))
 
 
 def assign_cells(rows: NDArray[np.float32], centroids: Centroids, *, ranks: int | None = None) -> Assigned:

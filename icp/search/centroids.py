@@ -15,11 +15,11 @@ from icp.search.vectors import BASE_TILE, empty_keys, improve, nearest, sample_r
 
 TRAIN_SALT = 1
 SAMPLE_PER_CENTROID = 32
-MOST_SAMPLED = 1 << 18
+MOST_SAMPLED = 1 << 17
 ROUNDS = 5
 FLAT_CENTROIDS = 1024
 """Centroids from which they stand in groups, of which the nearest few are looked through."""
-PROBED_GROUPS = 8
+PROBED_GROUPS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ def train_centroids(rows: Rows, *, wanted: int, seed: int) -> Centroids:
     size = min(SAMPLE_PER_CENTROID * wanted, MOST_SAMPLED)
     points = take(rows, sample_rows(rows.shape[0], seed=seed, salt=TRAIN_SALT, size=size))
     # a row of NaN is refused by name when it is given its cell
-    points = points[points.any(axis=1) & np.isfinite(points).all(axis=1)]
+    usable = points.any(axis=1) & np.isfinite(points).all(axis=1)
+    points = points if usable.all() else points[usable]
     return centroids_of(points, wanted=wanted, seed=seed)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icp
-from icp import ConfigError, DocGraph, InputError, visit_order
+from icp import ConfigError, DocGraph, InputError, data, visit_order
 from icp.data import KnnGraph, RowParts
 from icp.path import traversal
 from icp.path.bounds import dual_bound, raw_upper_bound
@@ -170,7 +170,9 @@ def test_similarity_does_not_depend_on_the_stretches(monkeypatch):
         assert order_similarity(order, rows) == whole
 
 
-def test_row_parts_read_as_one_array(tmp_path):
+@pytest.mark.parametrize("held", [1, 6, 1 << 16])
+def test_row_parts_read_as_one_array(tmp_path, monkeypatch, held):
+    monkeypatch.setattr(data, "HELD_ROWS", held)
     rows = unit_rows(10, 3).astype(np.float16)
     paths = [tmp_path / f"part-{number}.npy" for number in range(4)]
     for path, block in zip(paths, np.split(rows, [0, 4, 9]), strict=True):  # the first part is empty

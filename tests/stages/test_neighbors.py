@@ -98,6 +98,7 @@ def as_if_many(monkeypatch):
     monkeypatch.setattr(cells, "MANY_ROWS", 500)
     monkeypatch.setattr(cells, "ROWS_OF_MANY", 20)
     monkeypatch.setattr(cells, "MOST_COMPARED", 30)
+    monkeypatch.setattr(cells, "LEAST_JOINED", 1)
 
 
 def test_passes_find_what_small_cells_leave(tmp_path, monkeypatch):
