@@ -5,7 +5,7 @@ passes. Cells that overlap enough to bring all neighbours together grow with the
 Source: local joins of NN-descent (Dong, Moses, Li, WWW 2011), without its sampling, begun from cells.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ BLOCK_ROWS = 1 << 14
 """Rows handled at a time: like ones, so that the vectors they are compared with are few."""
 
 
-def cells_joined(assigned: Iterable[Assigned], *, margin: float) -> NDArray[np.int32]:
+def cells_joined(assigned: Sequence[Assigned], *, margin: float) -> NDArray[np.int32]:
     """(n, ranks) int32: the cells that each row joined, -1 for no more; see `icp.search.cells.group_rows`."""
     found = [np.where(gaps.astype(np.float32) <= margin, cells, np.int32(-1)) for cells, gaps in assigned]
     joined = np.concatenate(found)
