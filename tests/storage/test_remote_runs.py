@@ -466,7 +466,8 @@ class Noting(SerialExecutor):
         return super().map(task, items)
 
 
-SCRATCH = {f"dedup: {phase.name}" for phase in pipeline.load_step("dedup").phases if phase.scratch}
+SCRATCH = {f"dedup: {name}" for name in ("keys", "twins", "buckets", "candidates", "evidence", "verdicts")}
+"""The scratch phases of a corpus of this size: all others are for more candidates."""
 
 
 def resumed(config, until="dedup"):
