@@ -4,20 +4,26 @@ Public names are loaded when first used, so `import icp` costs nothing.
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0.dev0"
 
+_CLONE = Path(__file__).parents[1]
+if not (Path(__file__).parent / "kernels").exists() and (_CLONE / "kernels" / "_jit.py").exists():
+    # a checkout: kernels, jobs and configs lie beside this folder; an installed package holds them
+    __path__.append(str(_CLONE))
+
 _HOME = {
-    "shingle_hashes": "icp.minhash",
-    "minhash_signatures": "icp.minhash",
-    "find_duplicates": "icp.near_duplicates.duplicates",
-    "embed_documents": "icp.embedders",
-    "search_neighbors": "icp.graph.knn",
-    "symmetrize": "icp.graph.knn",
-    "visit_order": "icp.path.traversal",
-    "plan_windows": "icp.packing.windows",
-    "WindowDataset": "icp.shards.reader",
+    "shingle_hashes": "icp.dedup.minhash",
+    "minhash_signatures": "icp.dedup.minhash",
+    "find_duplicates": "icp.dedup.find_duplicates",
+    "embed_documents": "icp.embed",
+    "search_neighbors": "icp.knn.search",
+    "symmetrize": "icp.knn.search",
+    "visit_order": "icp.order.visit_order",
+    "plan_windows": "icp.pack.plan_windows",
+    "WindowDataset": "icp.dataset.windows",
     "KnnGraph": "icp.data",
     "DocGraph": "icp.data",
     "Traversal": "icp.data",

@@ -1,9 +1,12 @@
 """The machine a part is done on: its name, its libraries, and how much memory this process took."""
 
 import logging
+import os
 import platform
 import resource
+import shutil
 import socket
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -44,3 +47,39 @@ def peak_mib() -> float:
     except OSError:
         log.debug("no /proc: the peak of memory is that of the whole process")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run can use: cores, bytes of memory, bytes free where the run is to lie (None: not known)."""
+
+    cores: int
+    memory: int | None
+    disk: int | None
+
+
+def this_machine(run: str) -> Machine:
+    """This one; room is that of the nearest folder above the run that is there."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        memory = None
+    folder = Path(run).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    disk = None if "://" in run else shutil.disk_usage(folder).free
+    return Machine(len(os.sched_getaffinity(0)), memory, disk)
+
+
+def processor() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+WORKER = "ICP_WORKER"
+"""Environment variable of a worker process: its number, from 0; no two that live at once share one."""

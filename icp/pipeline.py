@@ -8,19 +8,20 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from icp import artifacts
-from icp.artifacts import Manifest
 from icp.config import Config, dump_config
-from icp.embedders import check_model
+from icp.embed import check_model
+from icp.engine import basis_of, differences, run_slice, run_step
+from icp.engine.executor import Executor
+from icp.engine.step import Progress, Step
 from icp.errors import ArtifactError, ConfigError
-from icp.executor import Executor
 from icp.export import check_exports, export_all
-from icp.folders import open_folder
-from icp.lock import lock_of
-from icp.runner import basis_of, differences, run_slice, run_step
-from icp.stats import write_stats
-from icp.steps import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS, Context, Progress, Step
-from icp.storage import address_of, mirror_of, push_small, run_folder
+from icp.run import records
+from icp.run.context import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS, Context
+from icp.run.lock import lock_of
+from icp.run.opening import open_folder
+from icp.run.records import Manifest
+from icp.run.stats import write_stats
+from icp.run.storage import address_of, mirror_of, push_small, run_folder
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -57,9 +58,9 @@ def pack(
 def check_tokenizer(config: Config) -> None:
     """Refuse a tokenizer that cannot be used, before hours of work are done for it.
 
-    Raises: ConfigError, InputError, as `icp.tokens.tokenizer.load_tokenizer` does.
+    Raises: ConfigError, InputError, as `icp.tokenizer.tokenizer.load_tokenizer` does.
     """
-    from icp.tokens.tokenizer import load_tokenizer, trained_ids
+    from icp.tokenizer.tokenizer import load_tokenizer, trained_ids
 
     if trained_ids(config.tokenizer.name) is None:
         load_tokenizer(config.tokenizer).roles()
@@ -68,7 +69,7 @@ def check_tokenizer(config: Config) -> None:
 def run_part(
     config: Config, step: str, index: int, n_slices: int, executor: Executor, *, name: str = "main"
 ) -> tuple[str, int] | None:
-    """One slice of one step without a coordinating process; see `icp.runner.run_slice`."""
+    """One slice of one step without a coordinating process; see `icp.engine.run_slice`."""
     context = context_of(config, name)
     run = open_folder(config.run)
     _claim(run, config)
@@ -85,7 +86,7 @@ def load_step(name: str) -> Step:
     """The `Step` of a stage, by its name."""
     if name not in (*BUILD_STEPS, *PACK_STEPS):
         raise ConfigError(f"{name}: no such step; use one of {', '.join((*BUILD_STEPS, *PACK_STEPS))}")
-    step: Step = import_module(f"icp.stages.{name}").STEP
+    step: Step = import_module(f"icp.steps.{name}.step").STEP
     return step
 
 
@@ -101,14 +102,14 @@ def with_tokens(context: Context) -> Context:
     basis = basis_of(load_step("tokens"), replace(context, step="tokens"))
     name = context.config.tokenizer.name.rstrip("/").removesuffix("/tokenizer.json").rpartition("/")[2]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "tokenizer"
-    folder = f"tokens/{slug}-{artifacts.hash_json(basis)[:8]}"
+    folder = f"tokens/{slug}-{records.hash_json(basis)[:8]}"
     return replace(context, folders={**context.folders, "tokens": folder})
 
 
 def _require_graph(context: Context) -> None:
     run = run_folder(context.config.run)
     for name in BUILD_STEPS:
-        if not (run / name / artifacts.MANIFEST).exists():
+        if not (run / name / records.MANIFEST).exists():
             where = address_of(run)
             raise ArtifactError(f"{where}: step {name} is not finished; run `icp build-graph` with this configuration")
 
@@ -154,12 +155,12 @@ def _remove(context: Context, folder: str) -> None:
     if mirror is not None:
         mirror.remove_tree(folder)
     else:
-        artifacts.remove_tree(run_folder(context.config.run) / folder)
+        records.remove_tree(run_folder(context.config.run) / folder)
 
 
 def _differs(name: str, context: Context) -> bool:
     step = load_step(name)
-    unfinished = [needed for needed in step.inputs if not (context.folder(needed) / artifacts.MANIFEST).exists()]
+    unfinished = [needed for needed in step.inputs if not (context.folder(needed) / records.MANIFEST).exists()]
     return not unfinished and bool(differences(step, context, basis_of(step, context)))
 
 
@@ -201,7 +202,7 @@ def _claim(run: Path, config: Config) -> None:
 
 def _write_text(run: Path, name: str, text: str) -> None:
     path = run / name
-    temporary = path.with_name(f"{artifacts.TEMPORARY}{uuid.uuid4().hex}-{path.name}")  # slices start at one time
+    temporary = path.with_name(f"{records.TEMPORARY}{uuid.uuid4().hex}-{path.name}")  # slices start at one time
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     push_small(run, name)

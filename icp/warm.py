@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from icp.executor import Failure, ProcessExecutor, SerialExecutor
+from icp.engine.executor import Failure, ProcessExecutor, SerialExecutor
 
 log = logging.getLogger("icp")
 TEXT = "the quick brown fox jumps over a lazy dog while seven wizards mix bright potions für große Bären 東京 ไทย"
@@ -62,7 +62,7 @@ def _marker() -> Path:
 def run_tiny_corpus(_: Any = None) -> None:
     """Every step, local and in this process, on a corpus that reaches every kernel."""
     from icp.config import parse_config
-    from icp.near_duplicates.duplicates import find_duplicates
+    from icp.dedup.find_duplicates import find_duplicates
     from icp.pipeline import build_graph, pack
 
     with tempfile.TemporaryDirectory(prefix="icp-warm-") as folder:
@@ -93,9 +93,9 @@ def _expand_twice() -> None:
     """Two passes among neighbours' neighbours, which only very many documents need."""
     import numpy as np
 
-    from icp.search.cells import Cells
-    from icp.search.exact import search_exact
-    from icp.search.expansion import expand
+    from icp.knn.cells import Cells
+    from icp.knn.exact import search_exact
+    from icp.knn.expansion import expand
 
     rows, joined = np.eye(6, 8, dtype=np.float16), np.arange(6, dtype=np.int32)[:, None]
     keys, own = search_exact(rows, keep=2), Cells(np.arange(6, dtype=np.int32), np.array([0, 6]))

@@ -1,4 +1,4 @@
-"""Make ``icp/embedders/data/static.npz`` again: word pieces whose sums are near what MiniLM says of a text.
+"""Make ``icp/embed/data/static.npz`` again: word pieces whose sums are near what MiniLM says of a text.
 
     python -m icp.jobs.distill_static --corpus a.parquet --corpus b.parquet --out static.npz
 
@@ -56,7 +56,7 @@ def load_tokenizer() -> Any:
     """MiniLM's tokenizer, of the tokenizers library, that neither cuts nor pads."""
     from tokenizers import Tokenizer
 
-    from icp.embedders.transformer import model_source
+    from icp.embed.transformer import model_source
 
     tokenizer = Tokenizer.from_file(str(Path(model_source("minilm")) / "tokenizer.json"))
     tokenizer.no_truncation()
@@ -65,7 +65,7 @@ def load_tokenizer() -> Any:
 
 
 def code_table(tokenizer: Any) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """What normaliser and pre-tokeniser make of every code point, see `icp.kernels.wordpiece.piece_ids`."""
+    """What normaliser and pre-tokeniser make of every code point, see `icp.kernels.embed_wordpiece.piece_ids`."""
     codes = np.arange(0x110000, dtype=np.uint32)
     more: list[int] = []
     places: dict[tuple[int, ...], int] = {}
@@ -93,7 +93,7 @@ def code_table(tokenizer: Any) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
 
 
 def piece_trie(vocabulary: dict[str, int]) -> NDArray[np.int32]:
-    """A double array of the bytes of all pieces, see `icp.kernels.wordpiece.piece_ids`."""
+    """A double array of the bytes of all pieces, see `icp.kernels.embed_wordpiece.piece_ids`."""
     children: list[dict[int, int]] = [{}, {}]
     ends = [-1, -1]
     for piece, number in sorted(vocabulary.items()):
@@ -160,7 +160,7 @@ def _place_weights(n_pieces: int) -> NDArray[np.float32]:
 
 def minilm_vectors(texts: list[str], name: str, folder: Path | None) -> NDArray[np.float32]:
     """MiniLM's unit vectors of the first 128 tokens, from `folder` where they were kept."""
-    from icp.embedders import embed_documents
+    from icp.embed import embed_documents
 
     path = None if folder is None else folder / f"minilm-{name}.npy"
     if path is not None and path.exists():
@@ -176,7 +176,7 @@ def piece_vectors(tokenizer: Any) -> NDArray[np.float32]:
     import torch
     from transformers import AutoModel
 
-    from icp.embedders.transformer import model_source
+    from icp.embed.transformer import model_source
 
     torch.set_num_threads(1)
     model = AutoModel.from_pretrained(model_source("minilm")).eval()

@@ -1,4 +1,4 @@
-"""Run the tasks of a step on a Spark cluster: the same interface as `icp.executor.ProcessExecutor`.
+"""Run the tasks of a step on a Spark cluster: the same interface as `icp.engine.executor.ProcessExecutor`.
 
 In: an application on a cluster, and storage that all its machines share. A row of a job is one part: its number and the
 pickled task, which names files; results are the small counts a task returns. Documents never go through Spark.
@@ -19,8 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from icp.engine.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.errors import ConfigError, IcpError, PartsFailedError
-from icp.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.jobs.cluster import check_master, local_with_retries, needs_loopback, start_gateway
 from icp.jobs.same_code import code_differences, code_here
 from icp.jobs.spark_errors import lost_part, why
@@ -96,11 +96,11 @@ class SparkExecutor:
                 context.stop()
 
     def threads(self, n_parts: int) -> int:
-        """See `icp.executor.Executor.threads`."""
+        """See `icp.engine.executor.Executor.threads`."""
         return int(self._context.getConf().get("spark.task.cpus", "1"))
 
     def map(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """See `icp.executor.Executor.map`; a job that Spark gives up is started again without the part it fell over."""
+        """See `Executor.map`; a job that Spark gives up is started again without the part it fell over."""
         left = {position: pickle.dumps((task, item)) for position, item in enumerate(items)}
         while left:
             job = _Job(self._context, str(items[0]), sorted(left.items()))

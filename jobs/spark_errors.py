@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from icp.engine.executor import Failure
 from icp.errors import ConfigError, PartsFailedError
-from icp.executor import Failure
 
 LOST = re.compile(r"Task (\d+) in stage \S+ failed (\d+) times?, most recent failure: ([^\n]*)")
 

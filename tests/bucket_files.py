@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from icp.artifacts import PartRecord
 from icp.config import parse_config
-from icp.steps import Context, PartOutput
+from icp.engine.step import PartOutput
+from icp.run.context import Context
+from icp.run.records import PartRecord
 
 
 class Made(Context):

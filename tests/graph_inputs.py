@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 from made import finish, quiet, save
 
 from icp.config import parse_config
-from icp.executor import SerialExecutor
+from icp.engine import run_step
+from icp.engine.executor import SerialExecutor
 from icp.pipeline import context_of
-from icp.runner import run_step
-from icp.stages import neighbors
+from icp.steps.neighbors import step as neighbors
 
 
 def unit(rows):

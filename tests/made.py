@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from icp.artifacts import MANIFEST, FileRecord, Manifest, hash_file, write_json
 from icp.config import parse_config
-from icp.executor import SerialExecutor
+from icp.engine import run_step
+from icp.engine.executor import SerialExecutor
 from icp.pipeline import context_of
-from icp.runner import run_step
+from icp.run.records import MANIFEST, FileRecord, Manifest, hash_file, write_json
 
 
 def quiet(label, done, total):

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tiny import quiet
 
-from icp import artifacts
-from icp.artifacts import FileRecord, Manifest
 from icp.config import parse_config
-from icp.executor import SerialExecutor
-from icp.runner import run_step
-from icp.steps import BUILD_STEPS, PACK_FOLDERS, Context
-from icp.tokens.tokenizer import load_tokenizer
+from icp.engine import run_step
+from icp.engine.executor import SerialExecutor
+from icp.run import records
+from icp.run.context import BUILD_STEPS, PACK_FOLDERS, Context
+from icp.run.records import FileRecord, Manifest
+from icp.tokenizer.tokenizer import load_tokenizer
 
 SURVIVORS = [0, 1, 3, 4, 5, 6]
 NODES = [0, 1, 4, 5, 6]
@@ -41,12 +41,12 @@ def finish(context, step, **facts):
     """Leave the manifest of a step whose files are there."""
     folder = context.folder(step)
     files = {
-        path.relative_to(folder).as_posix(): FileRecord(path.stat().st_size, artifacts.hash_file(path))
+        path.relative_to(folder).as_posix(): FileRecord(path.stat().st_size, records.hash_file(path))
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != artifacts.MANIFEST
+        if path.is_file() and path.name != records.MANIFEST
     }
     manifest = Manifest(step, 1, "", {}, files, {}, {"facts": {"all": facts}}, facts, 0.0, 0.0, {})
-    artifacts.write_json(folder / artifacts.MANIFEST, asdict(manifest))
+    records.write_json(folder / records.MANIFEST, asdict(manifest))
 
 
 def make_inputs(folder, *, method="exact", tokens=TOKENS, conflicts=((0, 3), (0, 4)), **sections):

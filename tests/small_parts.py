@@ -4,16 +4,17 @@ import random
 
 from tiny import tiny_config, write_jsonl
 
-from icp.executor import ProcessExecutor
-from icp.packing import measures, partitions, trails
+from icp.engine.executor import ProcessExecutor
+from icp.pack import partitions
+from icp.steps.windows import figure_tasks, training_path_tasks
 
 SIZES = {
     (partitions, "PARTITION_DOCS"): 40,
     (partitions, "SEGMENT_DOCS"): 4,
     (partitions, "RANGE_SEGMENTS"): 9,
-    (trails, "PATH_WINDOWS"): 12,
-    (trails, "RANGE_WINDOWS"): 5,
-    (measures, "SMALL_PIECES"): 60,
+    (training_path_tasks, "PATH_WINDOWS"): 12,
+    (training_path_tasks, "RANGE_WINDOWS"): 5,
+    (figure_tasks, "SMALL_PIECES"): 60,
 }
 
 
@@ -48,7 +49,7 @@ class SmallExecutor(ProcessExecutor):
     """Workers with small sizes, which get the last item first."""
 
     def map(self, task, items):
-        """See `icp.executor.Executor.map`."""
+        """See `icp.engine.executor.Executor.map`."""
         for position, outcome in super().map(_Small(task), items[::-1]):
             yield len(items) - 1 - position, outcome
 

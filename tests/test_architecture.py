@@ -1,62 +1,28 @@
-"""Imports go down: a module imports only from lower floors, never from its own."""
+"""The house: eight floors, imports go down, and only `run` knows the files of a run."""
 
 import ast
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
-    "icp.errors": 0,
-    "icp.addresses": 0,
-    "icp.kernels": 0,
-    "icp.config": 1,
-    "icp.data": 1,
-    "icp.executor": 1,
-    "icp.artifacts": 1,
-    "icp.machine": 1,
-    "icp.progress": 1,
-    "icp.texts": 1,
-    "icp.parts": 1,
-    "icp.storage": 1.5,
-    "icp.steps": 2,
-    "icp.lock": 2,
-    "icp.costs": 3,
-    "icp.layout": 2,
-    "icp.minhash": 2,
-    "icp.search": 2,
-    "icp.documents": 3,
-    "icp.runner": 4,
-    "icp.kept": 3,
-    "icp.folders": 3,
-    "icp.groups": 3,
-    "icp.embedders": 3,
-    "icp.tokens": 3,
-    "icp.near_duplicates": 4,
-    "icp.embedding": 4,
-    "icp.graph": 5,
-    "icp.path": 6,
-    "icp.packing": 7,
-    "icp.shards": 8,
-    "icp.stages": 9,
-    "icp.audit": 9,
-    "icp.stats": 9,
-    "icp.export": 9,
-    "icp.inspection": 10,
-    "icp.doctor": 10,
-    "icp.pipeline": 10,
-    "icp.warm": 11,
-    "icp.jobs": 12,
-    "icp.forecast": 12,
-    "icp.plan": 13,
-    "icp.cli": 14,
-    "icp.jobs.build_graph": 15,
-    "icp.jobs.pack": 15,
+    "kernels": ["icp.kernels", "icp.errors"],
+    "ground": ["icp.config", "icp.data", "icp.texts", "icp.machine"],
+    "library": ["icp.dedup", "icp.embed", "icp.knn", "icp.order", "icp.pack", "icp.tokenizer"],
+    "run": ["icp.run"],
+    "engine": ["icp.engine"],
+    "steps": ["icp.steps", "icp.audit", "icp.export", "icp.dataset"],
+    "pipeline": ["icp.pipeline", "icp.forecast", "icp.inspect", "icp.doctor", "icp.warm"],
+    "commands": ["icp.cli", "icp.jobs"],
 }
-PACKAGES = ("icp.kernels", "icp.jobs", *(f"icp.{path.parent.name}" for path in (ROOT / "icp").glob("*/__init__.py")))
+ORDER = list(FLOORS)
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 FOLDERS = {"icp": ROOT / "icp", "icp.kernels": ROOT / "kernels", "icp.jobs": ROOT / "jobs"}
-MAY_IMPORT = {"icp.kernels": {"numpy", "numba", "llvmlite", "icp"}}
+RUN_WORDS = {"Context", "Config"}
+"""What the library never sees. (`icp.tokenizer` takes its own section of the configuration.)"""
 
 
 def modules():
@@ -66,43 +32,90 @@ def modules():
             yield ".".join(part for part in parts if part != "__init__"), path
 
 
+PATHS = dict(modules())
+CASES = [(name, path) for name, path in PATHS.items() if name != "icp"]
+
+
+def room_of(name):
+    return next((room for room in FLOOR_OF if name == room or name.startswith(room + ".")), None)
+
+
 def floor_of(name):
-    while name:
-        if name in FLOORS:
-            return FLOORS[name]
-        name = name.rpartition(".")[0]
-    return None
+    return FLOOR_OF.get(room_of(name))
 
 
-def package_of(name):
-    return next((package for package in PACKAGES if name == package or name.startswith(package + ".")), name)
+def trees(path):
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def imports(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Dotted names that a module imports: by a statement, or by a call of `import_module` with a name it spells out."""
+    for node in trees(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "import_module":
+            yield spelled(node.args[0])
 
 
-CASES = [(name, path) for name, path in modules() if name not in ("icp", "icp.__main__")]
+def spelled(argument):
+    """The constant head of a module's name: ``f"icp.steps.{name}.step"`` imports from ``icp.steps``."""
+    if isinstance(argument, ast.JoinedStr):
+        argument = argument.values[0]
+    return argument.value.rstrip(".") if isinstance(argument, ast.Constant) else ""
+
+
+def test_every_module_stands_on_a_floor():
+    assert [name for name, _ in CASES if floor_of(name) is None] == []
+    assert len(FLOORS) == 8
 
 
 @pytest.mark.parametrize(("name", "path"), CASES, ids=[name for name, _ in CASES])
-def test_imports_only_from_lower_floors(name, path):
-    floor = floor_of(name)
-    assert floor is not None, f"{name} stands on no floor: add it to FLOORS"
+def test_imports_go_down(name, path):
     for target in imports(path):
-        if not target.startswith("icp.") or floor_of(target) is None:
+        if floor_of(target) is None or room_of(target) == room_of(name) != "icp.steps":
             continue
-        if name.startswith("icp.stages") and target.startswith("icp.stages."):
-            pytest.fail(f"{name} imports {target}: a stage does not know another stage")
-        if package_of(target) == package_of(name) or target == "icp.__version__":
-            continue
-        assert floor_of(target) < floor, f"{name} (floor {floor}) imports {target} (floor {floor_of(target)})"
+        here, there = ORDER.index(floor_of(name)), ORDER.index(floor_of(target))
+        assert there <= here, f"{name} (floor {floor_of(name)}) imports {target} (floor {floor_of(target)})"
+        if room_of(name) == room_of(target) == "icp.steps":
+            assert step_of(target) in (step_of(name), ""), f"{name} imports {target}: steps do not know one another"
+
+
+def step_of(name):
+    parts = name.split(".")
+    return parts[2] if len(parts) > 2 else ""
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {name: {found for target in imports(path) if (found := known(target))} - {name} for name, path in CASES}
+    try:
+        tuple(TopologicalSorter(between_rooms(graph)).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def known(target):
+    """The module that a dotted name is of, if it is one of ours."""
+    return target if target in PATHS else target.rpartition(".")[0] if target.rpartition(".")[0] in PATHS else None
+
+
+def between_rooms(graph):
+    """The graph less imports inside a room: a package may import a part of its own late."""
+    return {
+        name: {target for target in targets if room_of(target) != room_of(name)} - {"icp"}
+        for name, targets in graph.items()
+    }
+
+
+@pytest.mark.parametrize(("name", "path"), [case for case in CASES if ORDER.index(floor_of(case[0]) or "run") < 3])
+def test_no_context_below_run(name, path):
+    if room_of(name) in ("icp.config", "icp.tokenizer"):
+        return
+    seen = {alias.name for node in trees(path) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not seen & RUN_WORDS, f"{name} sees {', '.join(seen & RUN_WORDS)}"
 
 
 @pytest.mark.parametrize(("name", "path"), [case for case in CASES if case[0].startswith("icp.kernels")])
@@ -117,12 +130,25 @@ def test_kernels_know_only_arrays(name, path):
 
 def test_only_the_cli_prints():
     for name, path in modules():
-        calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
-        printed = [call.lineno for call in calls if getattr(call.func, "id", "") == "print"]
-        assert package_of(name) == "icp.cli" or not printed, f"{name} prints in line {printed}"
+        printed = [n.lineno for n in trees(path) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "print"]
+        assert room_of(name) == "icp.cli" or not printed, f"{name} prints in line {printed}"
 
 
 def test_every_package_is_installed():
     tree = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    there = {"icp", *(f"icp.{path.parent.name}" for path in (ROOT / "icp").glob("*/__init__.py"))}
-    assert there | {"icp.kernels", "icp.jobs", "icp.configs"} == set(tree["tool"]["setuptools"]["packages"])
+    there = {name for name, path in PATHS.items() if path.name == "__init__.py"}
+    assert there | {"icp.configs"} == set(tree["tool"]["setuptools"]["packages"])
+
+
+LONGEST_MODULE, LONGEST_FUNCTION = 250, 40
+
+
+@pytest.mark.parametrize(("name", "path"), CASES, ids=[name for name, _ in CASES])
+def test_modules_and_functions_are_short(name, path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LONGEST_MODULE, f"{name} has {len(lines)} lines"
+    for node in trees(path):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            length = node.end_lineno - body[0].lineno + 1
+            assert length <= LONGEST_FUNCTION, f"{name}.{node.name} has {length} lines"

@@ -11,8 +11,9 @@ import yaml
 from click.testing import CliRunner
 from tiny import tiny_config, write_jsonl
 
-from icp import cli, executor, warm
+from icp import cli, warm
 from icp.config import dump_config
+from icp.engine import executor
 from icp.warm import tiny_rows
 
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from tiny import data_files, make_run, quiet, tiny_config, write_jsonl
 
-from icp import artifacts
+from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.errors import ConfigError, InputError
-from icp.executor import ProcessExecutor, SerialExecutor
 from icp.pipeline import build_graph, pack, run_part
-from icp.steps import BUILD_STEPS, PACK_STEPS
+from icp.run import records
+from icp.run.context import BUILD_STEPS, PACK_STEPS
 from icp.warm import tiny_rows
 
 KILL_POINTS = (
@@ -133,7 +133,7 @@ def test_two_packs_of_one_graph_redo_no_earlier_step(tmp_path):
     other = tiny_config(tmp_path, pack={"seq_len": 32, "method": "random"})
     pack(other, SerialExecutor(), quiet, name="control")
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    stats = artifacts.read_json(run / "stats.json")
+    stats = records.read_json(run / "stats.json")
     assert sorted(stats["packs"]) == ["control", "main"]
     assert stats["packs"]["control"]["windows"]["seq_len"] == 32
     assert stats["packs"]["main"]["windows"]["seq_len"] == 64

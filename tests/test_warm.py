@@ -5,10 +5,10 @@ from small_parts import make_small, topics_config
 from tiny import make_run, quiet, tiny_config
 
 from icp import warm
-from icp.executor import ProcessExecutor, SerialExecutor
+from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.kernels._jit import CACHE_FOLDER
+from icp.knn import cells
 from icp.pipeline import build_graph, pack
-from icp.search import cells
 from icp.warm import fill_kernel_cache, run_tiny_corpus
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from icp.config import Config, parse_config
-from icp.executor import SerialExecutor
+from icp.engine.executor import SerialExecutor
 from icp.warm import tiny_rows
 
 

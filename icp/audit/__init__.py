@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from icp.audit import accounts, documents, duplicates, encoding, order, rows, segments, windows
-from icp.audit.findings import Breaches, Finding, WrongForm
-from icp.audit.run import Run, open_run
-from icp.storage import run_folder
+from icp.audit.findings import Breaches, Finding
+from icp.run.reader import Run, WrongForm, open_run
+from icp.run.storage import run_folder
 
 log = logging.getLogger("icp")
 __all__ = ["Finding", "verify_run"]

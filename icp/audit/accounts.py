@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp import artifacts
-from icp.artifacts import MANIFEST, RECORDS, TEMPORARY, FileRecord, hash_file, hash_json
-from icp.audit.findings import Breaches, WrongForm
+from icp.audit.findings import Breaches
 from icp.audit.rows import Tally
-from icp.audit.run import STEPS, Run, integers, parquet_rows, read_array, read_columns
 from icp.audit.segments import Layout, TokenFiles
 from icp.audit.windows import TOLERANCE, WindowTally
 from icp.config import Config
 from icp.errors import ArtifactError
-from icp.steps import BUILD_STEPS, PACK_FOLDERS
+from icp.run import records
+from icp.run.context import BUILD_STEPS, PACK_FOLDERS
+from icp.run.reader import STEPS, Run, WrongForm, integers, parquet_rows, read_array, read_columns
+from icp.run.records import MANIFEST, RECORDS, TEMPORARY, FileRecord, hash_file, hash_json
 
 FORMS = {
     "dedup/survivors.npy": ("int64", 1),
@@ -167,7 +167,7 @@ def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found
         "windows": tally.windows,
         "tokens": run.shown(run.folders["tokens"]),
     }
-    stated = artifacts.read_json(run.path("shards", MANIFEST), what="manifest")
+    stated = records.read_json(run.path("shards", MANIFEST), what="manifest")
     for name, fact in facts.items():
         _compare(f"shards manifest, {name}", stated.get(name), fact, found)
     return (
@@ -202,7 +202,7 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
 
 def check_stats(run: Run, figures: Mapping[str, Any], found: Breaches) -> None:
     """``stats.json`` says what the files give; `figures` are those of the windows."""
-    stats = artifacts.read_json(run.folder / "stats.json", what="figures of the run")
+    stats = records.read_json(run.folder / "stats.json", what="figures of the run")
     stated = _flat_json(stats if isinstance(stats, dict) else {})
     pack = f"packs.{run.pack}."
     made: dict[str, Any] = {f"documents.{name}": value for name, value in _document_figures(run).items()}

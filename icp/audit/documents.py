@@ -10,8 +10,8 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from icp.audit.findings import Breaches, WrongForm
-from icp.audit.run import Run, integers, read_groups
+from icp.audit.findings import Breaches
+from icp.run.reader import Run, WrongForm, integers, read_groups
 
 COLUMNS = ("doc", "key", "id", "source", "file", "row")
 

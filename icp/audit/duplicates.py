@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from icp.audit.findings import Breaches, WrongForm
-from icp.audit.run import Run, integers, read_columns
+from icp.audit.findings import Breaches
 from icp.audit.shingles import jaccard, same_words, shingles
-from icp.audit.texts import TextReader
 from icp.data import RowParts
+from icp.run.reader import Run, WrongForm, integers, read_columns
+from icp.run.texts import TextReader
 
 HALF = 2.0**-11
 """A cosine near 1 is rounded by up to this much when it is kept as float16."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
-from icp.audit.run import Run
 from icp.audit.segments import Layout, TokenFiles
-from icp.audit.texts import TextReader
+from icp.run.reader import Run
+from icp.run.texts import TextReader
 
 SAMPLED = 1000
 ENCODED_AT_ONCE = 64

@@ -29,10 +29,6 @@ class Finding:
         return f"{self.promise} {'kept' if self.kept else 'BROKEN':<6}  {self.text}"
 
 
-class WrongForm(Exception):  # noqa: N818 - it says what a file is
-    """A file can be read but has not the shape or type that a check needs; a breach of the promise in hand."""
-
-
 @dataclass(slots=True)
 class Breaches:
     """The breaches of one promise, by kind: how often, and the first few places."""

@@ -6,10 +6,10 @@ In: order/, graph/conflicts.npy, what was gathered from the windows. Out: breach
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.audit.findings import PLACES, Breaches, WrongForm
-from icp.audit.run import Run
+from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import TokenFiles
 from icp.audit.windows import WindowTally
+from icp.run.reader import Run, WrongForm
 
 
 def check_order(run: Run, tally: WindowTally, n_nodes: int, found: Breaches) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.audit.findings import PLACES, Breaches
-from icp.audit.run import Run
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
+from icp.run.reader import Run
 
 BLOCK_TOKENS = 1 << 21
 """Tokens that are made again and compared at once."""

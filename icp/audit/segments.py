@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.audit.findings import WrongForm
-from icp.audit.run import Run, integers, read_array, read_columns
-from icp.tokens.tokenizer import Tokenizer, load_tokenizer
+from icp.run.reader import Run, WrongForm, integers, read_array, read_columns
+from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 SEGMENTS = ("window", "shard", "row", "position", "doc", "doc_start", "doc_stop", "win_start", "win_stop")
 WINDOWS = ("window", "shard", "row", "n_docs", "n_pad", "path_rank", "mean_similarity", "max_pair_similarity")

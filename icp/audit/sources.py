@@ -8,9 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
-from icp.audit.run import Run, read_columns
 from icp.audit.segments import WindowPart
-from icp.audit.texts import TextReader
+from icp.run.reader import Run, read_columns
+from icp.run.texts import TextReader
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.audit.duplicates import vectors_of
-from icp.audit.findings import Breaches, WrongForm
-from icp.audit.run import Run, read_columns
+from icp.audit.findings import Breaches
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.sources import check_sources, read_sources
 from icp.data import RowParts
-from icp.groups import field_groups
+from icp.run.nodes import field_groups
+from icp.run.reader import Run, WrongForm, read_columns
 
 MEMBERS = 8192
 """Members of windows whose vectors are held at once."""

@@ -25,5 +25,5 @@ class Group(click.Group):
 
 def shown(text: str) -> str:
     """A text for the user, in which files of a run on a server go by their URL."""
-    storage = sys.modules.get("icp.storage")
+    storage = sys.modules.get("icp.run.storage")
     return str(storage.shown(text)) if storage is not None else text

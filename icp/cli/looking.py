@@ -24,8 +24,8 @@ def plan_command(
 
     Hours rest on rates measured on this machine, once for each choice of settings (about a minute).
     """
+    from icp.forecast.dry_run import show_plan
     from icp.forecast.lines import Wanted, show_forecast
-    from icp.plan import show_plan
 
     config = start(config_path, overrides, options)
     for line in show_plan(config, pack=name, needs_input=docs is None or tokens is None):
@@ -47,7 +47,7 @@ def plan_command(
 def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **options: Any) -> None:
     """Shards in the format of a trainer, with a README that tells how to load them whole."""
     from icp.export import export_pack
-    from icp.folders import open_folder
+    from icp.run.opening import open_folder
 
     set_up_logging(options)
     if audit:
@@ -70,7 +70,7 @@ def verify(run_folder: str, pack_name: str, **options: Any) -> None:
 def _audit(run_folder: str, pack_name: str) -> None:
     from icp.audit import verify_run
     from icp.errors import BrokenPromise
-    from icp.folders import fresh_folder
+    from icp.run.opening import fresh_folder
 
     broken = 0
     with fresh_folder(run_folder) as folder:
@@ -92,8 +92,8 @@ def inspect(
     run_folder: str, window: int | None, doc: str | None, dup: str | None, pack_name: str, **options: Any
 ) -> None:
     """Show a window, a document, or a removed duplicate in the terminal."""
-    from icp.folders import open_folder
-    from icp.inspection import show_document, show_duplicate, show_window
+    from icp.inspect import show_document, show_duplicate, show_window
+    from icp.run.opening import open_folder
 
     set_up_logging(options)
     if sum(value is not None for value in (window, doc, dup)) != 1:
@@ -114,8 +114,8 @@ def inspect(
 @shared_options
 def status(run_folder: str, **options: Any) -> None:
     """Progress of a run: steps, parts done, failed parts with their last error."""
-    from icp.folders import open_folder
-    from icp.inspection import show_status
+    from icp.inspect import show_status
+    from icp.run.opening import open_folder
 
     set_up_logging(options)
     for line in show_status(open_folder(run_folder, records=True)):

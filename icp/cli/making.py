@@ -80,8 +80,8 @@ def step_command(
 
     Exits with 4 while parts of other slices are missing: run it again when they are done, or let it --wait.
     """
+    from icp.engine.executor import SerialExecutor
     from icp.errors import PartsFailedError
-    from icp.executor import SerialExecutor
     from icp.pipeline import run_part
 
     index, _, n_slices = parts.partition("/")
@@ -109,8 +109,8 @@ def step_command(
 
 
 def _print_summary(config: "Config", pack_name: str | None) -> None:
-    from icp.stats import read_stats, summary
-    from icp.storage import run_folder
+    from icp.run.stats import read_stats, summary
+    from icp.run.storage import run_folder
 
     folder = run_folder(config.run)
     for line in summary(read_stats(folder), folder, pack_name):

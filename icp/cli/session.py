@@ -14,7 +14,7 @@ LAST_WORD_SECONDS = 25
 
 def set_up_logging(options: dict[str, Any]) -> None:
     """Log to stderr as the shared options say."""
-    from icp.progress import set_up_logging
+    from icp.cli.progress import set_up_logging
 
     set_up_logging(as_json=options["log_json"], verbose=options["verbose"])
 
@@ -35,7 +35,7 @@ class working:  # noqa: N801 - reads as a verb where it stands
     """Workers and progress for one command, ended in order on SIGINT and SIGTERM."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        from icp.progress import Reporter
+        from icp.cli.progress import Reporter
 
         self._executor = _executor(options)
         self._is_local = options["engine"] == "local"
@@ -60,7 +60,7 @@ def _executor(options: dict[str, Any]) -> Any:
         from icp.jobs.spark import SparkExecutor
 
         return SparkExecutor(options["master"], cores=options["workers"], verbose=options["verbose"])
-    from icp.executor import ProcessExecutor
+    from icp.engine.executor import ProcessExecutor
 
     return ProcessExecutor(options["workers"] or len(os.sched_getaffinity(0)))
 

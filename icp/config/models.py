@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
-from icp.addresses import refuse_credentials
+from icp.config.addresses import refuse_credentials
 
 
 class _Section(BaseModel):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icp import __version__, artifacts
+from icp import __version__
 from icp.config import Config
 from icp.errors import ConfigError
 from icp.export import datatrove, litdata, mds, megatron, olmo, parquet
@@ -18,7 +18,8 @@ from icp.export.formats import Format
 from icp.export.readme import readme
 from icp.export.source import Pack, open_pack
 from icp.export.target import Target
-from icp.storage import address_of, push_folder, run_folder
+from icp.run import records
+from icp.run.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
 FORMATS: dict[str, Format] = {
@@ -78,7 +79,7 @@ def export_pack(
         chosen.write(opened, target)
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
-        artifacts.write_json(target.path(SUMMARY), facts)
+        records.write_json(target.path(SUMMARY), facts)
     return Exported(target.folder, facts)
 
 
@@ -112,8 +113,8 @@ def export_all(config: Config, *, pack: str) -> list[Exported]:
 def _is_current(folder: Path, run: Path, pack: str) -> bool:
     if not (folder / SUMMARY).is_file():
         return False
-    manifest = artifacts.read_manifest(run / "packs" / pack / "shards", check_sizes=False)
-    facts = artifacts.read_json(folder / SUMMARY, what="summary of an export")
+    manifest = records.read_manifest(run / "packs" / pack / "shards", check_sizes=False)
+    facts = records.read_json(folder / SUMMARY, what="summary of an export")
     return manifest is not None and (facts.get("shards"), facts.get("icp")) == (manifest.digest, __version__)
 
 

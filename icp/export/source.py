@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.artifacts import MANIFEST, Manifest, hash_file, hash_json, read_json, read_manifest
 from icp.errors import ArtifactError, BrokenPromise
-from icp.steps import PACK_FOLDERS
-from icp.tokens.vocabulary import JSON_NAME, read_files
+from icp.run.context import PACK_FOLDERS
+from icp.run.records import MANIFEST, Manifest, hash_file, hash_json, read_json, read_manifest
+from icp.tokenizer.vocabulary import JSON_NAME, read_files
 
 _COLUMNS = ("window", "position", "doc", "doc_start", "win_start", "win_stop")
 

@@ -7,8 +7,8 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
-from icp import artifacts
 from icp.errors import ConfigError, InputError
+from icp.run import records
 
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES)
 """What a file system answers that cannot link the two names."""
@@ -26,12 +26,12 @@ class Target:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.linked = self.copied = 0
-        self._staging = folder / f"{artifacts.TEMPORARY}{uuid.uuid4().hex}"
+        self._staging = folder / f"{records.TEMPORARY}{uuid.uuid4().hex}"
 
     def __enter__(self) -> "Target":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            there = [path.name for path in self.folder.iterdir() if not path.name.startswith(artifacts.TEMPORARY)]
+            there = [path.name for path in self.folder.iterdir() if not path.name.startswith(records.TEMPORARY)]
             if there:
                 raise ConfigError(
                     f"--out {self.folder}: is not empty ({sorted(there)[0]}); give a new or an empty folder"

@@ -19,15 +19,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from icp import __version__, artifacts
-from icp.artifacts import Manifest
+from icp import __version__
 from icp.config import Config, parse_config
+from icp.engine.executor import Executor
 from icp.errors import ArtifactError
-from icp.executor import Executor
-from icp.forecast.machine import processor, rates_path
+from icp.forecast.machine import rates_path
 from icp.forecast.rates import Line, PhaseRate, Rates, StepRate, fit
+from icp.machine import processor
 from icp.pipeline import build_graph, pack
-from icp.steps import BUILD_STEPS, PACK_STEPS
+from icp.run import records
+from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.records import Manifest
 
 MOST_SECONDS = 60.0
 WARM_SECONDS = 15.0
@@ -87,7 +89,7 @@ def stored_rates(config: Config, n_docs: int) -> Rates | None:
     if not path.exists():
         return None
     try:
-        found = Rates.from_json(artifacts.read_json(path, what="calibration"))
+        found = Rates.from_json(records.read_json(path, what="calibration"))
     except ArtifactError as error:
         log.warning("%s: %s; measuring again", path, str(error).partition(";")[0])
         return None
@@ -105,7 +107,7 @@ def calibrate(config: Config, n_docs: int, executor: Executor) -> Rates:
     path = rates_path(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        artifacts.write_json(path, rates.to_json())
+        records.write_json(path, rates.to_json())
     except OSError as error:
         log.warning("%s: cannot be written (%s); the next plan measures again", path, error.strerror)
     return rates

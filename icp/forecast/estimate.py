@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from icp.config import Config
-from icp.forecast.machine import Machine
 from icp.forecast.rates import PhaseRate, Rates, StepRate
+from icp.machine import Machine
 
 MIB = 2**20
 GROWTH = {
@@ -36,7 +36,7 @@ DIVIDED = {("windows", "plan"): 0.06, ("windows", "facts"): 0.04}
 """Phases that are one task in a small corpus; in one that is planned in partitions, this share of their time is still
 one process's, the rest is for tasks of about a partition each."""
 PARTITION_DOCS = 262_144
-"""Documents up to which a corpus is one partition, as `icp.packing.partitions` has it."""
+"""Documents up to which a corpus is one partition, as `icp.pack.partitions` has it."""
 SCRATCH_OF_DIVIDED = {"windows": 380.0}
 """Bytes a document that these tasks exchange."""
 TASKS_OF_THEIR_OWN = {"neighbors"}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from math import ceil
 
 from icp.config import Config
+from icp.engine.executor import ProcessExecutor
 from icp.errors import ConfigError
-from icp.executor import ProcessExecutor
 from icp.forecast.calibration import calibrate, stored_rates
 from icp.forecast.estimate import MIB, Size, StepForecast, amount, disk_at_most, forecast, warnings
-from icp.forecast.machine import Machine, this_machine
 from icp.forecast.rates import Rates
 from icp.forecast.sizes import corpus_size
+from icp.machine import Machine, this_machine
 from icp.pipeline import context_of
 from icp.warm import fill_kernel_cache
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from icp.artifacts import MANIFEST
 from icp.config import CorpusConfig
-from icp.documents.corpus import InputFile, corpus_files
-from icp.documents.rows import open_source
 from icp.errors import InputError
-from icp.steps import Context, document_parts
+from icp.run.context import Context, document_parts
+from icp.run.records import MANIFEST
+from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.steps.documents.rows import open_source
 
 LOOKED_AT = 16
 """Files of a kind that are looked at."""
@@ -26,7 +26,7 @@ HEAD_BYTES = 1 << 20
 def corpus_size(context: Context) -> tuple[int, int] | None:
     """Documents and bytes of text; None where nothing can be told before the corpus is read.
 
-    Raises: InputError, ConfigError, as `icp.documents.corpus.corpus_files` does.
+    Raises: InputError, ConfigError, as `icp.steps.documents.input_files.corpus_files` does.
     """
     if (context.folder("documents") / MANIFEST).exists():
         paths = [context.folder("documents") / f"{part}.parquet" for part in document_parts(context)]

@@ -15,8 +15,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bucket_files import do_phase, made_context
 
-from icp.kernels.union_find import join_buckets
-from icp.near_duplicates import stars
+from icp.kernels.dedup_union_find import join_buckets
+from icp.steps.dedup import rounds
 
 CHAINS = (10, 1000, 100_000)
 N = 1_000_000
@@ -25,7 +25,7 @@ RANGES = 4
 
 def compare(name: str, pairs: np.ndarray, n: int) -> None:
     """One line on a graph, (n_edges, 2) int64."""
-    stars.UNION_FIND_POSITIONS, stars.RANGE_POSITIONS = 0, -(-n // RANGES)
+    rounds.UNION_FIND_POSITIONS, rounds.RANGE_POSITIONS = 0, -(-n // RANGES)
     files = [np.sort(pairs[k::2], axis=1) for k in range(2)]
     with tempfile.TemporaryDirectory() as folder:
         context = made_context(Path(folder), [[], []], n)
@@ -33,8 +33,8 @@ def compare(name: str, pairs: np.ndarray, n: int) -> None:
             np.save(Path(folder) / "candidates" / f"band-{k:05d}-0000.npy", found.ravel())
             np.save(Path(folder) / "buckets" / f"band-{k:05d}-0000.starts.npy", np.arange(len(found)) * 2)
         began = time.process_time()
-        phases = [phase.name for phase in stars.star_phases() if do_phase(context, phase)]
-        labels = np.concatenate([stars.star_labels(context, part) for part in stars.ranges(n)])
+        phases = [phase.name for phase in rounds.star_phases() if do_phase(context, phase)]
+        labels = np.concatenate([rounds.star_labels(context, part) for part in rounds.ranges(n)])
         by_stars = time.process_time() - began
     began = time.process_time()
     joined = join_buckets(np.concatenate(files).ravel(), np.arange(len(pairs)) * 2, n)

@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import icp
-from icp.kernels.components import Evidence, agreement
-from icp.kernels.minhash import LANES, mix, permute
-from icp.minhash import make_hashing, make_scheme, to_lean_minhash
-from icp.near_duplicates.buckets import signature_buckets
-from icp.near_duplicates.verdicts import Rules, choose_keepers
+from icp.dedup.buckets import signature_buckets
+from icp.dedup.minhash import make_hashing, make_scheme, to_lean_minhash
+from icp.dedup.verdicts import Rules, choose_keepers
+from icp.kernels.dedup_components import Evidence, agreement
+from icp.kernels.dedup_minhash import LANES, mix, permute
 
 NUM_PERM = 128
 WORD = re.compile(r"\w+")

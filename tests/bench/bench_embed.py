@@ -29,8 +29,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from icp.embedders import embed_documents, joint
-from icp.embedders.static import load_static
+from icp.embed import embed_documents, hybrid
+from icp.embed.static import load_static
 
 CORPORA = ("linked-docs", "quickstart", "arxiv-abstracts")
 MODELS = ("lexical", "static", "hybrid", "minilm", "hybrid:minilm")
@@ -65,7 +65,7 @@ def join_kept(texts, kept):
         def embed(asked):
             return vectors[[row_of[text] for text in asked]]
 
-    joint.load_transformer = lambda settings: Kept
+    hybrid.load_transformer = lambda settings: Kept
 
 
 def stored(vectors):
@@ -228,10 +228,12 @@ def copies(options, folder, n_copies):
 def timed_step(run, inputs, model, *, workers, part_mib):
     """Wall seconds of the step `embeddings`, and its manifest; the steps before it are not timed."""
     from icp.config import parse_config
-    from icp.executor import ProcessExecutor
+    from icp.engine import run_step
+    from icp.engine.executor import ProcessExecutor
     from icp.pipeline import context_of
-    from icp.runner import run_step
-    from icp.stages import dedup, documents, embeddings
+    from icp.steps.dedup import step as dedup
+    from icp.steps.documents import step as documents
+    from icp.steps.embeddings import step as embeddings
 
     corpus = {"input": inputs, "part_mib": part_mib}
     tree = {"run": str(run), "corpus": corpus, "dedup": {"near": False}, "embed": {"model": model}}
@@ -327,7 +329,7 @@ def main():
         options.vectors.mkdir(parents=True, exist_ok=True)
     if options.static:
         model = load_static(options.static)
-        joint.static_model = lambda: model
+        hybrid.static_model = lambda: model
     for name in options.only.split(","):
         print(f"\n## {name}\n", flush=True)
         SECTIONS[name](options)

@@ -155,7 +155,7 @@ def truth_of(rows, sample, k):
 
 def measure(path, options):
     """One size: ours, then the peers; returns our rows and seconds."""
-    from icp.graph.knn import search_neighbors
+    from icp.knn.search import search_neighbors
 
     stored, k = np.load(path, mmap_mode="r"), options.k
     n = len(stored)
@@ -194,10 +194,11 @@ def measure_steps(path, folder, options):
     from made import finish, quiet, save
 
     from icp.config import parse_config
-    from icp.executor import ProcessExecutor
+    from icp.engine import run_step
+    from icp.engine.executor import ProcessExecutor
     from icp.pipeline import context_of
-    from icp.runner import run_step
-    from icp.stages import graph, neighbors
+    from icp.steps.graph import step as graph
+    from icp.steps.neighbors import step as neighbors
 
     stored, run, rows = np.load(path, mmap_mode="r"), folder / "run", {}
     for number, start in enumerate(range(0, len(stored), 65_536)):
@@ -240,7 +241,7 @@ def main():
 
         faiss.omp_set_num_threads(1)
         faiss.cvar.distance_compute_blas_threshold = 20
-    from icp.graph.knn import search_neighbors
+    from icp.knn.search import search_neighbors
 
     rows, times = real_rows(options.vectors), []
     for method in options.methods.split(","):  # compiled, and FAISS warm, before anything is timed

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 import icp
 from icp import DocGraph, KnnGraph
-from icp.path.bounds import dual_bound, raw_upper_bound
-from icp.path.matching import improve_order, matching_order
-from icp.path.partitions import improved_in_stretches, joined_in_pieces
-from icp.path.spread import DISTANCES, spread_order, strided, window_path
-from icp.path.traversal import greedy_order, order_similarity
+from icp.order.bounds import dual_bound, raw_upper_bound
+from icp.order.matching import improve_order, matching_order
+from icp.order.pieces import improved_in_stretches, joined_in_pieces
+from icp.order.visit_order import greedy_order, order_similarity
+from icp.pack.spread import DISTANCES, spread_order, strided, window_path
 
 SUBSET = 2000
 PER_WINDOW = 8

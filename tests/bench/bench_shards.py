@@ -21,13 +21,13 @@ from icp import WindowDataset
 from icp.audit import encoding, order, windows
 from icp.audit.findings import Breaches
 from icp.audit.rows import check_rows
-from icp.audit.run import open_run
 from icp.audit.segments import TokenFiles, layout_of
+from icp.engine.step import PartOutput
 from icp.errors import ConfigError
 from icp.export import FORMATS, export_pack
 from icp.pipeline import context_of, with_tokens
-from icp.stages import shards
-from icp.steps import PartOutput
+from icp.run.reader import open_run
+from icp.steps.shards import step as shards
 
 ROUNDS = 3
 

@@ -24,11 +24,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 from spark_cluster import running_cluster  # noqa: E402
 from tiny import data_files, quiet  # noqa: E402
 
-from icp import artifacts  # noqa: E402
 from icp.config import Config, parse_config  # noqa: E402
-from icp.executor import ProcessExecutor, SerialExecutor  # noqa: E402
+from icp.engine.executor import ProcessExecutor, SerialExecutor  # noqa: E402
 from icp.pipeline import build_graph, pack  # noqa: E402
-from icp.steps import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS  # noqa: E402
+from icp.run import records  # noqa: E402
+from icp.run.context import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS  # noqa: E402
 from icp.warm import fill_kernel_cache, run_tiny_corpus  # noqa: E402
 
 STEPS = (*BUILD_STEPS, *PACK_STEPS)
@@ -59,7 +59,7 @@ class Counting:
         for name, value in _io().items():
             self.calls[step, name] += value - before[name]
         for item in items:
-            record = artifacts.read_record(item.record_path())
+            record = records.read_record(item.record_path())
             total = sum(file.bytes for file in record.files.values()) if record else 0
             (self.scratch if item.phase.scratch else self.kept)[step] += total
 
@@ -107,7 +107,7 @@ def seconds_of(run: Path) -> dict[str, float]:
     folders = {step: run / step for step in BUILD_STEPS}
     folders |= {step: run / "packs" / "main" / folder for step, folder in PACK_FOLDERS.items()}
     folders["tokens"] = next((run / "tokens").iterdir())
-    return {step: artifacts.read_manifest(folders[step]).seconds for step in STEPS}
+    return {step: records.read_manifest(folders[step]).seconds for step in STEPS}
 
 
 def row(step: str, phases: int, tasks: int, local: float, spark: float) -> str:
@@ -153,7 +153,7 @@ def count_bytes(options: argparse.Namespace, out: Path) -> None:
     counts = Counting(SerialExecutor())
     config = settings(out / "bytes", options)
     run_all(config, counts)
-    n_docs = artifacts.read_json(out / "bytes" / "stats.json")["documents"]["read"]
+    n_docs = records.read_json(out / "bytes" / "stats.json")["documents"]["read"]
     print(f"{n_docs:,} documents; bytes a document")
     print(f"{'step':<12} {'read':>10} {'written':>10} {'kept':>10} {'exchanged':>10}")
     for step in STEPS:

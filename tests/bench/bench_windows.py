@@ -34,11 +34,11 @@ from window_targets import check
 
 import icp
 from icp import DocGraph, KnnGraph, PackPlan
-from icp.packing import partitions, rounds
-from icp.packing.figures import DEFLATE_WINDOW, window_figures
-from icp.packing.windows import broken_conflicts
-from icp.path.matching import improve_order, matching_order
-from icp.path.traversal import greedy_order
+from icp.order.matching import improve_order, matching_order
+from icp.order.visit_order import greedy_order
+from icp.pack import partitions, rounds
+from icp.pack.plan_windows import broken_conflicts
+from icp.pack.similarity import DEFLATE_WINDOW, window_figures
 
 SPECIALS = (0, 1)
 SEQ_LENS = {"linked-docs": (2048, 4096, 8192, 32768)}
@@ -79,7 +79,7 @@ class View:
 
 
 class ContextBits:
-    """`icp.packing.figures.context_bits` with what documents cost alone counted once, and for a sample of windows."""
+    """`icp.pack.similarity.context_bits` with what documents cost alone counted once, and for a sample of windows."""
 
     def __init__(self, documents: Documents, most_tokens: int) -> None:
         self.texts, self.lengths = documents.texts, documents.lengths

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 import icp
 from icp import DocGraph, KnnGraph
 from icp.config import TokenizerConfig
-from icp.kernels.graph import keep_leaders
-from icp.tokens.tokenizer import load_tokenizer, train_tokenizer
+from icp.kernels.knn_graph import keep_leaders
+from icp.tokenizer.tokenizer import load_tokenizer, train_tokenizer
 
 K = 20
 SPARE = 6

@@ -12,7 +12,7 @@ import pytest
 from loader_packs import config_for, documents
 from tiny import make_run, quiet, write_jsonl
 
-from icp.executor import SerialExecutor
+from icp.engine.executor import SerialExecutor
 from icp.export import export_pack
 from icp.pipeline import pack
 

@@ -11,8 +11,8 @@ from loader_packs import SEQ_LEN, config_for, end_of_rows, pieces_of, rows_of
 from tiny import quiet
 
 from icp.cli import main
+from icp.engine.executor import SerialExecutor
 from icp.errors import ArtifactError, BrokenPromise, ConfigError
-from icp.executor import SerialExecutor
 from icp.export import FORMATS, check_exports, export_all, export_pack
 from icp.export.source import open_pack
 from icp.pipeline import pack

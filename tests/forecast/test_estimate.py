@@ -22,7 +22,7 @@ from icp.forecast.estimate import (
     warnings,
 )
 from icp.forecast.rates import Line
-from icp.packing import partitions
+from icp.pack import partitions
 from icp.pipeline import load_step
 
 

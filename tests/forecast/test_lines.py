@@ -3,7 +3,6 @@ from click.testing import CliRunner
 from forecast_rates import CONFIG, MACHINE, SIZE, planted
 from tiny import tiny_config
 
-from icp import artifacts
 from icp.cli import main
 from icp.config import dump_config
 from icp.errors import ConfigError
@@ -11,6 +10,7 @@ from icp.forecast.calibration import processor, speed_settings
 from icp.forecast.lines import Wanted, duration, forecast_lines, show_forecast
 from icp.forecast.machine import rates_path
 from icp.forecast.rates import Line
+from icp.run import records
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def plant(monkeypatch, tmp_path):
         rates = replace(planted(seconds, settings=settings), version=__version__, cpu=processor())
         path = rates_path(settings)
         path.parent.mkdir(parents=True, exist_ok=True)
-        artifacts.write_json(path, rates.to_json())
+        records.write_json(path, rates.to_json())
 
     return keep
 

@@ -10,8 +10,8 @@ from spark_cluster import free_port
 from tiny import data_files, quiet, tiny_config
 
 from icp.config import dump_config
+from icp.engine.executor import SerialExecutor
 from icp.errors import ConfigError
-from icp.executor import SerialExecutor
 from icp.jobs import cluster
 from icp.jobs.cluster import check_master, local_with_retries, needs_loopback
 from icp.pipeline import build_graph

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icp.jobs import distill_static
-from icp.kernels import wordpiece
+from icp.kernels import embed_wordpiece
 
 VOCABULARY = {"[UNK]": 0, "a": 1, "ab": 2, "abcd": 3, "##c": 4, "##cd": 5, "##": 6, "世": 7}
 
@@ -10,7 +10,7 @@ VOCABULARY = {"[UNK]": 0, "a": 1, "ab": 2, "abcd": 3, "##c": 4, "##cd": 5, "##":
 def split(word):
     low = np.frombuffer(word.encode(), np.uint8)
     ids = np.empty(3 * low.size + 1, np.int32)
-    n_ids = wordpiece.split_word(low, 0, low.size, distill_static.piece_trie(VOCABULARY), 0, ids, 0)
+    n_ids = embed_wordpiece.split_word(low, 0, low.size, distill_static.piece_trie(VOCABULARY), 0, ids, 0)
     return ids[:n_ids].tolist()
 
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from tiny import data_files, make_run, quiet, tiny_config
 
+from icp.engine.executor import SerialExecutor
 from icp.errors import ConfigError
-from icp.executor import SerialExecutor
 from icp.jobs.bundle import write_bundle
 from icp.pipeline import build_graph
 

@@ -1,0 +1,1 @@
+"""Shards as a training loop reads them."""

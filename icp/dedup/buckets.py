@@ -1,0 +1,114 @@
+"""Buckets: documents that share a band of their signatures, and so are candidates to be duplicates.
+
+In: band keys, uint64, of one band at a time, and the position of each document in order of preference. Out: `Buckets`
+over positions. All keys of a band need not be in memory together: slices by the highest bits of the key, one after
+another, give what the whole band gives.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.kernels.dedup_components import band_keys, find_buckets
+
+KEY_BYTES = 1 << 26  # memory for the keys of the bands handled at a time where signatures are in memory
+MAX_SLICE_BITS = 12
+Found = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Members (n,) int64, positions, ascending in a bucket; starts (n_buckets,) int64, where each bucket begins there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Documents that share a band with another.
+
+    Attributes:
+        docs: (n_candidates,) int64, the documents in some bucket, preferred first.
+        members: (n_members,) int64, positions in `docs`, bucket after bucket, ascending in each.
+        starts: (n_buckets,) int64, where each bucket begins in `members`.
+    """
+
+    docs: NDArray[np.int64]
+    members: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+
+def band_buckets(keys: NDArray[np.uint64], positions: NDArray[np.int64], n_positions: int) -> Found:
+    """The buckets of one band, or of one slice of its keys.
+
+    Args:
+        keys: (n,) uint64, used up; their high bits count, as many as `n_positions` leaves: 38 for 2^26 documents.
+        positions: (n,) int64, of each key, below `n_positions`.
+        n_positions: of all slices.
+
+    Cost: one sort in place of 8 bytes a document, as the position takes the low bits of the key.
+    """
+    id_mask = np.uint64((1 << _id_bits(n_positions)) - 1)
+    keys &= ~id_mask
+    keys |= positions.view(np.uint64)
+    keys.sort()
+    members, starts = find_buckets(keys, id_mask)
+    return members, starts
+
+
+def slice_bits(n_documents: int, n_bytes: float) -> int:
+    """How many of the highest bits of a key tell its slice, so that the keys of a slice take about `n_bytes`."""
+    bits = 0
+    while bits < MAX_SLICE_BITS and 8 * n_documents / (1 << bits) > n_bytes:
+        bits += 1
+    return bits
+
+
+def in_slice(keys: NDArray[np.uint64], index: int, bits: int) -> NDArray[np.bool_]:
+    """(n,) bool: the keys of slice `index` of ``2 ** bits``."""
+    if bits == 0:
+        return np.ones(keys.shape, np.bool_)
+    mine: NDArray[np.bool_] = keys >> np.uint64(64 - bits) == np.uint64(index)
+    return mine
+
+
+def signature_buckets(signatures: NDArray[np.uint32], near: NDArray[np.int64], *, bands: int, rows: int) -> Buckets:
+    """The buckets of all bands of signatures in memory.
+
+    Args:
+        signatures: (n, bands * rows) uint32.
+        near: (n_near,) int64, the rows looked at, preferred first.
+
+    Cost: besides the result, `KEY_BYTES` or 8 bytes a signature, whichever is more, and some 30 bytes a signature.
+    """
+    n = signatures.shape[0]
+    places = np.full(n, -1, np.int64)
+    places[near] = np.arange(near.size)
+    looked_at = np.flatnonzero(places >= 0)
+    positions = places[looked_at]
+    step = min(bands, max(1, KEY_BYTES // max(1, 8 * n)))
+    room = np.empty((step, n), np.uint64)
+    found: list[Found] = []
+    for first in range(0, bands, step):
+        keys = room[: min(step, bands - first)]
+        band_keys(signatures, first, rows, keys)
+        found += [band_buckets(band[looked_at], positions, near.size) for band in keys]
+    return gather_buckets(near, found)
+
+
+def gather_buckets(near: NDArray[np.int64], found: Sequence[Found]) -> Buckets:
+    """The buckets of all bands together; `found` speaks of positions in `near`, (n,) int64, documents by preference."""
+    members, starts = join_found(found)
+    is_candidate = np.zeros(near.size, np.bool_)
+    is_candidate[members] = True
+    place = np.cumsum(is_candidate) - 1
+    return Buckets(near[is_candidate], place[members], starts)
+
+
+def join_found(found: Sequence[Found]) -> Found:
+    """Buckets of several files as those of one, in their order."""
+    sizes = np.cumsum([0] + [members.size for members, _ in found])
+    empty = np.zeros(0, np.int64)
+    members = np.concatenate([empty, *(members for members, _ in found)])
+    starts = np.concatenate([empty, *(starts + size for (_, starts), size in zip(found, sizes, strict=False))])
+    return members, starts
+
+
+def _id_bits(n_positions: int) -> int:
+    return max(1, (n_positions - 1).bit_length())

@@ -1,0 +1,132 @@
+"""Which documents repeat others, and which one of each group stays.
+
+In: texts; for large corpora the step ``dedup`` feeds the same functions part by part. Out: rows ``doc, duplicate_of,
+jaccard, kind``. Exact copies (equal word sequences) go first, by a 128-bit hash; MinHash bands propose pairs among
+the rest, signatures reject most, sets of shingle hashes decide. Promise with ``verify="exact"``: every removed
+document has a kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from icp.dedup.buckets import signature_buckets
+from icp.dedup.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, shingle_sets, sign_and_digest
+from icp.dedup.verdicts import Rules, choose_keepers
+from icp.errors import ConfigError
+from icp.kernels.dedup_components import Evidence
+from icp.texts import Texts, text_buffers
+
+VERIFY = ("exact", "estimate", "none")
+
+
+def find_duplicates(
+    texts: Sequence[str] | Any,
+    *,
+    threshold: float = 0.8,
+    bands: int = 20,
+    rows: int = 6,
+    ngram: int = 5,
+    verify: str = "exact",
+    keep: str = "longest",
+    seed: int = 1,
+    priority: ArrayLike | None = None,
+) -> Any:
+    """The documents that repeat others.
+
+    Args:
+        texts: a sequence of str, or a pyarrow string Array or ChunkedArray.
+        threshold: least Jaccard similarity of the sets of word n-grams, in (0, 1].
+        bands, rows: the signature has `bands` bands of `rows` values; more bands find more, more rows propose less.
+        ngram: words in a shingle.
+        verify: ``exact`` (sets of shingles), ``estimate`` (signatures), ``none`` (a shared band is enough: removes
+            much that is no duplicate).
+        keep: which one of a group stays: ``longest`` (bytes of text) or ``first``; ties: the lower row.
+        seed: of the permutations.
+        priority: (n,) numbers, the highest stays; replaces `keep`. NaN is lowest.
+
+    Returns: pyarrow.Table, a row for each removed document, by doc: ``doc`` int64; ``duplicate_of`` int64, a row that
+        stays; ``jaccard`` float64, exact or as `verify` says; ``kind`` exact (equal word sequences) or near.
+
+    Raises: ConfigError naming the argument, InputError naming the row.
+    """
+    rules = _check_rules(threshold, bands, rows, verify)
+    scheme = make_scheme(num_perm=rules.bands * rules.rows, ngram=ngram, seed=seed)
+    buffers = text_buffers(texts)
+    signatures, n_shingles, digests = sign_and_digest(buffers, scheme)
+    order = order_by_priority(_priorities(buffers, keep, priority))
+    twins = first_copies(digests, order)
+    near = pick_near(order, twins, n_shingles)
+    buckets = signature_buckets(signatures, near, bands=rules.bands, rows=rules.rows)
+    docs = buckets.docs
+    judged = docs if rules.verify == "exact" else docs[:0]
+    values, indptr = shingle_sets(_take(buffers, judged), ngram=scheme.ngram)
+    evidence = Evidence(signatures, docs, values, indptr[:-1], indptr[1:])
+    return choose_keepers(twins, buckets, evidence, rules).table()
+
+
+def order_by_priority(priority: NDArray[Any]) -> NDArray[np.int64]:
+    """(n,) int64: rows by falling priority, ties by row; NaN last."""
+    lowest_last = np.where(np.isnan(priority), -np.inf, priority) if priority.dtype.kind == "f" else priority
+    ascending = np.argsort(lowest_last[::-1], kind="stable")[::-1]  # read backwards: negating fails for unsigned
+    return (lowest_last.size - 1 - ascending).astype(np.int64)
+
+
+def first_copies(digests: NDArray[np.uint64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) int64: for each row the row of equal digest that comes first in `order`, itself if it does.
+
+    Args: digests (n, 2) uint64; order (n,) int64, all rows, preferred first.
+
+    Cost: some 60 bytes a row at most, arguments and result among them.
+    """
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    by_digest = np.lexsort((rank, digests[:, 1], digests[:, 0]))
+    del rank
+    is_first = np.zeros(order.size, np.bool_)
+    is_first[:1] = True
+    for column in digests.T:
+        ordered = column[by_digest]
+        is_first[1:] |= ordered[1:] != ordered[:-1]
+        del ordered
+    group = np.cumsum(is_first, dtype=np.int64)
+    group -= 1
+    twins = np.empty_like(order)
+    twins[by_digest] = by_digest[is_first][group]
+    return twins
+
+
+def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows that MinHash looks at, in `order`: one of each set of exact copies, and only those with words."""
+    is_near: NDArray[np.bool_] = (twins == np.arange(twins.size)) & (n_shingles > 0)
+    return np.compress(is_near[order], order)
+
+
+def _check_rules(threshold: float, bands: int, rows: int, verify: str) -> Rules:
+    if not isinstance(threshold, int | float | np.number) or not 0 < threshold <= 1:
+        raise ConfigError(f"threshold is {threshold!r}, must be above 0 and at most 1")
+    if verify not in VERIFY:
+        raise ConfigError(f"verify is {verify!r}, use one of {', '.join(VERIFY)}")
+    bands = check_integer("bands", bands, 1, MAX_PERMUTATIONS)
+    rows = check_integer("rows", rows, 1, MAX_PERMUTATIONS // bands)
+    return Rules(float(threshold), bands, rows, verify)
+
+
+def _priorities(texts: Texts, keep: str, priority: ArrayLike | None) -> NDArray[Any]:
+    if keep not in ("longest", "first"):
+        raise ConfigError(f"keep is {keep!r}, use longest or first (or pass priority=, an array)")
+    if priority is None:
+        return np.diff(texts.offsets) if keep == "longest" else np.zeros(texts.n_docs, np.int64)
+    given = np.asarray(priority)
+    if given.shape != (texts.n_docs,) or given.dtype.kind not in "biuf":
+        found = f"{given.dtype} of shape {given.shape}"
+        raise ConfigError(f"priority is {found}, must be one number for each of {texts.n_docs} texts")
+    return given
+
+
+def _take(texts: Texts, rows: NDArray[np.int64]) -> Texts:
+    bounds = zip(texts.offsets[rows].tolist(), texts.offsets[rows + 1].tolist(), strict=True)
+    pieces = [np.zeros(0, np.uint8), *(texts.data[start:stop] for start, stop in bounds)]
+    return Texts(np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.diff(texts.offsets)[rows])]))

@@ -1,1 +1,0 @@
-"""Reading a corpus: files of every kind, rows, what is refused."""

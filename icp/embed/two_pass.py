@@ -1,0 +1,165 @@
+"""Models that look at the whole corpus before they embed a document: what such a model is, and one corpus in memory.
+
+Passes over any cut of the corpus, whose results add up, alternate with single steps over their sums: `read` the texts,
+once; `weigh` their words; `project` each document to a row of integers, `settle` on mean and dimensions; `finish` each
+row. Sums are sums of integers, and rows that are looked at together are chosen by their number in the corpus, so the
+vectors do not depend on the cut.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.errors import InputError
+from icp.kernels.embed_lexical import add_rows
+from icp.kernels.embed_lexical import count_words as add_counts
+from icp.texts import Texts
+
+BLOCK_ROWS = 1 << 12
+"""Rows that are finished at once."""
+BUCKETS = 1 << 20
+"""Buckets of document frequencies: 4 MiB; words beyond share buckets and count as one word there."""
+
+
+class NotFiniteError(InputError):
+    """A model gave NaN or an infinity for the text of this row."""
+
+    def __init__(self, model: str, row: int) -> None:
+        super().__init__(
+            f"texts: the vector of row {row} by {model!r} is not finite; use another model or drop the row"
+        )
+        self.row = row
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model takes from n texts before it knows the rest of the corpus.
+
+    Attributes:
+        words: (m,) uint64, masses: (m,) uint32, bounds: (n + 1,) int64: see
+            `icp.kernels.embed_lexical.distinct_words`; no words if the model counts none.
+        dense: (n, width) int8, what does not depend on other texts.
+    """
+
+    words: NDArray[np.uint64]
+    masses: NDArray[np.uint32]
+    bounds: NDArray[np.int64]
+    dense: NDArray[np.int8]
+
+    def part(self, first: int, last: int) -> "Reading":
+        """Of texts `first` to `last`, the latter excluded; no copy."""
+        bounds = self.bounds[first : last + 1]
+        inside = slice(bounds[0], bounds[-1])
+        return Reading(self.words[inside], self.masses[inside], bounds - bounds[0], self.dense[first:last])
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What `settle` sees of all rows.
+
+    Attributes:
+        sums: (width,) int64, the sum of all rows. n_filled: how many are not all zero. n_docs: how many there are.
+        sample: (m, width), rows evenly chosen, at most `CorpusEmbedder.sample_rows`.
+    """
+
+    sums: NDArray[np.int64]
+    n_filled: int
+    n_docs: int
+    sample: NDArray[Any]
+
+
+class CorpusEmbedder(Protocol):
+    """A model that looks at the whole corpus first."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Length of a row of `project`."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """Of a row of `project`."""
+        ...
+
+    @property
+    def counts_words(self) -> bool:
+        """Do the weights of words matter?"""
+        ...
+
+    @property
+    def dense_width(self) -> int:
+        """Length of a dense row of `read`."""
+        ...
+
+    @property
+    def sample_rows(self) -> int:
+        """How many rows `settle` wants to see, at most."""
+        ...
+
+    def read(self, texts: Texts, /) -> Reading:
+        """Everything the model wants of the texts; they are not needed again."""
+        ...
+
+    def weigh(self, counts: NDArray[np.uint32], n_docs: int, /) -> NDArray[np.int32]:
+        """What `project` wants to know of the counts (of `count_words`) of a whole corpus."""
+        ...
+
+    def project(self, reading: Reading, weights: NDArray[np.int32], /) -> NDArray[Any]:
+        """(n, width) rows, all zero for a document that embeds to nothing."""
+        ...
+
+    def settle(self, totals: Totals, /) -> dict[str, NDArray[Any]]:
+        """What `finish` wants to know of all rows."""
+        ...
+
+    def finish(self, rows: NDArray[Any], settled: dict[str, NDArray[Any]], /) -> NDArray[np.float32]:
+        """(n, dim) float32, length 1, or all zero."""
+        ...
+
+
+def count_words(reading: Reading) -> NDArray[np.uint32]:
+    """In how many texts the words of each bucket stand: (BUCKETS,) uint32. Counts of pieces of a corpus add up."""
+    frequencies = np.zeros(BUCKETS, np.uint32)
+    add_counts(reading.words, frequencies)
+    return frequencies
+
+
+def sample_step(n_docs: int, sample_rows: int) -> int:
+    """Every how many-th row is in the sample: those whose number in the corpus it divides."""
+    return max(1, -(-n_docs // max(1, sample_rows)))
+
+
+def row_totals(rows: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    """Sum of the rows, (width,) int64, and how many are not all zero; both add up over pieces of a corpus."""
+    totals = np.zeros(rows.shape[1], np.int64)
+    return totals, int(add_rows(rows, totals))
+
+
+def embed_corpus(embedder: CorpusEmbedder, texts: Texts) -> NDArray[np.float32]:
+    """Embed a whole corpus held in memory: the vectors that a run of the same documents has, before float16."""
+    n_docs = texts.n_docs
+    reading = embedder.read(texts)
+    weights = np.zeros(0, np.int32)
+    if embedder.counts_words:
+        weights = embedder.weigh(count_words(reading), n_docs)
+    rows = embedder.project(reading, weights)
+    sums, n_filled = row_totals(rows)
+    sample = rows[:: sample_step(n_docs, embedder.sample_rows)] if embedder.sample_rows else rows[:0]
+    settled = embedder.settle(Totals(sums, n_filled, n_docs, sample))
+    vectors = np.empty((n_docs, embedder.dim), np.float32)
+    for first in range(0, n_docs, BLOCK_ROWS):
+        vectors[first : first + BLOCK_ROWS] = embedder.finish(rows[first : first + BLOCK_ROWS], settled)
+    return vectors
+
+
+def first_not_finite(vectors: NDArray[np.float32]) -> int:
+    """The first row that holds NaN or an infinity, -1 if none does."""
+    is_bad = ~np.isfinite(vectors).all(axis=1)
+    return int(np.argmax(is_bad)) if is_bad.any() else -1

@@ -1,0 +1,48 @@
+"""What the bytes of a step depend on, and how it differs from what a folder was made with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from icp.engine.step import Step
+from icp.errors import ArtifactError
+from icp.run import records
+from icp.run.context import Context
+
+
+def basis_of(step: Step, context: Context) -> dict[str, Any]:
+    """All that the bytes of a step depend on, as plain values."""
+    return {
+        "format": step.format,
+        "config": context.config.values(step.keys(context.config)),
+        "inputs": {name: context.manifest(name).digest for name in step.inputs},
+        "sources": dict(step.sources(context.config)) if step.sources else {},
+    }
+
+
+def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[str]:
+    """How a folder's basis differs from the one asked for, a phrase each; empty if it is done or can go on."""
+    folder = context.folder(step.name)
+    manifest = records.read_manifest(folder, check_sizes=False)
+    started = folder / records.RECORDS / "basis.json"
+    if manifest is not None:
+        found = manifest.basis
+    elif started.exists():
+        try:
+            found = records.read_json(started, what="record of a started step")
+        except ArtifactError:
+            manifest = records.read_manifest(folder, check_sizes=False)
+            if manifest is None:  # it was not finished a moment ago by another slice
+                raise
+            found = manifest.basis
+    else:
+        return []
+    rows = []
+    for section, word in (("config", ""), ("sources", "file "), ("inputs", "step ")):
+        old, new = found.get(section, {}), basis[section]
+        for key in sorted({*old, *new}):
+            if old.get(key) != new.get(key):
+                change = f" was {old.get(key)!r}, is {new.get(key)!r}" if section == "config" else " has changed"
+                rows.append(f"{word}{key}{change}")
+    if found.get("format") != basis["format"]:
+        rows.append(f"its format was {found.get('format')}, is {basis['format']}")
+    return rows

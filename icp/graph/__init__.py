@@ -1,1 +1,0 @@
-"""The document graph: neighbours, checks, hygiene."""

@@ -1,0 +1,1 @@
+"""The most similar rows of each row, exactly or nearly."""

@@ -1,1 +1,0 @@
-"""Finding near-duplicates: bands, buckets, exact checks, who is kept."""

@@ -1,0 +1,1 @@
+"""Windows of related documents, and where they come in training."""

@@ -1,0 +1,204 @@
+"""Which piece of which document stands in which window: what `icp.plan_windows` gives."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import DocGraph, PackPlan, Rows
+from icp.errors import ConfigError, InputError
+from icp.kernels import pack_windows
+from icp.pack import baselines
+from icp.pack.baselines import plan_repeats
+from icp.pack.planner import plan_related
+from icp.pack.problem import Corpus
+
+METHODS = ("windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn")
+CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
+"""Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
+_CUTTING = ("path-cut", "random", "source", "knn")
+
+_PLAN_STREAM = 2  # beside the seed, so that no two permutations share their numbers
+
+
+def plan_windows(
+    graph: DocGraph,
+    embeddings: Rows,
+    order: NDArray[np.integer],
+    lengths: NDArray[np.int64],
+    *,
+    seq_len: int,
+    method: str = "windows",
+    min_fill: float = 0.995,
+    split: str = "minimal",
+    conflicts: NDArray[np.int64] | None = None,
+    seed: int = 0,
+    specials: tuple[int, int] = (0, 0),
+    groups: NDArray[np.integer] | None = None,
+    sources: NDArray[np.integer] | None = None,
+    threads: int = 1,
+) -> PackPlan:
+    """Windows of related documents, each token of each document once, numbered along the path.
+
+    Args:
+        graph: similarity graph of n documents.
+        embeddings: (n, dim) float, norm 1 or all zero.
+        order: (n,) integers, a permutation: the path through the documents.
+        lengths: (n,) int64, tokens of each document, its specials among them; 0 takes no window.
+        seq_len: tokens of a window.
+        method: ``windows``: the documents of a window are chosen together, so that they are related; few are cut.
+            ``path-cut``, the paper's: one after another along the path, cut every `seq_len` tokens; ``random`` and
+            ``source``: the same along a permutation, and along rows sorted by source. ``path-fit``: along the path,
+            each window with the first documents that fit. ``best-fit``: by size alone. ``knn``, the paper's baseline:
+            a document with its nearest ones, which may come again; see `icp.pack.baselines`.
+        min_fill: share of the windows that must be tokens; ``path-cut``, ``random`` and ``source`` fill every window
+            but the last. Conflicts, groups, and ``split: never`` where sizes do not fit may cost more.
+        split: ``minimal``: few documents are cut; ``free``: any, if windows gain by it; ``never``: none that fits a
+            window. Documents longer than a window are always cut, into whole windows and a rest. ``best-fit`` cuts no
+            others, ``path-cut``, ``random`` and ``source`` know only one way.
+        conflicts: (m, 2) int64, pairs that must not share a window.
+        seed: of ``random``.
+        specials: tokens (bos, eos) at a document's ends, counted in `lengths`. No cut parts bos from the first token or
+            eos from the last.
+        groups: (n,) integers from 0 on; a window never mixes them.
+        sources: (n,) integers, for ``source`` only.
+        threads: of ``windows``, where there are more documents than one stretch holds; the plan does not hang on it.
+
+    Raises: ConfigError for an unknown method, a window too small, what a method cannot do; InputError for arrays that
+        do not fit together.
+    Cost: O(n) for all but ``windows``, whose time is about n * dim * 20 neighbours * 16 sweeps.
+    Source: arXiv 2310.10638, section 2.2 and figure 2 (``path-cut``); arXiv 2404.10830 (``best-fit``).
+    """
+    _check_options(method, split, min_fill, seq_len, specials)
+    _check_lengths(lengths, sum(specials) + 1)
+    _check_rows(lengths.size, graph, embeddings, order, conflicts)
+    for name, numbers in (("groups", groups), ("sources", sources)):
+        if numbers is not None and (numbers.shape != lengths.shape or numbers.dtype.kind not in "iu"):
+            raise InputError(f"{name} are {numbers.shape} {numbers.dtype}, expected ({lengths.size},) integers")
+    if method == "knn":
+        if groups is not None:
+            raise ConfigError("pack.method is 'knn', a baseline that knows no groups; leave pack.group_by empty")
+        return plan_repeats(graph, lengths.astype(np.int64), capacity=seq_len, specials=specials, seed=seed)
+    corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), seq_len, min_fill, split, specials)
+    lengths = lengths.astype(np.int64)
+    if method == "windows":
+        return plan_related(corpus, lengths, specials[1], threads)
+    if method == "path-fit":
+        return baselines.fit_along(corpus, lengths, specials[1])
+    if method == "best-fit":
+        return baselines.fit_by_size(corpus, lengths, specials[1])
+    return baselines.cut(corpus, lengths, _laid(method, order, seed, sources), specials)
+
+
+def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The pairs of `conflicts` (m, 2) int64 whose documents stand together in some window of the plan, in order."""
+    if not conflicts.size or not plan.doc.size:
+        return conflicts[:0].reshape(0, 2)
+    n_docs = int(max(plan.doc.max(), conflicts.max())) + 1
+    by_doc = np.lexsort((plan.window, plan.doc))
+    indptr = np.zeros(n_docs + 1, dtype=np.int64)
+    np.cumsum(np.bincount(plan.doc, minlength=n_docs), out=indptr[1:])
+    pairs = np.ascontiguousarray(conflicts, dtype=np.int64)
+    together: NDArray[np.bool_] = pack_windows.share_a_window(indptr, plan.window[by_doc], pairs)
+    return pairs[together]
+
+
+def _laid(method: str, order: NDArray[np.integer], seed: int, sources: NDArray[np.integer] | None) -> NDArray[np.int64]:
+    """The order in which a method that cuts lays the documents."""
+    if method == "random":
+        return np.random.default_rng([seed, _PLAN_STREAM]).permutation(order.size).astype(np.int64)
+    if method == "source":
+        if sources is None:
+            raise ConfigError("pack.method is 'source', which needs the source of each document; pass sources=")
+        return np.argsort(sources, kind="stable").astype(np.int64)
+    return order.astype(np.int64)
+
+
+def corpus_of(
+    graph: DocGraph,
+    embeddings: Rows,
+    order: NDArray[np.integer],
+    groups: NDArray[np.integer] | None,
+    conflicts: NDArray[np.int64] | None,
+) -> Corpus:
+    """Groups renumbered from 0, one after another on the path, and conflicts in both directions; no limits yet."""
+    n = order.size
+    group = np.zeros(n, np.int32)
+    if groups is not None and n:
+        group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+    position = np.empty(n, np.int64)
+    position[order[np.argsort(group[order], kind="stable")]] = np.arange(n)
+    pairs = np.empty((0, 2), np.int64) if conflicts is None else conflicts.reshape(-1, 2).astype(np.int64)
+    both = np.concatenate((pairs, pairs[:, ::-1]))
+    both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
+    bounds = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(both[:, 0], minlength=n), out=bounds[1:])
+    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), 0, 1, 1.0, False, 0.0, 1.0)
+
+
+def limited(corpus: Corpus, seq_len: int, min_fill: float, split: str, specials: tuple[int, int]) -> Corpus:
+    """The corpus with the limits of `plan_windows`."""
+    return replace(
+        corpus,
+        capacity=seq_len,
+        least=max(specials) + 1,
+        min_fill=min_fill,
+        whole=split == "never",
+        cut_cost=CUT_COSTS[split],
+    )
+
+
+def _check_options(method: str, split: str, min_fill: float, seq_len: int, specials: tuple[int, int]) -> None:
+    if method not in METHODS:
+        raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(METHODS)}")
+    if split not in CUT_COSTS:
+        raise ConfigError(f"pack.split is {split!r}; use one of {', '.join(CUT_COSTS)}")
+    if split == "never" and method in _CUTTING:
+        raise ConfigError(f"pack.split is 'never', which pack.method {method} cannot do; use minimal or free")
+    if not 0 < min_fill <= 1:
+        raise ConfigError(f"pack.min_fill is {min_fill}, must be above 0 and at most 1")
+    least = sum(specials) + 1
+    if seq_len < least:
+        raise ConfigError(
+            f"pack.seq_len leaves {seq_len} tokens of a window for documents, must be at least {least}: "
+            "one token and its specials; set it to your model's context length, e.g. 8192"
+        )
+
+
+def _check_lengths(lengths: NDArray[np.integer], shortest: int) -> None:
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
+        raise InputError(f"lengths are {lengths.shape} {lengths.dtype}, expected (n,) int64: tokens of each document")
+    wrong = np.flatnonzero((lengths < 0) | ((lengths > 0) & (lengths < shortest)))
+    if wrong.size:
+        raise InputError(
+            f"lengths[{wrong[0]}] is {lengths[wrong[0]]}, expected 0 or at least {shortest}: a token and its specials; "
+            "lengths count the specials of a document"
+        )
+
+
+def _check_rows(
+    n_docs: int,
+    graph: DocGraph,
+    embeddings: Rows,
+    order: NDArray[np.integer],
+    conflicts: NDArray[np.int64] | None,
+) -> None:
+    if graph.n_docs != n_docs or embeddings.shape[0] != n_docs:
+        raise InputError(
+            f"{n_docs} lengths, {graph.n_docs} rows in the graph and {embeddings.shape[0]} embeddings; "
+            "expected as many of each: one a document"
+        )
+    seen = np.zeros(n_docs, dtype=np.bool_)
+    if (
+        order.shape == (n_docs,)
+        and order.dtype.kind in "iu"
+        and (n_docs == 0 or 0 <= order.min() <= order.max() < n_docs)
+    ):
+        seen[order] = True
+    if order.shape != (n_docs,) or not seen.all():
+        raise InputError(f"order is not a permutation of 0 to {n_docs - 1}; icp.visit_order gives one")
+    if conflicts is not None and conflicts.size:
+        if conflicts.ndim != 2 or conflicts.shape[1] != 2 or conflicts.dtype.kind not in "iu":
+            raise InputError(f"conflicts are {conflicts.shape} {conflicts.dtype}, expected (m, 2) integers")
+        if not 0 <= conflicts.min() <= conflicts.max() < n_docs:
+            raise InputError(f"conflicts name rows {conflicts.min()} to {conflicts.max()}, expected 0 to {n_docs - 1}")

@@ -1,0 +1,168 @@
+"""Documents, or pieces of them, as the kernels of the planner take them: quantised vectors, weights, near items.
+
+In: documents and their tokens, vectors, graph, conflicts. Out: `Items`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import DocGraph, Rows
+from icp.kernels import pack_near
+from icp.kernels.pack_state import WEIGHT_UNIT, Items
+
+NEIGHBORS = 40
+"""Neighbours of a document whose windows are looked at."""
+
+_BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What all stretches share.
+
+    Attributes:
+        embeddings: (n, dim) float.
+        graph: over n documents.
+        position: (n,) int64, place of each document on the path; one group after another.
+        groups: (n,) int32, a window never mixes them.
+        conflict_bounds, conflicts: CSR over n documents, both directions: int64 (n + 1,), int32.
+        capacity: tokens of a window.
+        least: fewest tokens of a piece that keeps its specials.
+        min_fill: wanted share of a window that is tokens.
+        whole: no document is cut.
+        cut_cost: similarity that a piece must be worth.
+        scale: by which vectors are multiplied before they are rounded to int8.
+    """
+
+    embeddings: Rows
+    graph: DocGraph
+    position: NDArray[np.int64]
+    groups: NDArray[np.int32]
+    conflict_bounds: NDArray[np.int64]
+    conflicts: NDArray[np.int32]
+    capacity: int
+    least: int
+    min_fill: float
+    whole: bool
+    cut_cost: float
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Pieces of documents and where they stand: a document's one after another, the largest first.
+
+    Documents go by the window of that piece, then along the path: what a search visits one after another lies together.
+
+    Attributes:
+        doc, tokens: (pieces,) int64.
+        window: (pieces,) int32; some numbers may be missing.
+    """
+
+    doc: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    window: NDArray[np.int32]
+
+
+def merged(corpus: Corpus, pieces: Pieces) -> Pieces:
+    """Pieces of one document in one window made one, sorted as `Pieces` are."""
+    rows = np.lexsort((pieces.window, pieces.doc))
+    doc, window = pieces.doc[rows], pieces.window[rows]
+    firsts = np.flatnonzero(np.r_[True, (doc[1:] != doc[:-1]) | (window[1:] != window[:-1])])
+    tokens = np.add.reduceat(pieces.tokens[rows], firsts)
+    doc, window = doc[firsts], window[firsts]
+    rows = np.lexsort((window, -tokens, doc))
+    firsts = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
+    home = np.repeat(window[rows][firsts], np.diff(np.r_[firsts, doc.size]))
+    rows = rows[np.lexsort((np.arange(rows.size), corpus.position[doc], home))]
+    return Pieces(doc[rows], tokens[rows], window[rows])
+
+
+def remaining(corpus: Corpus, items: Items, window: NDArray[np.int32]) -> Pieces:
+    """What is left of the items after some were joined: those that stand in a window."""
+    rows = np.flatnonzero(window >= 0)
+    return merged(corpus, Pieces(items.doc[rows], items.tokens[rows], window[rows]))
+
+
+def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> Items:
+    """Documents or pieces of them, a document's pieces one after another, as kernels take them."""
+    n = doc.size
+    vectors, scale = quantised(corpus.embeddings, doc, corpus.scale), corpus.scale
+    longest2 = np.einsum("ij,ij->i", vectors, vectors, dtype=np.int64)
+    item_of = np.full(corpus.position.size, -1, np.int32)
+    item_of[doc[::-1]] = np.arange(n - 1, -1, -1, dtype=np.int32)  # the first piece counts
+    neighbors = pack_near.near_items(corpus.graph.indptr, corpus.graph.indices, doc, item_of, NEIGHBORS)
+    bounds, conflicts = item_conflicts(corpus, doc, item_of)
+    return Items(
+        vectors,
+        doc,
+        tokens.copy(),
+        shares(corpus, doc, tokens),
+        longest2 / scale**2,
+        neighbors,
+        bounds,
+        conflicts,
+        corpus.groups[doc],
+        np.array([scale**2]),
+        np.array([np.sqrt(max(float(longest2.max(initial=0)), 1.0))]),
+    )
+
+
+def shares(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each item's share of its document's tokens here, as a multiple of ``1 / WEIGHT_UNIT``, at least one."""
+    begins = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
+    of_doc = np.repeat(np.add.reduceat(tokens, begins), np.diff(np.r_[begins, doc.size]))
+    units: NDArray[np.float64] = np.maximum(np.rint(tokens / of_doc * WEIGHT_UNIT), 1.0) / WEIGHT_UNIT
+    return units
+
+
+def largest_scale(embeddings: Rows, doc: NDArray[np.int64]) -> float:
+    """What the rows of `doc` are multiplied by, so that their largest component becomes 127."""
+    largest = 0.0
+    for begin in range(0, doc.size, _BLOCK_ROWS):
+        largest = max(largest, _largest(np.ascontiguousarray(embeddings[doc[begin : begin + _BLOCK_ROWS]])))
+    return 127 / largest if largest > 0 else 1.0
+
+
+def _largest(block: NDArray[np.floating]) -> float:
+    """The largest component, signs put aside; of float16 by its bits, which are compared ten times as fast."""
+    if block.dtype == np.float16:
+        bits = (block.view(np.uint16) & 0x7FFF).max(initial=0)
+        return float(np.uint16(bits).view(np.float16))
+    return max(float(block.max(initial=0)), -float(block.min(initial=0)))
+
+
+def quantised(embeddings: Rows, doc: NDArray[np.int64], scale: float) -> NDArray[np.int8]:
+    """Rows times one scale, rounded to int8."""
+    vectors = np.empty((doc.size, embeddings.shape[1]), np.int8)
+    for begin in range(0, doc.size, _BLOCK_ROWS):
+        rows = slice(begin, begin + _BLOCK_ROWS)
+        vectors[rows] = np.rint(embeddings[doc[rows]].astype(np.float32) * np.float32(scale))
+    return vectors
+
+
+def item_conflicts(
+    corpus: Corpus, doc: NDArray[np.int64], item_of: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Conflicts between documents as conflicts between their pieces: CSR bounds and items."""
+    bounds = np.zeros(doc.size + 1, np.int64)
+    if corpus.conflicts.size == 0:
+        return bounds, np.empty(0, np.int32)
+    degree = corpus.conflict_bounds[doc + 1] - corpus.conflict_bounds[doc]
+    item = np.repeat(np.arange(doc.size), degree)
+    other = corpus.conflicts[np.repeat(corpus.conflict_bounds[doc], degree) + _within(degree)]
+    first = item_of[other]
+    here = first >= 0
+    item, first = item[here], first[here].astype(np.int64)
+    n_pieces = np.diff(np.r_[np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]]), doc.size])
+    of_first = np.repeat(n_pieces, n_pieces)[first]
+    item, piece = np.repeat(item, of_first), np.repeat(first, of_first) + _within(of_first)
+    np.cumsum(np.bincount(item, minlength=doc.size), out=bounds[1:])
+    return bounds, piece.astype(np.int32)
+
+
+def _within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0 to count - 1 for each of `counts`, one after another."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)

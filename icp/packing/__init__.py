@@ -1,1 +1,0 @@
-"""Windows: documents chosen together, cut, laid and numbered."""

@@ -1,1 +1,0 @@
-"""The order of documents: a path through the graph, and how good it is."""

@@ -1,0 +1,1 @@
+"""What a run has: folders, files, records, locks, and where they lie. No other place knows names of files."""

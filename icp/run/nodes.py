@@ -1,0 +1,121 @@
+"""The documents that are kept to the end (nodes), read part by part.
+
+In: documents/, graph/nodes.npy. Out: record batches of the rows that are nodes, in node order.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from icp.data import RowParts, Rows
+from icp.errors import InputError
+from icp.run.context import Context, document_parts
+
+BATCH_ROWS = 1024
+
+
+def load_nodes(context: Context) -> NDArray[np.int64]:
+    """(n_nodes,) int64, doc of each node, ascending; mapped, so that only what is used is read."""
+    nodes: NDArray[np.int64] = np.load(context.folder("graph") / "nodes.npy", mmap_mode="r", allow_pickle=False)
+    return nodes
+
+
+def node_bounds(context: Context) -> NDArray[np.int64]:
+    """First node of each documents part, and the number of nodes at the end: (n_parts + 1,) int64."""
+    return np.searchsorted(load_nodes(context), context.doc_bounds()).astype(np.int64)
+
+
+def node_batches(context: Context, part: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a documents part that are nodes: record batches of `columns`, in node order."""
+    index = document_parts(context).index(part)
+    begin, end = node_bounds(context)[index : index + 2]
+    row = int(context.doc_bounds()[index])
+    wanted = load_nodes(context)[begin:end] - row
+    first = 0
+    with pq.ParquetFile(context.folder("documents") / f"{part}.parquet") as file:
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+            low, high = np.searchsorted(wanted, (first, first + batch.num_rows))
+            if low < high:
+                yield batch.take(wanted[low:high] - first)
+            first += batch.num_rows
+
+
+def node_rows(context: Context) -> NDArray[np.int64]:
+    """(n_nodes,) int64: the row of each node in embeddings/ and neighbors/."""
+    nodes = np.load(context.folder("graph") / "nodes.npy", mmap_mode="r", allow_pickle=False)
+    return np.asarray(np.searchsorted(survivors(context), nodes), dtype=np.int64)
+
+
+def survivors(context: Context) -> NDArray[np.int64]:
+    """(n_survivors,) int64, doc of each survivor of dedup, ascending; mapped."""
+    return np.asarray(np.load(context.folder("dedup") / "survivors.npy", mmap_mode="r", allow_pickle=False))
+
+
+class NodeRows:
+    """Vectors of nodes, found among those of survivors when they are asked for."""
+
+    def __init__(self, vectors: Rows, nodes: NDArray[np.int64], survivors: NDArray[np.int64]) -> None:
+        self._vectors, self._nodes, self._survivors = vectors, nodes, survivors
+        self.shape = (nodes.size, vectors.shape[1])
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]:
+        return self._vectors[np.searchsorted(self._survivors, self._nodes[rows])]
+
+
+def load_vectors(context: Context) -> NodeRows:
+    """(n_nodes, dim) float16: a vector of each node."""
+    vectors = RowParts(sorted(context.folder("embeddings").glob("part-*.npy")))
+    survivors = mapped(context.folder("dedup") / "survivors.npy")
+    return NodeRows(vectors, mapped(context.folder("graph") / "nodes.npy"), survivors)
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """An array file, of which only what is used is read."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def field_groups(documents: Path, docs: NDArray[np.int64], fields: Sequence[str]) -> NDArray[np.int64]:
+    """A number for the values of these fields in each of `docs`, in the order they first appear; none is a value too.
+
+    Args:
+        documents: folder of ``part-*.parquet``, one row a document, in order.
+        docs: (n,) int64, ascending row numbers over all parts.
+        fields: columns of the documents; without any, all are one group.
+
+    Raises: InputError for a field that holds lists or structs.
+    """
+    groups = np.zeros(docs.size, dtype=np.int64)
+    for name in fields:
+        codes = _coded(_column(documents, docs, name), name)
+        pairs = groups * (int(codes.max(initial=0)) + 1) + codes
+        _, first, groups = np.unique(pairs, return_index=True, return_inverse=True)
+        rank = np.empty(first.size, dtype=np.int64)
+        rank[np.argsort(first)] = np.arange(first.size)
+        groups = rank[groups]
+    return groups
+
+
+def _column(documents: Path, docs: NDArray[np.int64], name: str) -> list[pa.Array]:
+    chunks, first = [], 0
+    for path in sorted(documents.glob("part-*.parquet")):
+        column = pq.read_table(path, columns=[name]).column(name)
+        begin, end = np.searchsorted(docs, (first, first + len(column)))
+        chunks += column.take(docs[begin:end] - first).chunks
+        first += len(column)
+    return chunks
+
+
+def _coded(chunks: list[pa.Array], name: str) -> NDArray[np.int64]:
+    try:
+        texts = [chunk.cast(pa.large_string()) for chunk in chunks]
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(
+            f"field {name!r} holds {chunks[0].type}, which cannot tell groups apart; name a field of texts or numbers"
+        ) from error
+    coded = pa.chunked_array(texts, type=pa.large_string()).combine_chunks().dictionary_encode("encode")
+    return np.asarray(coded.indices, dtype=np.int64)

@@ -1,0 +1,118 @@
+"""The figures of a run, folded from its manifests into ``RUN/stats.json``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from icp.run import records
+from icp.run.context import BUILD_STEPS, PACK_FOLDERS
+from icp.run.records import Manifest
+from icp.run.storage import push_small
+
+COSTS = ("seconds", "peak_rss_mib", "cpu_seconds")
+
+
+def write_stats(run: Path) -> dict[str, Any]:
+    """Fold the manifests that are there into ``RUN/stats.json`` and return it."""
+    found = {name: records.read_manifest(run / name, check_sizes=False) for name in BUILD_STEPS}
+    done = {name: manifest for name, manifest in found.items() if manifest}
+    stats: dict[str, Any] = {"documents": _document_figures(done)}
+    if "graph" in done:
+        stats["graph"] = _graph_figures(done)
+    packs = {path.name: _pack_figures(path) for path in sorted((run / "packs").glob("*")) if path.is_dir()}
+    stats["packs"] = {name: figures for name, figures in packs.items() if figures}
+    stats["seconds"] = {name: manifest.seconds for name, manifest in done.items()}
+    stats["peak_rss_mib"] = {name: manifest.peak_rss_mib for name, manifest in done.items()}
+    stats["cpu_seconds"] = {name: _cpu_seconds(manifest) for name, manifest in done.items()}
+    for figures in stats["packs"].values():
+        for key in COSTS:
+            stats[key] = {**stats[key], **figures[key]}
+    records.write_json(run / "stats.json", stats)
+    push_small(run, "stats.json")
+    return stats
+
+
+def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
+    counts = {key: value for manifest in done.values() for key, value in manifest.counts.items()}
+    names = ("read", "rejected", "exact_duplicates", "near_duplicates", "semantic_duplicates")
+    figures = {name: counts.get(name, 0) for name in names}
+    removed = sum(figures[name] for name in names[1:])
+    return {**figures, "kept": figures["read"] - removed}
+
+
+def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
+    facts = {**done["neighbors"].facts, **done["graph"].facts}
+    config = done["graph"].basis["config"]
+    names = ("method", "recall", "recall_low", "recall_high", "target_missed", "random_p99", "min_similarity")
+    shape = ("degree_mean", "degree_max", "degree", "hub_share", "components", "largest_component", "edge_similarity")
+    counts, searched = done["graph"].counts, done["neighbors"].counts
+    return {
+        "k": config["graph.k"],
+        **{name: facts.get(name) for name in (*names, *shape)},
+        "edges": counts.get("edges", 0),
+        "isolated": counts.get("isolated", 0),
+        "conflicts": counts.get("conflicts", 0),
+        "below_min_similarity": counts.get("below_min_similarity", 0),
+        "cut_at_hubs": counts.get("cut_at_hubs", 0),
+        "vector_bytes_read": searched.get("vector_bytes_read", 0),
+        "exchanged_bytes": searched.get("exchanged_bytes", 0) + counts.get("exchanged_bytes", 0),
+    }
+
+
+def _pack_figures(folder: Path) -> dict[str, Any]:
+    found = {step: records.read_manifest(folder / name, check_sizes=False) for step, name in PACK_FOLDERS.items()}
+    done = {step: manifest for step, manifest in found.items() if manifest}
+    if "shards" not in done:
+        return {}
+    tokens = {name: done["shards"].counts.get(name, 0) for name in ("documents_in", "specials", "padding", "repeated")}
+    made = records.read_manifest(folder.parents[1] / done["shards"].facts["tokens"], check_sizes=False)
+    done |= {"tokens": made} if made else {}
+    return {
+        "order": done["order"].facts,
+        "windows": done["windows"].facts,
+        "tokens": {**tokens, "written": done["shards"].counts.get("written", 0)},
+        "seconds": {step: manifest.seconds for step, manifest in done.items()},
+        "peak_rss_mib": {step: manifest.peak_rss_mib for step, manifest in done.items()},
+        "cpu_seconds": {step: _cpu_seconds(manifest) for step, manifest in done.items()},
+    }
+
+
+def _cpu_seconds(manifest: Manifest) -> float:
+    return round(sum(cost["cpu_seconds"] for cost in manifest.costs.values()), 3)
+
+
+def read_stats(run: Path) -> dict[str, Any]:
+    """The figures of a run; raises ArtifactError if there are none yet."""
+    return dict(records.read_json(run / "stats.json", what="figures of the run"))
+
+
+def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
+    """What a person wants to read when a command ends, a line each."""
+    documents = stats["documents"]
+    removed = documents["exact_duplicates"] + documents["near_duplicates"] + documents["semantic_duplicates"]
+    lines = [
+        f"documents   {documents['read']:,} read, {documents['rejected']:,} rejected, {removed:,} duplicates "
+        f"removed ({documents['exact_duplicates']:,} exact, {documents['near_duplicates']:,} near, "
+        f"{documents['semantic_duplicates']:,} semantic), {documents['kept']:,} kept"
+    ]
+    if graph := stats.get("graph"):
+        recall = f", recall {graph['recall']:.3f}" if graph["recall"] is not None else ""
+        if graph.get("target_missed"):
+            recall += " (misses graph.target_recall)"
+        lines.append(f"graph       {graph['edges']:,} edges, k = {graph['k']}, {graph['method']}{recall}")
+    if pack and (figures := stats["packs"].get(pack)):
+        lines += _pack_summary(figures, run / "packs" / pack)
+    return lines
+
+
+def _pack_summary(figures: Mapping[str, Any], folder: Path) -> list[str]:
+    tokens, windows = figures["tokens"], figures["windows"]
+    return [
+        f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
+        f"+ {tokens['padding']:,} padding = {tokens['written']:,} written",
+        f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
+        f"{windows['split_documents']:,} documents split",
+        f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
+        f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
+        f"shards      {folder / 'shards'}",
+    ]

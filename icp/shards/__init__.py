@@ -1,1 +1,0 @@
-"""Shards as a trainer reads them."""

@@ -1,0 +1,1 @@
+"""The steps of a run, a folder each, named as the step; none imports another."""

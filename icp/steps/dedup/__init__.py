@@ -1,0 +1,1 @@
+"""The step `dedup`: signatures, candidates, components, verdicts."""

@@ -1,0 +1,1 @@
+"""The step `documents`: files of every kind become numbered rows; what is refused is counted."""

@@ -1,0 +1,162 @@
+"""Which files a corpus is made of.
+
+In: `corpus.input`, names of files, folders, globs and URLs. Out: one `InputFile` for each file, in the order in which
+their documents are numbered: patterns as given, matches sorted, the shards of a saved dataset as it lists them.
+"""
+
+import glob
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icp.config import CorpusConfig
+from icp.errors import ConfigError, InputError
+from icp.steps.documents.stores import Disk, Server, store_of
+
+SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".jsonl.gz": "jsonl",
+    ".jsonl.zst": "jsonl",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".txt": "text",
+    ".md": "text",
+}
+SUPPORTED = ".jsonl, .jsonl.gz, .jsonl.zst, .parquet, .arrow, .txt and .md"
+OUR_COLUMNS = ("doc", "key", "id", "text", "source", "file", "row")
+log = logging.getLogger("icp")
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file of the corpus.
+
+    Attributes:
+        path: as it was given or matched; never made absolute. A URL with its protocol.
+        kind: jsonl | parquet | arrow | text.
+        size: bytes, -1 where the server does not say.
+        stamp: modification time in ns (local), otherwise the server's etag, checksum or time; may be empty.
+    """
+
+    path: str
+    kind: str
+    size: int
+    stamp: str
+
+
+def corpus_files(config: CorpusConfig) -> list[InputFile]:
+    """The files of a corpus, in the order in which their documents are numbered.
+
+    Raises: InputError where a pattern matches nothing, a file is of no known kind or cannot be looked at;
+        ConfigError for a file named twice and for a kept field that has the name of one of our columns.
+    """
+    _check_kept(config.keep)
+    files: list[InputFile] = []
+    owners: dict[str, str] = {}
+    for pattern in config.input:
+        store = store_of(pattern)
+        try:
+            found = _matches(store, pattern)
+            described = [(store.identity(path), _describe(store, path, pattern)) for path in found]
+        except OSError as error:
+            raise InputError(f"{pattern}: cannot be read ({error.strerror or error}); check corpus.input") from None
+        for identity, file in described:
+            if identity in owners:
+                raise ConfigError(
+                    f"corpus.input: {file.path} is named twice, by {owners[identity]} and by {pattern}; "
+                    "each document is used once: name each file by one pattern"
+                )
+            owners[identity] = pattern
+            files.append(file)
+    return files
+
+
+def _check_kept(names: Iterable[str]) -> None:
+    taken = dict.fromkeys(OUR_COLUMNS, "a column that icp writes itself")
+    for name in names:
+        if name in taken:
+            raise ConfigError(f"corpus.keep: {name} is {taken[name]}; leave it out of corpus.keep")
+        taken[name] = "named twice"
+
+
+def kind_of(path: str) -> str | None:
+    """The kind of a file by the end of its name, None if it is not one that is read; case does not matter."""
+    name = path.partition("?")[0] if path.startswith(("http://", "https://")) else path
+    return next((kind for suffix, kind in SUFFIXES.items() if name.lower().endswith(suffix)), None)
+
+
+def _matches(store: Disk | Server, pattern: str) -> list[str]:
+    """Paths of files: a name that exists is taken as it stands, otherwise as a glob; folders are looked into."""
+    name = os.path.expanduser(pattern) if pattern.startswith("~") else pattern  # noqa: PTH111
+    found = [name] if store.exists(name) else sorted(store.glob(name)) if glob.has_magic(name) else []
+    files = [path for entry in found for path in (_inside(store, entry) if store.is_folder(entry) else [entry])]
+    if not files:
+        raise InputError(f"corpus.input: no file matches {pattern} (seen from {Path.cwd()}); correct the name")
+    return files
+
+
+def _inside(store: Disk | Server, folder: str) -> list[str]:
+    """The files of a folder: the shards of a saved dataset, else tables, else texts."""
+    found = sorted(store.walk(folder))
+    names = {path.rpartition("/")[2]: path for path in found}
+    if "dataset_dict.json" in names:
+        where = names["dataset_dict.json"].rpartition("/")[0]
+        splits = _json_in(store, names["dataset_dict.json"]).get("splits", [])
+        raise InputError(
+            f"{where}: holds the splits {', '.join(splits)} of a saved dataset; name the ones to use, "
+            f"e.g. {where}/{splits[0] if splits else 'train'}"
+        )
+    root = folder.rstrip("/")
+    if f"{root}/state.json" in found:
+        return _saved_shards(store, root)
+    saved = [path for path in found if path.endswith("/state.json")]
+    if saved:
+        where = saved[0].rpartition("/")[0]
+        raise InputError(f"{folder}: holds a saved dataset in {where}; name that folder itself in corpus.input")
+    kinds = {path: kind_of(path) for path in found if not path.rpartition("/")[2].startswith(".")}
+    texts = [path for path, kind in kinds.items() if kind == "text"]
+    tables = [path for path, kind in kinds.items() if kind not in (None, "text")]
+    if tables and texts:
+        log.warning("%s: %d .txt and .md files beside tables are not read, e.g. %s", folder, len(texts), texts[0])
+    if not tables and not texts:
+        raise InputError(f"{folder}: holds no file that can be read; expected {SUPPORTED}")
+    return tables or texts
+
+
+def _saved_shards(store: Disk | Server, folder: str) -> list[str]:
+    state = _json_in(store, f"{folder}/state.json")
+    try:
+        shards = [f"{folder}/{row['filename']}" for row in state["_data_files"]]
+    except (KeyError, TypeError):
+        raise InputError(f"{folder}/state.json: not the state of a saved dataset; save it again") from None
+    if state.get("_indices_data_files"):
+        raise InputError(f"{folder}: saved with an indices mapping; save it again after flatten_indices()")
+    missing = [shard for shard in shards if not store.exists(shard)]
+    if missing:
+        raise InputError(f"{missing[0]}: missing, though {folder}/state.json lists it; save the dataset again")
+    return shards
+
+
+def _json_in(store: Disk | Server, path: str) -> dict[str, Any]:
+    try:
+        tree = json.loads(store.read(path))
+    except ValueError:
+        tree = None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: not a JSON object; save the dataset again")
+    return tree
+
+
+def _describe(store: Disk | Server, path: str, pattern: str) -> InputFile:
+    kind = kind_of(path)
+    if "\udc80" <= max(path, default="") <= "\udcff":
+        raise InputError(f"{path!r}: its name is not UTF-8; rename it")
+    if kind is None:
+        hint = "; if it holds one JSON object a line, name it .jsonl" if path.lower().endswith(".json") else ""
+        raise InputError(f"{path} (matched by {pattern}): not a kind of file that is read, {SUPPORTED}{hint}")
+    size, stamp = store.stat(path)
+    return InputFile(path, kind, size, stamp)

@@ -1,0 +1,75 @@
+"""Whether a corpus may be used: how much of it was refused, and whether its fields are there at all."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from icp.config import CorpusConfig
+from icp.errors import InputError
+from icp.run.records import PartRecord
+
+TOLERATED = 10
+"""So many refused rows are let pass whatever their share, if a document is left."""
+
+
+def check_seen(config: CorpusConfig, seen: set[str]) -> None:
+    """Raise InputError if a kept field, or an id or source that was asked for, stands in no file."""
+    defaults = CorpusConfig.model_fields
+    asked = {"keep": config.keep}
+    asked |= {key: (getattr(config, key),) for key in ("id", "source") if getattr(config, key) != defaults[key].default}
+    for key, names in asked.items():
+        for name in names:
+            if name not in seen:
+                raise InputError(f"corpus.{key}: no input file has a field {name!r}; correct the name or leave it out")
+
+
+@dataclass
+class _Tally:
+    """Rows of one file, or of all text files together; excluded ones are not refused."""
+
+    rows: int = 0
+    documents: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        self.rows += counts.get("read", 0)
+        self.documents += counts.get("documents", 0)
+        for name, n in counts.items():
+            if name.startswith("rejected.") and name != "rejected.excluded":
+                self.reasons[name.removeprefix("rejected.")] += n
+
+    def is_bad(self, most: float) -> bool:
+        """Whether more was refused than may be; a few rows may be if a document is left."""
+        refused = self.reasons.total()
+        return refused > most * self.rows and (refused > TOLERATED or self.documents == 0)
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{n:,} {reason}" for reason, n in sorted(self.reasons.items(), key=lambda r: (-r[1], r[0])))
+        return f"{self.reasons.total():,} of {self.rows:,} rows ({shown})"
+
+
+def check_refused(config: CorpusConfig, records: Iterable[PartRecord]) -> None:
+    """Raise InputError if a file, or all together, lost more rows than `corpus.max_rejected`, or no document is left.
+
+    Args:
+        records: of the read tasks: counts by reason, `info` with ``rows`` (file -> rows) and ``text_files``.
+    """
+    total = _Tally()
+    files: dict[str, _Tally] = {}
+    for record in records:
+        name = "text files" if record.info["text_files"] else next(iter(record.info["rows"]))
+        for tally in (files.setdefault(name, _Tally()), total):
+            tally.add(record.counts)
+    bad = {name: tally for name, tally in files.items() if tally.is_bad(config.max_rejected)}
+    if not bad and total.is_bad(config.max_rejected):
+        bad = {name: tally for name, tally in files.items() if tally.reasons}
+    if bad:
+        worst = sorted(bad, key=lambda name: -bad[name].reasons.total() / bad[name].rows)[:5]
+        raise InputError(
+            f"too many rows refused (corpus.max_rejected is {config.max_rejected}): "
+            + "; ".join(f"{name}: {bad[name]}" for name in worst)
+            + (f"; and {len(bad) - 5} more files" if len(bad) > 5 else "")
+            + "; mend the files, or raise corpus.max_rejected"
+        )
+    if not total.documents:
+        raise InputError(f"{', '.join(config.input)}: no documents in {total.rows:,} rows; check corpus.input")

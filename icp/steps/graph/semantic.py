@@ -1,0 +1,115 @@
+"""Documents whose vectors and words are alike: one of them goes; those whose words differ are kept apart.
+
+In: documents/, raw neighbours. Out: nodes.npy, duplicates/, conflicts.npy of the step `graph`, which calls these
+functions as its first phases. A row is removed if it is at least `duplicate_similarity` to a kept earlier row and the
+words agree too (Jaccard of word n-grams at least `duplicate_jaccard`); never because of a row that is itself removed.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from icp.dedup.minhash import shingle_sets
+from icp.engine.step import PartOutput
+from icp.kernels.knn_graph import jaccard_pairs, keep_leaders
+from icp.run.context import Context, document_parts
+from icp.run.tables import read_rows
+from icp.steps.graph.arrays import load, raw_neighbors, save, survivors_of
+from icp.texts import text_buffers
+
+
+def find_pairs(context: Context, part: str, output: PartOutput) -> None:
+    """Write pairs.npy int64 (m, 2), rows too alike, by (higher, lower), and similarities.npy float16 (m,)."""
+    least, n_rows = context.config.graph.duplicate_similarity, survivors_of(context).size
+    keys, values = [np.empty(0, np.int64)], [np.empty(0, np.float16)]
+    for first, neighbors, similarities in raw_neighbors(context):
+        alike = (neighbors >= 0) & (similarities.astype(np.float64) >= least)
+        rows = first + np.nonzero(alike)[0]
+        others = neighbors[alike].astype(np.int64)
+        keys.append(np.maximum(rows, others) * n_rows + np.minimum(rows, others))
+        values.append(similarities[alike])
+    found, where = np.unique(np.concatenate(keys), return_index=True)
+    save(output, "pairs.npy", np.stack((found % max(n_rows, 1), found // max(n_rows, 1)), axis=1))
+    save(output, "similarities.npy", np.concatenate(values)[where])
+
+
+def make_shingles(context: Context, part: str, output: PartOutput) -> None:
+    """Write the word n-grams of the texts of a part that stand in a pair."""
+    rows, cuts = _paired_rows(context)
+    number = document_parts(context).index(part)
+    docs = survivors_of(context)[rows[cuts[number] : cuts[number + 1]]]
+    values, sizes = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)]
+    if docs.size:
+        path = context.folder("documents") / f"{part}.parquet"
+        for texts in read_rows(path, "text", docs - context.doc_bounds()[number]):
+            found, indptr = shingle_sets(text_buffers(texts), ngram=context.config.dedup.ngram)
+            values.append(found)
+            sizes.append(np.diff(indptr))
+    save(output, f"{part}.shingles.npy", np.concatenate(values))
+    save(output, f"{part}.bounds.npy", np.cumsum(np.concatenate(sizes)))
+
+
+def compare_texts(context: Context, part: str, output: PartOutput) -> None:
+    """Write the Jaccard similarity of each pair whose higher row stands in a part: float64, in the order of pairs."""
+    parts, pairs = document_parts(context), load(context, "pairs")
+    rows, cuts = _paired_rows(context)
+    mine = parts.index(part)
+    # places among all paired rows, by part; pairs of the part are those whose higher row lies in it
+    lower, higher = np.searchsorted(rows, pairs[:, 0]), np.searchsorted(rows, pairs[:, 1])
+    chosen = slice(*np.searchsorted(higher, cuts[mine : mine + 2]).tolist())
+    lower, higher = lower[chosen], higher[chosen] - cuts[mine]
+    sets = (load(context, f"{part}.shingles"), load(context, f"{part}.bounds"))
+    owners = np.searchsorted(cuts, lower, side="right") - 1
+    jaccards = np.zeros(lower.size, dtype=np.float64)
+    for owner in np.union1d(owners, mine).tolist():
+        others = (load(context, f"{parts[owner]}.shingles"), load(context, f"{parts[owner]}.bounds"))
+        here = owners == owner
+        places = np.stack((higher[here], lower[here] - cuts[owner]), axis=1)
+        jaccards[here] = jaccard_pairs(*sets, *others, places)
+    save(output, f"{part}.jaccards.npy", jaccards)
+
+
+def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
+    """Write nodes.npy, duplicates/ and conflicts.npy."""
+    survivors, pairs = survivors_of(context), load(context, "pairs")
+    jaccards = np.concatenate([load(context, f"{name}.jaccards") for name in document_parts(context)])
+    removing = keep_leaders(pairs, jaccards, context.config.graph.duplicate_jaccard, survivors.size)
+    kept = np.ones(survivors.size, dtype=np.bool_)
+    kept[pairs[removing, 1]] = False
+    similarities = load(context, "similarities")[removing].astype(np.float64)
+    _write_duplicates(context, output, survivors[pairs[removing]], jaccards[removing], similarities)
+    node_of_row = np.cumsum(kept) - 1
+    conflicts = node_of_row[pairs[kept[pairs].all(axis=1)]].astype(np.int64)
+    conflicts = conflicts[np.lexsort((conflicts[:, 1], conflicts[:, 0]))]
+    save(output, "nodes.npy", survivors[kept])
+    save(output, "conflicts.npy", conflicts)
+    output.count("semantic_duplicates", removing.size)
+    output.count("conflicts", len(conflicts))
+    output.count("nodes", int(kept.sum()))
+
+
+def _write_duplicates(
+    context: Context,
+    output: PartOutput,
+    docs: NDArray[np.int64],
+    jaccards: NDArray[np.float64],
+    similarities: NDArray[np.float64],
+) -> None:
+    """One file for each documents part; `docs` (n, 2): the kept doc and the removed one, by the removed."""
+    cuts = np.searchsorted(docs[:, 1], context.doc_bounds()).tolist()
+    for part, begin, end in zip(document_parts(context), cuts, cuts[1:], strict=False):
+        name, here = f"duplicates/{part}.parquet", slice(begin, end)
+        columns: dict[str, Any] = {"doc": docs[here, 1], "duplicate_of": docs[here, 0]}
+        columns |= {"jaccard": jaccards[here], "similarity": similarities[here]}
+        table = pa.table({**columns, "kind": pa.array(["semantic"] * (end - begin), pa.string())})
+        pq.write_table(table, output.path(name), compression="zstd")
+        output.rows(name, table.num_rows)
+
+
+def _paired_rows(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows that stand in a pair, ascending, and where those of each documents part begin."""
+    rows = np.unique(load(context, "pairs"))
+    return rows, np.searchsorted(rows, np.searchsorted(survivors_of(context), context.doc_bounds()))

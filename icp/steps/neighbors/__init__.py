@@ -1,0 +1,1 @@
+"""The step `neighbors`: the most similar rows of each row."""

@@ -1,0 +1,1 @@
+"""The step `order`: a path through all nodes, and how good it is."""

@@ -1,0 +1,1 @@
+"""The step `shards`: rows of tokens in training order, with what stands in each."""

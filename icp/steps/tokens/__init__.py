@@ -1,0 +1,1 @@
+"""The step `tokens`: token ids of the nodes' documents."""

@@ -1,0 +1,167 @@
+"""Step `tokens`: the kept documents as token ids, made once for each tokenizer, whatever the packs make of them.
+
+In: documents/, graph/nodes.npy, the tokenizer. Out: ``tokenizer.json`` (and ``tokenizer_config.json`` if it has one),
+``part-*.bin`` raw little-endian ids of the nodes' documents in node order, specials excluded, ``lengths/part-*.npy``
+int64 tokens of each document of a part, and ``offsets.npy`` int64 (n_nodes + 1,) over all parts.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from icp.config import Config
+from icp.engine.step import PartOutput, Phase, Step, one_part
+from icp.run.context import Context, document_parts
+from icp.run.nodes import load_nodes, node_batches
+from icp.run.records import hash_file
+from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer, train_tokenizer, trained_ids
+from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME
+
+SAMPLE_CHARS = 16 << 20
+"""Text that a tokenizer is trained on."""
+SAMPLE_DOCS = 1 << 17
+"""About so many documents are looked at for the sample, so that it does not grow with the corpus."""
+DOCUMENT_CHARS = 1 << 15
+"""No document gives more to the sample."""
+
+_Rows = list[tuple[bytes, int, str]]
+
+
+def sample(context: Context, part: str, output: PartOutput) -> None:
+    """The documents of a part that may belong to the sample: those of smallest key."""
+    rows: _Rows = []
+    for batch in node_batches(context, part, ("key", "doc", "text")):
+        rows = _smallest(rows, _candidates(batch, SAMPLE_DOCS / load_nodes(context).size))
+    keys, docs, texts = zip(*rows, strict=True) if rows else ((), (), ())
+    columns = {"key": pa.array(keys, pa.binary()), "doc": pa.array(docs, pa.int64()), "text": pa.array(texts)}
+    pq.write_table(pa.table(columns), output.path(f"sample/{part}.parquet"), compression="zstd")
+
+
+def train(context: Context, part: str, output: PartOutput) -> None:
+    """Leave the tokenizer that is used: trained on the sample, or a copy of the one named."""
+    _set_threads(context)
+    config = context.config.tokenizer
+    n_ids = trained_ids(config.name)
+    if n_ids is not None:
+        path = output.path(JSON_NAME)
+        path.write_text(train_tokenizer(_sample_texts(context), n_ids), encoding="utf-8")
+        load_tokenizer(config, trained=path).roles()
+        return
+    tokenizer = load_tokenizer(config)
+    tokenizer.roles()  # refused here, before hours of encoding
+    output.path(JSON_NAME).write_text(tokenizer.text, encoding="utf-8")
+    if tokenizer.config_text is not None:
+        output.path(CONFIG_NAME).write_text(tokenizer.config_text, encoding="utf-8")
+
+
+def encode(context: Context, part: str, output: PartOutput) -> None:
+    """Write the ids of the documents of a part."""
+    _set_threads(context)
+    tokenizer = _used_tokenizer(context)
+    lengths = [np.empty(0, dtype=np.int64)]
+    with output.path(f"{part}.bin").open("wb") as stream:
+        for batch in node_batches(context, part, ("text",)):
+            texts: list[Any] = batch.column("text").to_pylist()
+            ids, offsets = tokenizer.encode_batch(texts)
+            stream.write(ids.astype(tokenizer.dtype, copy=False).tobytes())
+            lengths.append(np.diff(offsets))
+            output.count("special_strings", tokenizer.count_specials(texts))
+    counted = np.concatenate(lengths)
+    with output.path(f"lengths/{part}.npy").open("wb") as stream:
+        np.save(stream, counted, allow_pickle=False)
+    output.rows(f"{part}.bin", int(counted.sum()))
+    output.count("documents", counted.size)
+    output.count("tokens", int(counted.sum()))
+
+
+def join(context: Context, part: str, output: PartOutput) -> None:
+    """Write the offsets over all parts, and what the step's readers have to know."""
+    tokenizer = _used_tokenizer(context)
+    folder = context.folder("tokens")
+    lengths = [np.load(folder / "lengths" / f"{part}.npy", allow_pickle=False) for part in document_parts(context)]
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(dtype=np.int64)
+    assert offsets.size == load_nodes(context).size + 1
+    with output.path("offsets.npy").open("wb") as stream:
+        np.save(stream, offsets, allow_pickle=False)
+    output.rows("offsets.npy", offsets.size)
+    output.info.update(
+        tokenizer=tokenizer.name,
+        tokenizer_sha256=tokenizer.sha256,
+        vocab_size=tokenizer.vocab_size,
+        dtype=tokenizer.dtype.name,
+    )
+
+
+def _used_tokenizer(context: Context) -> Tokenizer:
+    return load_tokenizer(context.config.tokenizer, trained=context.folder("tokens") / JSON_NAME)
+
+
+def _set_threads(context: Context) -> None:
+    """Must come before the tokenizer is first used: it starts its threads once."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if context.threads > 1 else "false"
+    os.environ["RAYON_NUM_THREADS"] = str(context.threads)
+
+
+def _candidates(batch: pa.RecordBatch, share: float) -> _Rows:
+    keys: list[Any] = batch.column("key").to_pylist()
+    low_enough = np.frombuffer(b"".join(keys), dtype=">u8")[::2] <= share * 2.0**64
+    chosen = batch.filter(pa.array(low_enough))
+    rows = zip(*(chosen.column(name).to_pylist() for name in ("key", "doc", "text")), strict=True)
+    return [(key, doc, text[:DOCUMENT_CHARS]) for key, doc, text in rows]
+
+
+def _smallest(kept: _Rows, more: _Rows) -> _Rows:
+    """The rows of smallest (key, doc) that reach `SAMPLE_CHARS` together; the same for any grouping of the rows."""
+    n_chars = 0
+    rows = sorted(kept + more)
+    for place, (_, _, text) in enumerate(rows):
+        if n_chars >= SAMPLE_CHARS:
+            return rows[:place]
+        n_chars += len(text)
+    return rows
+
+
+def _sample_texts(context: Context) -> Iterator[str]:
+    rows: _Rows = []
+    for part in document_parts(context):
+        table = pq.read_table(context.folder("tokens") / "sample" / f"{part}.parquet")
+        columns = (table.column(name).to_pylist() for name in ("key", "doc", "text"))
+        rows = _smallest(rows, list(zip(*columns, strict=True)))
+    return (text for _, _, text in rows)
+
+
+def _sample_parts(context: Context) -> list[str]:
+    return document_parts(context) if trained_ids(context.config.tokenizer.name) is not None else []
+
+
+def _keys(config: Config) -> tuple[str, ...]:
+    # bos, eos and pad stand in the shards, not here: packs with other specials share the tokens
+    return ("tokenizer.name",)
+
+
+def _tokenizer_files(config: Config) -> Iterable[tuple[str, str]]:
+    """Hashes of the user's own tokenizer files; a trained one and one from the hub are known by name."""
+    path = Path(config.tokenizer.name).expanduser()
+    path = path / JSON_NAME if path.is_dir() else path
+    files = (path, path.with_name(CONFIG_NAME)) if path.is_file() else ()
+    return [(file.name, hash_file(file)) for file in files if file.is_file()]
+
+
+STEP = Step(
+    name="tokens",
+    format=1,
+    inputs=("documents", "dedup", "graph"),
+    keys=_keys,
+    phases=(
+        Phase("sample", _sample_parts, sample, scratch=True),
+        Phase("train", one_part, train),
+        Phase("encode", document_parts, encode),
+        Phase("facts", one_part, join),
+    ),
+    sources=lambda config: list(_tokenizer_files(config)),
+)

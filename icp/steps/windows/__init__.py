@@ -1,0 +1,1 @@
+"""The step `windows`: which piece of which document stands in which window."""

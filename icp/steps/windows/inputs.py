@@ -1,0 +1,140 @@
+"""What a plan of a run is made of, read from the folders of its steps; arrays on disk are mapped where they can be."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.config import Config
+from icp.data import DocGraph, PackPlan, Rows, load_graph
+from icp.engine.step import PartOutput
+from icp.pack.plan_windows import plan_windows
+from icp.pack.training_order import Mix, random_documents
+from icp.run.context import Context
+from icp.run.nodes import field_groups, load_vectors, mapped
+from icp.tokenizer.tokenizer import load_tokenizer
+
+FITTING = ("windows", "path-fit", "best-fit")
+"""Methods that know `pack.split`; the others cut documents wherever a window ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a plan is made of.
+
+    Attributes:
+        nodes: (n_nodes,) int64, doc of each node.
+        groups: (n_nodes,) int64, the values of `pack.group_by`; None without any.
+        conflicts: (n_conflicts, 2) int64, nodes that must not share a window.
+        lengths: (n_nodes,) int64, tokens with the document's specials, 0 for a document without tokens.
+        specials: bos and eos tokens of a document.
+    """
+
+    nodes: NDArray[np.int64]
+    graph: DocGraph
+    embeddings: Rows
+    lengths: NDArray[np.int64]
+    groups: NDArray[np.int64] | None
+    conflicts: NDArray[np.int64]
+    specials: tuple[int, int]
+
+
+def load_inputs(context: Context) -> Inputs:
+    """The inputs of the step `windows`."""
+    config, folder = context.config, context.folder("tokens")
+    vocabulary = load_tokenizer(config.tokenizer, trained=folder / "tokenizer.json")
+    specials = (int(config.tokenizer.bos == "document"), int(vocabulary.eos_id is not None))
+    n_tokens = np.diff(mapped(folder / "offsets.npy"))
+    n_tokens[n_tokens > 0] += sum(specials)
+    nodes, fields = mapped(context.folder("graph") / "nodes.npy"), config.pack.group_by
+    return Inputs(
+        nodes,
+        load_graph(context.folder("graph")),
+        load_vectors(context),
+        n_tokens,
+        field_groups(context.folder("documents"), nodes, fields) if fields else None,
+        mapped(context.folder("graph") / "conflicts.npy"),
+        specials,
+    )
+
+
+def load_sources(context: Context, inputs: Inputs) -> NDArray[np.int64] | None:
+    """(n_nodes,) int64: the source of each node, for the method that asks."""
+    is_source = context.config.pack.method == "source"
+    return field_groups(context.folder("documents"), inputs.nodes, ["source"]) if is_source else None
+
+
+def load_order(context: Context) -> NDArray[np.int32]:
+    """(n_nodes,) int32: the path through the nodes."""
+    return np.asarray(np.load(context.folder("order") / "order.npy", allow_pickle=False))
+
+
+def load_plan(context: Context, folder: str = "") -> PackPlan:
+    """A plan that a phase left in this step's folder, mapped."""
+    return PackPlan(*(load_array(context, f"{folder}{name}") for name in PackPlan.__slots__))
+
+
+def load_array(context: Context, name: str) -> NDArray[Any]:
+    """An array of this step, mapped."""
+    return mapped(context.folder("windows") / f"{name}.npy")
+
+
+def save_array(output: PartOutput, name: str, array: NDArray[Any]) -> None:
+    """Write an array of this step."""
+    with output.path(f"{name}.npy").open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+    output.rows(f"{name}.npy", len(array))
+
+
+def save_plan(output: PartOutput, folder: str, plan: PackPlan) -> None:
+    """Write a plan, see `load_plan`."""
+    for name in PackPlan.__slots__:
+        save_array(output, f"{folder}{name}", getattr(plan, name))
+
+
+def capacity_of(config: Config) -> int:
+    """Tokens of a window that documents may take."""
+    return config.pack.capacity - int(config.tokenizer.bos == "window")
+
+
+def mix_of(config: Config) -> Mix:
+    """Where random windows come in training."""
+    return Mix(config.pack.mix_random.begin, config.pack.mix_random.end, config.pack.mix_random.over)
+
+
+def loose_documents(inputs: Inputs, config: Config) -> NDArray[np.bool_]:
+    """(n_nodes,) bool: those that are packed at random."""
+    return random_documents(inputs.lengths, mix_of(config).mean, seed=config.seed)
+
+
+def chosen_lengths(inputs: Inputs, chosen: NDArray[np.bool_]) -> Inputs:
+    """The same without tokens of other documents."""
+    return replace(inputs, lengths=np.where(chosen, inputs.lengths, 0))
+
+
+def plan_of(
+    context: Context,
+    inputs: Inputs,
+    order: NDArray[np.int32],
+    method: str,
+    sources: NDArray[np.int64] | None = None,
+) -> PackPlan:
+    """A plan of these inputs by a method, as the configuration wants it."""
+    config = context.config
+    return plan_windows(
+        inputs.graph,
+        inputs.embeddings,
+        order,
+        inputs.lengths,
+        seq_len=capacity_of(config),
+        method=method,
+        min_fill=config.pack.min_fill,
+        split=config.pack.split if method in FITTING else "minimal",
+        seed=config.seed,
+        specials=inputs.specials,
+        conflicts=inputs.conflicts,
+        groups=inputs.groups,
+        sources=sources,
+        threads=context.threads,
+    )

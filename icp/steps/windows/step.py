@@ -1,0 +1,128 @@
+"""Step `windows`: an order and the documents' lengths -> which piece stands in which window, in training order.
+
+In: order/, graph/, tokens/, embeddings/, the sources in documents/. Out: doc.npy start.npy stop.npy window.npy, int64
+(segments,) each, sorted by (window, position), doc being the node; path_rank.npy int64 (n_windows,), the rank along the
+path of each window; in the manifest's facts, the figures `windows` of DESIGN.md section 5 for this plan and for others,
+and what `spread` promises. With `spread`, windows stand on a path through themselves, not on that of the documents.
+
+A small corpus is planned by *plan* and judged by *facts*. A large one is planned in partitions (*prepare* to *seam*)
+and laid (*lay*), its windows are led along paths run by run (*directions*, *runs*, *path*) and judged range by range
+(*baselines*, *similarities*, *figures*): tasks that share the work and exchange only files.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.config import Config
+from icp.data import PackPlan
+from icp.engine.step import PartOutput, Phase, Step, one_part
+from icp.errors import InputError
+from icp.pack.plan_windows import broken_conflicts
+from icp.pack.spread import DISTANCES, best_stride
+from icp.pack.training_order import arrange_inside, merge_orders, renumber, training_order
+from icp.run.context import Context
+from icp.steps.windows import figure_tasks, partition_tasks, training_path_tasks
+from icp.steps.windows.inputs import (
+    Inputs,
+    chosen_lengths,
+    load_inputs,
+    load_order,
+    load_plan,
+    loose_documents,
+    mix_of,
+    plan_of,
+    save_array,
+)
+
+LISTED_CONFLICTS = 1000
+
+
+def plan(context: Context, part: str, output: PartOutput) -> None:
+    """Fill windows along the order, and number them in training order."""
+    config, inputs = context.config, load_inputs(context)
+    if not inputs.lengths.any():
+        raise InputError(
+            f"{config.run}: none of the {inputs.lengths.size} documents kept has a token, so no window can be filled; "
+            "check corpus.text and tokenizer.name"
+        )
+    along_path, path_rank, output.info["random_windows"] = _mixed(context, inputs)
+    in_training = arrange_inside(renumber(along_path, path_rank), config.pack.inside, seed=config.seed)
+    arrays = {name: getattr(in_training, name) for name in PackPlan.__slots__} | {"path_rank": path_rank}
+    for name, array in arrays.items():
+        save_array(output, name, array)
+    if config.pack.shuffle == "spread":
+        stride, gaps = best_stride(path_rank.size - output.info["random_windows"])
+        output.info["spread"] = {"stride": stride, "gaps": dict(zip(map(str, DISTANCES), gaps, strict=True))}
+    broken = broken_conflicts(in_training, inputs.conflicts)
+    output.info["conflicts_broken"] = len(broken)
+    output.info["broken_conflicts"] = inputs.nodes[broken[:LISTED_CONFLICTS]].tolist()
+    output.count("documents", int(np.count_nonzero(inputs.lengths)))
+    output.count("empty_documents", int(np.count_nonzero(inputs.lengths == 0)))
+
+
+def measure(context: Context, part: str, output: PartOutput) -> None:
+    """Figures of the plan; and, without conflicts and groups, of random windows, of the paper's method, and of this
+    pack's own order cut as the paper does."""
+    figures, planned = figure_tasks.measured(context), context.records("plan")["all"]
+    output.info.update(count=load_plan(context).n_windows, seq_len=context.config.pack.seq_len)
+    output.info.update(figures[figure_tasks.OWN])
+    for name in figure_tasks.BASELINES:
+        for kind in ("mean_similarity", "max_similarity"):
+            output.info[f"{name}_{kind}"] = figures[name][kind]
+    told = ("conflicts_broken", "random_windows", "spread")
+    output.info.update({name: planned.info[name] for name in told if name in planned.info})
+    output.info["empty_documents"] = planned.counts["empty_documents"]
+
+
+def _mixed(context: Context, inputs: Inputs) -> tuple[PackPlan, NDArray[np.int64], int]:
+    """The plan, the rank of the window trained at each step, and how many windows, the last ones, are random."""
+    config = context.config
+    plans = [training_path_tasks.related_plan(context, inputs), _random_plan(context, inputs)]
+    if config.pack.shuffle == "spread":
+        plans[0] = renumber(plans[0], training_path_tasks.related_path(context, inputs, plans[0]))
+    ranks = [
+        training_order(made.n_windows, shuffle=shuffle, seed=config.seed)
+        for made, shuffle in zip(plans, (config.pack.shuffle, "random"), strict=True)
+    ]
+    first = plans[0].n_windows
+    doc, start, stop = (np.concatenate([getattr(made, name) for made in plans]) for name in ("doc", "start", "stop"))
+    window = np.concatenate((plans[0].window, plans[1].window + first))
+    merged = merge_orders(ranks[0], ranks[1] + first, mix_of(config))[0]
+    return PackPlan(doc, start, stop, window), merged, plans[1].n_windows
+
+
+def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
+    """Windows of the documents that are packed at random."""
+    loose = chosen_lengths(inputs, loose_documents(inputs, context.config))
+    if not loose.lengths.any():
+        return PackPlan(*np.empty((4, 0), np.int64))
+    return plan_of(context, loose, load_order(context), "random")
+
+
+def _keys(config: Config) -> tuple[str, ...]:
+    pack = ("seq_len", "stride", "method", "min_fill", "split", "group_by", "inside", "mix_random", "shuffle")
+    return (*(f"pack.{name}" for name in pack), "tokenizer.bos", "tokenizer.eos", "tokenizer.pad", "seed")
+
+
+STEP = Step(
+    name="windows",
+    format=3,
+    inputs=("documents", "dedup", "embeddings", "graph", "tokens", "order"),
+    keys=_keys,
+    phases=(
+        Phase("prepare", partition_tasks.prepared, partition_tasks.prepare, scratch=True),
+        Phase("segments", partition_tasks.ranges, partition_tasks.point, scratch=True),
+        Phase("divide", partition_tasks.divided, partition_tasks.halve, scratch=True),
+        Phase("partition", partition_tasks.partitions, partition_tasks.plan_part, scratch=True),
+        Phase("seam", partition_tasks.seams, partition_tasks.mend_seam, scratch=True),
+        Phase("lay", training_path_tasks.laid, training_path_tasks.lay, scratch=True),
+        Phase("directions", training_path_tasks.pointed, training_path_tasks.point, scratch=True),
+        Phase("runs", training_path_tasks.halved, training_path_tasks.halve, scratch=True),
+        Phase("path", training_path_tasks.led, training_path_tasks.lead, scratch=True),
+        Phase("plan", one_part, plan),
+        Phase("baselines", figure_tasks.made, figure_tasks.make_baseline, scratch=True),
+        Phase("similarities", figure_tasks.compared, figure_tasks.compare, scratch=True),
+        Phase("figures", figure_tasks.judged, figure_tasks.sum_up, scratch=True),
+        Phase("facts", one_part, measure),
+    ),
+)

@@ -1,0 +1,340 @@
+import json
+import pickle
+import random
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made import finish
+
+from icp.dataset.windows import WindowDataset
+from icp.errors import ArtifactError, ConfigError
+from icp.pack.lanes import lane_order
+from icp.run.records import MANIFEST, read_manifest, write_json
+
+PAD = 99
+
+
+def make_shards(run, rows, segments, *, seq_len=None, n_pad=None, bos="none", shuffle="random", per_shard=2):
+    """Shards of 16-bit rows; `segments`: for each window (doc_start, win_start, win_stop) of its pieces."""
+    folder = run / "packs" / "main" / "shards"
+    folder.mkdir(parents=True)
+    rows = np.array(rows, dtype="<u2")
+    for name in ("segments", "windows"):
+        (folder / name).mkdir()
+    for shard, first in enumerate(range(0, len(rows), per_shard)):
+        rows[first : first + per_shard].tofile(folder / f"shard-{shard:05d}.bin")
+        listed = [
+            (window, position, *piece)
+            for window in range(first, min(first + per_shard, len(rows)))
+            for position, piece in enumerate(segments[window])
+        ]
+        names = ("window", "position", "doc_start", "win_start", "win_stop")
+        columns = {name: pa.array([row[place] for row in listed], pa.int64()) for place, name in enumerate(names)}
+        pq.write_table(pa.table(columns), folder / "segments" / f"part-{shard:05d}.parquet")
+        pads = [0] * len(rows) if n_pad is None else n_pad
+        windows = {"window": range(first, first + per_shard), "n_pad": pads[first : first + per_shard]}
+        windows["window"] = list(windows["window"])[: len(windows["n_pad"])]
+        pq.write_table(pa.table(windows), folder / "windows" / f"part-{shard:05d}.parquet")
+    finish(folder, {})
+    facts = {
+        "seq_len": seq_len or rows.shape[1], "stride": rows.shape[1], "dtype": "uint16", "windows": len(rows),
+        "policy": {"bos": bos, "eos": "document"}, "shuffle": shuffle, "seed": 3,
+    }  # fmt: skip
+    write_json(folder / MANIFEST, {**facts, **asdict(read_manifest(folder))})
+    return run
+
+
+def numbered(run, n_windows, **options):
+    """A pack whose window w holds w, w, w."""
+    return make_shards(run, [[window] * 3 for window in range(n_windows)], [[(0, 0, 3)]] * n_windows, **options)
+
+
+def seen(dataset):
+    return [int(sample["input_ids"][0]) for sample in dataset]
+
+
+@pytest.fixture
+def hand(tmp_path):
+    """Two windows of 8: two documents and padding; the rest of the second document alone."""
+    rows = [[5, 6, 1, 7, 8, 1, PAD, PAD], [9, 9, 9, 9, 9, 9, 9, 1]]
+    return make_shards(tmp_path, rows, [[(0, 0, 2), (0, 3, 5)], [(4, 0, 7)]], n_pad=[2, 0])
+
+
+def lists(sample):
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in sample.items()}
+
+
+def test_sample_without_a_mask(hand):
+    dataset = WindowDataset(hand)
+    assert lists(dataset[0]) == {
+        "input_ids": [5, 6, 1, 7, 8, 1, PAD, PAD],
+        "labels": [5, 6, 1, 7, 8, 1, -100, -100],
+        "position_ids": [0, 1, 2, 3, 4, 5, 6, 7],
+        "segment_ids": [0, 0, 0, 1, 1, 1, -1, -1],
+        "cu_seqlens": [0, 3, 6, 8],
+        "seq_idx": [0, 0, 0, 1, 1, 1, 2, 2],
+        "shifted": False,
+        "reset": True,
+    }
+    assert lists(dataset[1])["cu_seqlens"] == [0, 8, 8, 8]
+    dtypes = {name: value.dtype.name for name, value in dataset[0].items() if isinstance(value, np.ndarray)}
+    assert dtypes == dict.fromkeys(dtypes, "int64") | {"cu_seqlens": "int32", "seq_idx": "int32"}
+
+
+def test_sample_with_documents_apart(hand):
+    sample = lists(WindowDataset(hand, mask="intra")[0])
+    assert sample["labels"] == [-100, 6, 1, -100, 8, 1, -100, -100]
+    assert sample["position_ids"] == [0, 1, 2, 0, 1, 2, 0, 1]
+    rest = lists(WindowDataset(hand, mask="intra")[1])
+    assert rest["labels"] == [-100, 9, 9, 9, 9, 9, 9, 1]
+
+
+def test_specials_belong_to_their_document(tmp_path):
+    run = make_shards(tmp_path / "a", [[50, 5, 1, 50, 7, 8]], [[(0, 1, 2), (0, 4, 6)]], bos="document")
+    assert WindowDataset(run)[0]["segment_ids"].tolist() == [0, 0, 0, 1, 1, 1]
+    run = make_shards(tmp_path / "b", [[50, 5, 1, 7, 8, 1]], [[(0, 1, 2), (3, 3, 5)]], bos="window")
+    assert WindowDataset(run)[0]["segment_ids"].tolist() == [0, 0, 0, 1, 1, 1]
+    run = make_shards(tmp_path / "c", [[5, 6, 1, 50, 7, 8]], [[(3, 0, 2), (0, 4, 6)]], bos="document")
+    assert WindowDataset(run)[0]["segment_ids"].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_row_of_one_more_gives_shifted_labels(tmp_path):
+    rows = [[5, 6, 1, 7, 8, PAD, PAD], [5, 6, 7, 8, 9, 1, 4]]
+    run = make_shards(tmp_path, rows, [[(0, 0, 2), (0, 3, 5)], [(0, 0, 5), (0, 6, 7)]], seq_len=6, n_pad=[2, 0])
+    sample = lists(WindowDataset(run, mask="intra")[0])
+    assert sample["input_ids"] == [5, 6, 1, 7, 8, PAD]
+    assert sample["labels"] == [6, 1, -100, 8, -100, -100]
+    assert sample["segment_ids"] == [0, 0, 0, 1, 1, -1]
+    assert (sample["cu_seqlens"], sample["shifted"]) == ([0, 3, 5, 6], True)
+    last = lists(WindowDataset(run, mask="intra")[1])  # the second piece is the last label only
+    assert last["labels"] == [6, 7, 8, 9, 1, -100]
+    assert (last["segment_ids"], last["cu_seqlens"]) == ([0] * 6, [0, 6, 6, 6])
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_ranks_share_training_order(tmp_path, world_size):
+    run = numbered(tmp_path, 11)
+    ranks = [WindowDataset(run, rank=rank, world_size=world_size) for rank in range(world_size)]
+    assert sum(map(len, ranks)) == 11
+    for rank, dataset in enumerate(ranks):
+        assert seen(dataset) == list(range(11))[rank::world_size]
+        assert len(seen(dataset)) == len(dataset)
+
+
+def test_later_epochs_are_permutations_of_seed_and_epoch(tmp_path):
+    run = numbered(tmp_path / "random", 40)
+    orders = [seen(WindowDataset(run, epoch=epoch)) for epoch in range(4)]
+    assert orders[0] == list(range(40))
+    assert all(sorted(order) == orders[0] for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+    assert seen(WindowDataset(run, epoch=2, rank=1, world_size=3)) == orders[2][1::3]
+    kept = numbered(tmp_path / "none", 40, shuffle="none")
+    assert seen(WindowDataset(kept, epoch=3)) == list(range(40))
+
+
+def test_resumes_twice_in_a_row_under_other_world_sizes(tmp_path):
+    run = numbered(tmp_path, 20)
+    taken = []
+    state = WindowDataset(run, epoch=1).state_dict(0)
+    for world_size, steps in ((1, 3), (2, 2), (3, 2), (1, 7)):
+        ranks = [WindowDataset(run, rank=rank, world_size=world_size) for rank in range(world_size)]
+        for dataset in ranks:
+            dataset.load_state_dict(state)
+        taken += [int(ranks[rank][step]["input_ids"][0]) for step in range(steps) for rank in range(world_size)]
+        states = [dataset.state_dict(steps * world_size) for dataset in ranks]
+        state = json.loads(json.dumps(states[0]))
+        assert all(other == state for other in states)
+    assert (state["epoch"], state["start"]) == (2, 0)
+    assert taken == seen(WindowDataset(run, epoch=1))
+    later = WindowDataset(run, epoch=1, start=15).state_dict(30)
+    assert (later["epoch"], later["start"]) == (3, 5)
+
+
+def test_start_counts_samples_of_all_ranks(tmp_path):
+    run = numbered(tmp_path, 9)
+    assert seen(WindowDataset(run, start=4, rank=1, world_size=2)) == [5, 7]
+    assert len(WindowDataset(run, start=9)) == len(WindowDataset(run, start=50)) == 0
+
+
+def test_state_of_other_shards_is_refused(tmp_path):
+    state = WindowDataset(numbered(tmp_path / "a", 5)).state_dict(2)
+    with pytest.raises(ArtifactError, match="taken from other shards"):
+        WindowDataset(numbered(tmp_path / "b", 6)).load_state_dict(state)
+
+
+def test_indexes_like_a_sequence(hand):
+    dataset = WindowDataset(hand)
+    assert np.array_equal(dataset[-1]["input_ids"], dataset[1]["input_ids"])
+    for index in (2, -3):
+        with pytest.raises(IndexError, match="of 2"):
+            dataset[index]
+
+
+def test_samples_are_copies_and_the_dataset_travels_small(hand):
+    dataset = WindowDataset(hand)
+    dataset[0]["input_ids"][:] = 0
+    assert dataset[0]["input_ids"][0] == 5
+    assert dataset._maps
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert not copy._maps
+    assert lists(copy[1]) == lists(dataset[1])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_torch_loader_batches_samples(tmp_path, workers):
+    data = pytest.importorskip("torch.utils.data")
+    rows = [[5, 6, 1, PAD], [7, 1, 8, 1], [4, 4, 4, 1]]
+    run = make_shards(tmp_path, rows, [[(0, 0, 2)], [(0, 0, 1), (0, 2, 3)], [(2, 0, 3)]], n_pad=[1, 0, 0])
+    context = "spawn" if workers else None
+    loader = data.DataLoader(WindowDataset(run), batch_size=3, num_workers=workers, multiprocessing_context=context)
+    (batch,) = list(loader)
+    assert batch["input_ids"].tolist() == rows
+    assert batch["cu_seqlens"].tolist() == [[0, 3, 4, 4], [0, 2, 4, 4], [0, 4, 4, 4]]
+    assert str(batch["labels"].dtype) == "torch.int64"
+    assert batch["shifted"].tolist() == [False] * 3
+
+
+def test_refuses_shards_that_are_not_as_the_manifest_says(tmp_path):
+    with pytest.raises(ArtifactError, match=r"holds no finished shards; run `icp pack`"):
+        WindowDataset(tmp_path)
+    run = numbered(tmp_path / "short", 5)
+    shard = run / "packs" / "main" / "shards" / "shard-00001.bin"
+    shard.write_bytes(shard.read_bytes()[:-2])
+    with pytest.raises(ArtifactError, match=r"shard-00001\.bin: 10 bytes, its manifest says 12"):
+        WindowDataset(run)
+    run = numbered(tmp_path / "lacking", 5)
+    path = run / "packs" / "main" / "shards" / MANIFEST
+    tree = json.loads(path.read_text())
+    path.write_text(json.dumps({**tree, "windows": 6}))
+    with pytest.raises(ArtifactError, match="or not 6 in all"):
+        WindowDataset(run)
+    path.write_text(json.dumps({name: value for name, value in tree.items() if name != "seed"}))
+    with pytest.raises(ArtifactError, match="lacks seed"):
+        WindowDataset(run)
+
+
+@pytest.mark.parametrize("options", [{"mask": "none"}, {"rank": 1}, {"rank": -1}, {"epoch": -1}, {"start": -1}])
+def test_refuses_impossible_arguments(hand, options):
+    with pytest.raises(ConfigError, match=r"mask is|expected rank from 0"):
+        WindowDataset(hand, **options)
+
+
+def resume(ranks, state):
+    """The data sets of all ranks, set to a state."""
+    for dataset in ranks:
+        dataset.load_state_dict(json.loads(json.dumps(state)))
+    return ranks
+
+
+@pytest.mark.parametrize("shuffle", ["random", "spread", "none", "lanes:3"])
+def test_stopped_after_any_sample_it_goes_on_under_any_world_size_twice(tmp_path, shuffle):
+    n_windows, epoch = 13, 1
+    run = numbered(tmp_path, n_windows, shuffle=shuffle)
+    whole = seen(WindowDataset(run, epoch=epoch))
+    worlds = [[WindowDataset(run, rank=rank, world_size=size) for rank in range(size)] for size in range(1, 6)]
+    rng = random.Random(5)
+    for first in range(n_windows + 1):
+        for _ in range(3):
+            second = rng.randint(0, n_windows - first)
+            taken, state = [], WindowDataset(run, epoch=epoch).state_dict(0)
+            for stop in (first, second, n_windows - first - second):
+                ranks = resume(rng.choice(worlds), state)
+                size = len(ranks)
+                taken += [int(ranks[at % size][at // size]["input_ids"][0]) for at in range(stop)]
+                state = ranks[rng.randrange(size)].state_dict(stop)
+            assert taken == whole, (first, second)
+            assert (state["epoch"], state["start"]) == (epoch + 1, 0)
+
+
+def test_spread_keeps_its_order_in_later_epochs_but_begins_elsewhere(tmp_path):
+    run = numbered(tmp_path, 12, shuffle="spread")
+    for epoch in range(1, 4):
+        order = seen(WindowDataset(run, epoch=epoch))
+        assert order == [(order[0] + step) % 12 for step in range(12)]
+
+
+def test_lanes_continue_row_by_row_and_say_where_they_break(tmp_path):
+    n_windows, batch = 10, 4
+    place = lane_order(n_windows, batch)
+    assert place.tolist() == [0, 3, 6, 8, 1, 4, 7, 9, 2, 5]
+    run = numbered(tmp_path, n_windows, shuffle=f"lanes:{batch}")
+    resets = [sample["reset"] for sample in WindowDataset(run)]
+    assert resets == [True] * 4 + [False] * 6
+    for epoch in range(1, 5):
+        samples = list(WindowDataset(run, epoch=epoch))
+        places = [int(place[int(sample["input_ids"][0])]) for sample in samples]
+        assert sorted(places) == list(range(n_windows))
+        follows = [at >= batch and places[at] == places[at - batch] + 1 for at in range(n_windows)]
+        assert [not sample["reset"] for sample in samples] == follows
+        assert sum(follows) >= n_windows - batch - 1
+
+
+def test_ranks_that_share_a_batch_keep_their_lanes(tmp_path):
+    run = numbered(tmp_path, 12, shuffle="lanes:4")
+    for rank in range(2):
+        rows = seen(WindowDataset(run, rank=rank, world_size=2))
+        place = lane_order(12, 4)
+        for lane in range(2):
+            assert np.diff(place[rows[lane::2]]).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stream_gives_each_sample_once_in_order_whatever_the_workers(tmp_path, workers):
+    data = pytest.importorskip("torch.utils.data")
+    run = numbered(tmp_path, 11)
+    for rank in range(1 if workers else 2):
+        dataset = WindowDataset(run, epoch=1, start=2, rank=rank, world_size=2)
+        loader = data.DataLoader(
+            dataset.stream(batch_size=2),
+            batch_size=2,
+            num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
+        )
+        taken = [int(row[0]) for batch in loader for row in batch["input_ids"]]
+        assert taken == seen(dataset)
+        assert len(dataset.stream()) == len(dataset)
+
+
+def serve(run, name):
+    """The same files on a server of the process's own memory."""
+    import fsspec
+
+    server = fsspec.filesystem("memory")
+    server.put(str(run), f"/{name}", recursive=True)
+    return server
+
+
+def test_url_is_read_through_a_local_cache(tmp_path):
+    run = numbered(tmp_path / "run", 7)
+    server = serve(run, "served")
+    dataset = WindowDataset("memory://served", cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.bin"))
+    assert seen(dataset) == list(range(7))
+    assert len(list((tmp_path / "cache").rglob("*.bin"))) == 4
+    for path in server.glob("/served/packs/main/shards/*.bin"):
+        server.rm(path)
+    again = WindowDataset("memory://served/", cache=tmp_path / "cache", rank=1, world_size=2)
+    assert seen(pickle.loads(pickle.dumps(again))) == [1, 3, 5]
+    assert again.state_dict(0)["shards"] == WindowDataset(run).state_dict(0)["shards"]
+
+
+def test_files_of_a_server_are_checked_when_they_come(tmp_path):
+    run = numbered(tmp_path / "run", 3)
+    server = serve(run, "damaged")
+    server.pipe("/damaged/packs/main/shards/shard-00000.bin", b"x" * 12)
+    dataset = WindowDataset("memory://damaged", cache=tmp_path / "cache")
+    with pytest.raises(ArtifactError, match=r"shard-00000\.bin: its hash is not the one in the manifest"):
+        dataset[0]
+    assert not list((tmp_path / "cache").rglob("*.bin"))
+    with pytest.raises(ArtifactError, match=r"memory://nowhere/packs/main/shards/manifest\.json: cannot be fetched"):
+        WindowDataset("memory://nowhere", cache=tmp_path / "cache")
+
+
+def test_the_cache_lies_in_the_users_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
+    serve(numbered(tmp_path / "run", 2), "home")
+    assert seen(WindowDataset("memory://home")) == [0, 1]
+    assert list((tmp_path / "mine" / "icp" / "shards").rglob("shard-00000.bin"))

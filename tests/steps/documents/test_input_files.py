@@ -1,0 +1,186 @@
+"""Which files a corpus is made of."""
+
+import logging
+import os
+
+import fsspec
+import pytest
+
+from icp.config import CorpusConfig
+from icp.errors import ConfigError, InputError
+from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.steps.documents.stores import file_identity
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n")
+
+
+def paths(*patterns, **values):
+    return [file.path for file in corpus_files(CorpusConfig(input=patterns, **values))]
+
+
+def test_file_is_described(here):
+    put(here, "a.jsonl")
+    os.utime(here / "a.jsonl", ns=(5, 7_000_000_001))
+    assert corpus_files(CorpusConfig(input=("a.jsonl",))) == [InputFile("a.jsonl", "jsonl", 3, "7000000001")]
+
+
+def test_patterns_keep_their_order_and_matches_are_sorted(here):
+    put(here, "d/b.jsonl", "d/a.jsonl.gz", "d/c.parquet", "z.jsonl.zst", "e.arrow")
+    assert paths("z.jsonl.zst", "d/*", "e.arrow") == [
+        "z.jsonl.zst", "d/a.jsonl.gz", "d/b.jsonl", "d/c.parquet", "e.arrow",
+    ]  # fmt: skip
+
+
+def test_absolute_names_stay_absolute(here):
+    put(here, "a.jsonl")
+    assert paths(str(here / "*.jsonl")) == [str(here / "a.jsonl")]
+
+
+def test_double_star_looks_into_folders(here):
+    put(here, "d/x/a.jsonl", "d/b.jsonl")
+    assert paths("d/**/*.jsonl") == ["d/b.jsonl", "d/x/a.jsonl"]
+
+
+def test_home_is_expanded(here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    put(here, "a.jsonl")
+    assert paths("~/a.jsonl") == [f"{here}/a.jsonl"]
+
+
+def test_name_that_exists_is_no_glob(here):
+    put(here, "a[1].jsonl", "a1.jsonl")
+    assert paths("a[1].jsonl") == ["a[1].jsonl"]
+
+
+def test_folder_of_texts_is_looked_into_sorted_without_hidden_files(here):
+    put(here, "t/b.txt", "t/a/z.md", "t/.git/c.txt", "t/.hidden.txt", "t/image.png")
+    assert paths("t") == ["t/a/z.md", "t/b.txt"]
+
+
+def test_linked_folder_is_looked_into_once(here):
+    put(here, "t/a.txt")
+    (here / "t/self").symlink_to(here / "t")
+    (here / "u").symlink_to(here / "t")
+    assert paths("u/") == ["u/a.txt"]
+
+
+def test_tables_of_a_folder_win_over_its_readme(here, caplog):
+    put(here, "d/README.md", "d/part-0.parquet/x.parquet", "d/a.parquet")
+    with caplog.at_level(logging.WARNING, logger="icp"):
+        assert paths("d") == ["d/a.parquet", "d/part-0.parquet/x.parquet"]
+    assert "d/README.md" in caplog.text
+
+
+def test_case_of_the_suffix_does_not_matter(here):
+    put(here, "A.JSONL.GZ", "B.Txt")
+    assert [file.kind for file in corpus_files(CorpusConfig(input=("A*", "B*")))] == ["jsonl", "text"]
+
+
+def test_nothing_matches_names_the_pattern(here):
+    with pytest.raises(InputError, match=r"no file matches nothing/\*\.jsonl \(seen from "):
+        paths("nothing/*.jsonl")
+    with pytest.raises(InputError, match=r"no file matches gone\.jsonl"):
+        paths("gone.jsonl")
+
+
+def test_folder_without_supported_files_is_refused(here):
+    put(here, "d/a.png")
+    with pytest.raises(InputError, match=r"d: holds no file that can be read; expected \.jsonl"):
+        paths("d")
+
+
+def test_unknown_kind_is_refused(here):
+    put(here, "a.json", "a.csv")
+    with pytest.raises(InputError, match=r"a\.csv \(matched by \*\.csv\): not a kind of file"):
+        paths("*.csv")
+    with pytest.raises(InputError, match=r"name it \.jsonl"):
+        paths("a.json")
+
+
+@pytest.mark.parametrize("second", ["*.jsonl", "./a.jsonl", "link.jsonl"])
+def test_file_named_twice_is_refused(here, second):
+    put(here, "a.jsonl")
+    (here / "link.jsonl").symlink_to(here / "a.jsonl")
+    with pytest.raises(ConfigError, match=r"is named twice, by a\.jsonl and by "):
+        paths("a.jsonl", second)
+
+
+def test_dangling_link_is_refused(here):
+    (here / "a.jsonl").symlink_to(here / "gone")
+    with pytest.raises(InputError, match=r"a\.jsonl: cannot be read \(No such file"):
+        paths("a.jsonl")
+
+
+def test_saved_dataset_gives_its_shards_in_its_order(here):
+    put(here, "s/data-1.arrow", "s/data-0.arrow", "s/cache-3.arrow", "s/dataset_info.json")
+    (here / "s/state.json").write_text('{"_data_files": [{"filename": "data-1.arrow"}, {"filename": "data-0.arrow"}]}')
+    assert paths("s") == paths("s/") == ["s/data-1.arrow", "s/data-0.arrow"]
+    with pytest.raises(InputError, match=r"holds a saved dataset in .*s; name that folder itself"):
+        paths(str(here))
+    (here / "s/data-0.arrow").unlink()
+    with pytest.raises(InputError, match=r"s/data-0\.arrow: missing"):
+        paths("s")
+    (here / "s/state.json").write_text("[]")
+    with pytest.raises(InputError, match="not a JSON object"):
+        paths("s")
+
+
+def test_dataset_of_splits_is_refused_with_their_names(here):
+    put(here, "s/train/data-0.arrow", "s/test/data-0.arrow")
+    (here / "s/dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    with pytest.raises(InputError, match=r"s: holds the splits train, test .* e\.g\. s/train"):
+        paths("s")
+
+
+def test_urls_are_matched_on_their_server():
+    fs = fsspec.filesystem("memory")
+    for name in ("b.jsonl", "a.jsonl", "deep/x.txt", ".hidden/y.txt"):
+        fs.pipe_file(f"/corpus-test/{name}", b"{}\n")
+    try:
+        found = paths("memory://corpus-test/*.jsonl")
+        assert [path.replace(":///", "://") for path in found] == [
+            "memory://corpus-test/a.jsonl",
+            "memory://corpus-test/b.jsonl",
+        ]
+        file = corpus_files(CorpusConfig(input=("memory://corpus-test/deep",)))[0]
+        assert (file.kind, file.size, bool(file.stamp)) == ("text", 3, True)
+        with pytest.raises(ConfigError, match="named twice"):
+            paths("memory://corpus-test/a.jsonl", "memory:///corpus-test/a.jsonl")
+        with pytest.raises(InputError, match="no file matches memory://corpus-test/none"):
+            paths("memory://corpus-test/none")
+    finally:
+        fs.rm("/corpus-test", recursive=True)
+
+
+def test_unknown_protocol_and_chains_are_refused():
+    with pytest.raises(InputError, match="nosuch://x"):
+        paths("nosuch://x/a.jsonl")
+    with pytest.raises(ConfigError, match="chained URLs"):
+        paths("zip://a.jsonl::b.zip")
+
+
+@pytest.mark.parametrize(("keep", "message"), [(("id",), "a column that icp writes"), (("a", "a"), "named twice")])
+def test_kept_names_that_collide_are_refused(here, keep, message):
+    put(here, "a.jsonl")
+    with pytest.raises(ConfigError, match=rf"corpus\.keep: .* is {message}"):
+        paths("a.jsonl", keep=keep)
+
+
+def test_identity_of_a_file_changes_with_it(here):
+    put(here, "ids")
+    before = file_identity("ids")
+    (here / "ids").write_text("more")
+    assert before != file_identity("ids")
+    with pytest.raises(InputError, match="gone: cannot be read"):
+        file_identity("gone")

@@ -1,0 +1,556 @@
+"""The documents step: rows in, numbered rows and refused rows out."""
+
+import gzip
+import json
+import os
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import pytest
+import xxhash
+
+from icp.config import parse_config
+from icp.engine import basis_of, run_step
+from icp.engine.executor import ProcessExecutor, SerialExecutor
+from icp.errors import InputError
+from icp.run.context import Context
+from icp.steps.documents import jsonl_and_text, parquet_and_arrow, rows
+from icp.steps.documents.refusals import TOLERATED
+from icp.steps.documents.step import STEP, config_keys
+
+ROWS = [{"id": f"d{n}", "text": f"text of document {n} é", "source": f"s{n % 2}", "n": n} for n in range(7)]
+
+
+def quiet(*_):
+    pass
+
+
+def jsonl(rows, end="\n"):
+    return end.join(json.dumps(row, ensure_ascii=False) for row in rows).encode() + end.encode()
+
+
+def context_of(run, corpus):
+    return Context(parse_config({"run": str(run), "corpus": corpus}), "documents", {"documents": "documents"})
+
+
+class Found:
+    """A finished documents folder."""
+
+    def __init__(self, run, manifest):
+        self.folder, self.manifest = run / "documents", manifest
+        self.names = sorted(path.name for path in self.folder.glob("part-*.parquet"))
+        tables = [pq.read_table(self.folder / name) for name in self.names]
+        self.table = pa.concat_tables(tables)
+        assert all(table.schema == tables[0].schema for table in tables)
+        self.rejected = [
+            tuple(row.values())
+            for path in sorted((self.folder / "rejected").glob("*.parquet"))
+            for row in pq.read_table(path).to_pylist()
+        ]
+
+    def __getitem__(self, name):
+        return self.table[name].to_pylist()
+
+    @property
+    def reasons(self):
+        return [(row, reason) for _, row, reason, _ in self.rejected]
+
+
+@pytest.fixture
+def step(tmp_path, monkeypatch):
+    """Run the step on files of `tmp_path`: ``step({"a.jsonl": bytes}, keep=["n"])``."""
+    monkeypatch.chdir(tmp_path)
+    n_runs = 0
+
+    def call(files=None, executor=None, **corpus):
+        nonlocal n_runs
+        n_runs += 1
+        for name, content in (files or {}).items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, pa.Table):
+                pq.write_table(content, path)
+            else:
+                path.write_bytes(content)
+        corpus = {"input": list(files or ()), **corpus}
+        context = context_of(tmp_path / f"run{n_runs}", corpus)
+        manifest = run_step(STEP, context, executor or SerialExecutor(), quiet)
+        check_promise(tmp_path / f"run{n_runs}/documents", manifest)
+        return Found(tmp_path / f"run{n_runs}", manifest)
+
+    return call
+
+
+def check_promise(folder, manifest):
+    """Documents and refused rows are the rows read, none twice; doc counts through the parts."""
+    parts = [pq.read_table(path) for path in sorted(folder.glob("part-*.parquet"))]
+    refused = [pq.read_table(path) for path in sorted((folder / "rejected").glob("part-*.parquet"))]
+    seen = [pair for t in parts + refused for pair in zip(t["file"].to_pylist(), t["row"].to_pylist(), strict=True)]
+    read = {file: n for record in manifest.info["read"].values() for file, n in record["rows"].items()}
+    assert sorted(seen) == sorted((file, row) for file, n in read.items() for row in range(n))
+    assert np.concatenate([t["doc"].to_numpy() for t in parts]).tolist() == list(range(sum(map(len, parts))))
+    assert manifest.counts["documents"] + manifest.counts["rejected"] == manifest.counts["read"]
+    assert {name: record.rows for name, record in manifest.files.items()} == {
+        path.relative_to(folder).as_posix(): pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet")
+    }
+
+
+def test_columns_and_types(step):
+    found = step({"a.jsonl": jsonl(ROWS)}, keep=["n"])
+    assert found.table.schema == pa.schema(
+        [
+            ("doc", pa.int64()),
+            ("key", pa.binary(16)),
+            ("id", pa.string()),
+            ("text", pa.large_string()),
+            ("source", pa.string()),
+            ("file", pa.string()),
+            ("row", pa.int64()),
+            ("n", pa.int64()),
+        ]
+    )
+    assert found.table.drop_columns(["key"]).to_pylist()[1] == {
+        "doc": 1, "id": "d1", "text": "text of document 1 é", "source": "s1", "file": "a.jsonl", "row": 1, "n": 1,
+    }  # fmt: skip
+    assert found["key"][1] == xxhash.xxh3_128_digest(b"s1\0d1")
+    assert found.manifest.counts == {"read": 7, "documents": 7, "rejected": 0}
+
+
+def as_arrow(path, stream, compression=None):
+    table = pa.Table.from_pylist(ROWS)
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    new = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with new(str(path), table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=3)
+    return path.read_bytes()
+
+
+def every_kind(folder):
+    """The same rows as a file of every kind: name -> bytes."""
+    folder.mkdir()
+    plain = jsonl(ROWS)
+    middle = plain.index(b"\n", len(plain) // 2) + 10
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "p", row_group_size=3)
+    return {
+        "plain.jsonl": plain,
+        "open-ended.jsonl": plain.rstrip(b"\n"),
+        "crlf.jsonl": jsonl(ROWS, end="\r\n"),
+        "bom.jsonl": b"\xef\xbb\xbf" + plain,
+        "escaped.jsonl": b"".join(json.dumps(row).encode() + b"\n" for row in ROWS),
+        "one.jsonl.gz": gzip.compress(plain),
+        "members.jsonl.gz": gzip.compress(plain[:middle]) + gzip.compress(b"") + gzip.compress(plain[middle:]),
+        "one.jsonl.zst": pa.compress(plain, "zstd", asbytes=True),
+        "frames.jsonl.zst": b"".join(pa.compress(p, "zstd", asbytes=True) for p in (plain[:middle], plain[middle:])),
+        "p.parquet": (folder / "p").read_bytes(),
+        "file.arrow": as_arrow(folder / "f", stream=False),
+        "zstd.arrow": as_arrow(folder / "z", stream=False, compression="zstd"),
+        "stream.arrow": as_arrow(folder / "s", stream=True),
+    }
+
+
+def test_every_kind_gives_the_same_rows(step, tmp_path):
+    files = every_kind(tmp_path / "scratch")
+    found = step(files, keep=["n"])
+    assert found["id"] == [row["id"] for row in ROWS] * len(files)
+    assert found["text"] == [row["text"] for row in ROWS] * len(files)
+    assert found["source"] == [row["source"] for row in ROWS] * len(files)
+    assert found["row"] == list(range(7)) * len(files)
+    assert found["n"] == list(range(7)) * len(files)
+    assert found["file"] == [name for name in files for _ in ROWS]
+
+
+def test_small_blocks_cut_no_line(step, tmp_path, monkeypatch):
+    files = every_kind(tmp_path / "scratch")
+    monkeypatch.setattr(rows, "BLOCK", 7)
+    monkeypatch.setattr(jsonl_and_text, "BLOCK", 7)
+    monkeypatch.setattr(parquet_and_arrow, "SLICE", 50)
+    found = step(files)
+    assert found["id"] == [row["id"] for row in ROWS] * len(files)
+    assert found["row"] == list(range(7)) * len(files)
+
+
+def test_part_size_does_not_change_the_rows(step):
+    files = {"a.jsonl": jsonl(ROWS), "b.jsonl": jsonl(ROWS[:3])}
+    small, large = step(files, part_mib=0.0002, keep=["n"]), step(files, keep=["n"])
+    assert len(small.names) > 2 == len(large.names)
+    assert small.table.equals(large.table)
+
+
+def test_workers_do_not_change_the_bytes(step, tmp_path):
+    files = {"a.jsonl": jsonl(ROWS) + b"{\n", "b.jsonl": jsonl(ROWS[:3]), "c.jsonl": jsonl(ROWS[:1])}
+    alone = step(files, part_mib=0.0002)
+    with ProcessExecutor(2) as executor:
+        together = step(files, executor=executor, part_mib=0.0002)
+    assert alone.manifest.digest == together.manifest.digest
+
+
+def test_saved_dataset(step, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list(ROWS).save_to_disk(str(tmp_path / "saved"), num_shards=3)
+    assert step(input=["saved"], keep=["n"])["id"] == [row["id"] for row in ROWS]
+    datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS)).save_to_disk(str(tmp_path / "splits"))
+    with pytest.raises(InputError, match="holds the splits train of a saved dataset"):
+        step(input=["splits"])
+    assert step(input=["splits/train"])["row"] == list(range(7))
+
+
+def test_folder_of_texts(step, monkeypatch):
+    monkeypatch.setattr("icp.steps.documents.step.TEXTS_PER_TASK", 2)
+    files = {
+        "t/b.txt": b"\xef\xbb\xbfbee\r\n",
+        "t/a/x.md": b"ex",
+        "t/c.txt": b"caf\xe9",
+        "t/d.txt": b"",
+        "t/e.txt": b"e",
+    }
+    found = step(files, input=["t"], keep=[])
+    assert found["text"] == ["ex", "bee\r\n", "e"]
+    assert found["id"] == ["t/a/x.md:0", "t/b.txt:0", "t/e.txt:0"]
+    assert found["source"] == [None] * 3
+    assert found.rejected == [("t/c.txt", 0, "not UTF-8", "caf\ufffd"), ("t/d.txt", 0, "too short", "")]
+
+
+def test_text_file_may_be_cut_only_where_it_is_too_long(step):
+    found = step({"t/a.txt": "é".encode() * 10, "t/b.txt": b"x" * 11, "t/c.txt": "é".encode() * 100}, max_chars=10)
+    assert found["text"] == ["é" * 10]
+    assert found.reasons == [(0, "too long"), (0, "too long")]
+
+
+def test_url_is_read_like_a_file(step):
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/documents-test/a.jsonl.gz", gzip.compress(jsonl(ROWS)))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(ROWS), sink)
+    fs.pipe_file("/documents-test/b.parquet", sink.getvalue().to_pybytes())
+    fs.pipe_file("/documents-test/t/c.txt", b"text")
+    fs.pipe_file("/documents-test/ids.txt", b"d6\n")
+    try:
+        found = step(
+            input=["memory://documents-test/[ab].*", "memory://documents-test/t"],
+            exclude="memory://documents-test/ids.txt",
+        )
+    finally:
+        fs.rm("/documents-test", recursive=True)
+    assert found["id"][:-1] == [row["id"] for row in ROWS[:6]] * 2
+    assert found["text"][-1] == "text"
+
+
+BAD_LINES = [
+    (b"", "empty line"),
+    (b"  \r", "empty line"),
+    (b'{"text": "x"', "bad JSON"),
+    (b"[" * 100_000, "bad JSON"),
+    (b'{"text": "x", "n": ' + b"1" * 5000 + b"}", "bad JSON"),
+    (b"\0", "bad JSON"),
+    (b'{"text": "caf\xe9"}', "not UTF-8"),
+    (b'{"text": "\xed\xa0\x80"}', "not UTF-8"),
+    (b'["text"]', "not a JSON object"),
+    (b'{"body": "x"}', "missing field"),
+    (b'{"text": null}', "null text"),
+    (b'{"text": 5}', "text is not a string"),
+    (b'{"text": ["x"]}', "text is not a string"),
+    (b'{"text": "a \\ud83d b"}', "lone surrogate"),
+    (b'{"text": "x", "id": "\\uDE00"}', "lone surrogate"),
+    (b'{"text": "x", "n": {"\\ude00": 1}}', "lone surrogate"),
+    (b'{"text": ""}', "too short"),
+    (b'{"text": "' + b"x" * 31 + b'"}', "too long"),
+    (b'{"text": "x", "id": null}', "null id"),
+    (b'{"text": "x", "id": 1.5}', "id is not a string or integer"),
+    (b'{"text": "x", "id": true}', "id is not a string or integer"),
+    (b'{"text": "x", "source": ["x"]}', "source is not a string"),
+]
+
+
+def test_each_bad_line_is_refused_with_its_reason(step):
+    good = [b'{"text": "fine \\ud83d\\ude00", "id": "\\u00e9"}', b'{"text": "' + "😀".encode() * 30 + b'"}']
+    content = b"\n".join([good[0], *(line for line, _ in BAD_LINES), good[1]])
+    found = step({"a.jsonl": content}, max_chars=30, max_rejected=1.0, keep=["n"])
+    assert found.reasons == [(row, reason) for row, (_, reason) in enumerate(BAD_LINES, start=1)]
+    assert found["text"] == ["fine 😀", "😀" * 30]
+    assert (found["id"], found["row"]) == (["é", f"a.jsonl:{len(BAD_LINES) + 1}"], [0, len(BAD_LINES) + 1])
+    assert found.manifest.counts["rejected.bad JSON"] == 4
+    assert found.rejected[2] == ("a.jsonl", 3, "bad JSON", '{"text": "x"')
+    assert max(len(excerpt) for *_, excerpt in found.rejected) == 200
+
+
+def test_ids_and_sources_become_strings(step):
+    rows = [
+        {"text": "a", "id": 12, "source": 7},
+        {"text": "b", "id": "12", "source": True},
+        {"text": "c", "source": None},
+        {"text": "d"},
+    ]
+    found = step({"a.jsonl": jsonl(rows)})
+    assert found["id"] == ["12", "12", "a.jsonl:2", "a.jsonl:3"]
+    assert found["source"] == ["7", "true", None, None]
+    assert found["key"][2] == xxhash.xxh3_128_digest(b"\0a.jsonl:2")
+
+
+def test_ids_and_sources_of_columns_become_strings(step):
+    table = pa.table({"text": ["a", "b"], "id": pa.array([12, None], pa.uint64()), "source": [True, None]})
+    found = step({"a.parquet": table, "b.parquet": table.select(["text"])})
+    assert found["id"] == ["12", "b.parquet:0", "b.parquet:1"]
+    assert found["source"] == ["true", None, None]
+    assert found.rejected == [("a.parquet", 1, "null id", "b")]
+
+
+NESTED = [{"meta": {"body": "b1", "key": {"n": 1}}, "meta.from": "s"}, {"meta": {"body": "b2", "key": {"n": 2}}}]
+NESTED_FIELDS = {"text": "meta.body", "id": "meta.key.n", "source": "meta.from", "keep": ["meta.key"]}
+
+
+def test_dots_reach_into_nested_fields(step):
+    found = step({"a.jsonl": jsonl([*NESTED, {"meta": 5}])}, **NESTED_FIELDS)
+    assert (found["text"], found["id"], found["source"]) == (["b1", "b2"], ["1", "2"], ["s", None])
+    assert found["meta.key"] == ['{"n":1}', '{"n":2}']
+    assert found.reasons == [(2, "missing field")]
+
+
+def test_dots_reach_into_nested_columns(step, tmp_path):
+    table = pa.Table.from_pylist([*NESTED, {"meta": None}])
+    with pa.ipc.new_file(str(tmp_path / "b.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    found = step({"a.parquet": table}, input=["a.parquet", "b.arrow"], **NESTED_FIELDS)
+    assert (found["text"], found["id"], found["source"]) == (["b1", "b2"] * 2, ["1", "2"] * 2, ["s", None] * 2)
+    assert found["meta.key"] == [{"n": 1}, {"n": 2}] * 2
+    assert found.reasons == [(2, "null text")] * 2
+
+
+def test_bad_rows_of_columns_are_refused(step):
+    raw = pa.array([b"fine", b"caf\xe9", None, b"", b"x" * 31, "é".encode() * 30], pa.binary())
+    ids = pa.array([b"i0", b"i1", b"i2", b"i3", b"i4", b"\xff"], pa.binary())
+    text = pa.StringArray.from_buffers(6, raw.buffers()[1], raw.buffers()[2], raw.buffers()[0])
+    files = {"a.parquet": pa.table({"text": text, "id": ids}), "b.parquet": pa.table({"text": raw})}
+    found = step(files, max_chars=30)
+    assert found["text"] == ["fine", "fine", "é" * 30]
+    bad = [(1, "not UTF-8"), (2, "null text"), (3, "too short"), (4, "too long")]
+    assert found.reasons == [*bad, (5, "not UTF-8"), *bad]
+    assert found.rejected[0] == ("a.parquet", 1, "not UTF-8", "caf\ufffd")
+
+
+def test_column_types_that_mean_strings(step, tmp_path):
+    text = pa.array(["a", "b", "a"])
+    for name, kind in (
+        ("d", pa.dictionary(pa.int32(), pa.string())),
+        ("v", pa.string_view()),
+        ("l", pa.large_string()),
+    ):
+        table = pa.table({"text": text.cast(kind), "id": text.cast(kind), "tag": text.cast(kind)})
+        with pa.ipc.new_stream(str(tmp_path / f"{name}.arrow"), table.schema) as writer:
+            writer.write_table(table)
+    found = step(input=["*.arrow"], keep=["tag"])
+    assert found["text"] == found["id"] == found["tag"] == ["a", "b", "a"] * 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": [1.5]}, r"a\.parquet: field 'text' is of type double, expected strings; set corpus\.text"),
+        ({"text": [["a"]]}, r"field 'text' is of type list<.*>, expected strings"),
+        ({"text": ["a"], "id": [1.5]}, r"field 'id' is of type double, expected strings or integers; set corpus\.id"),
+        ({"text": ["a"], "source": [["a"]]}, r"field 'source' is of type list"),
+        (
+            {"body": ["a"], "m": [{"x": 1}]},
+            r"a\.parquet: no field 'text'; its fields are: body, m\.x; set corpus\.text",
+        ),
+    ],
+)
+def test_columns_of_a_wrong_type_are_refused(step, columns, message):
+    with pytest.raises(InputError, match=message):
+        step({"a.parquet": pa.table(columns)})
+
+
+def test_text_field_without_a_value_is_refused(step):
+    table = pa.table({"text": pa.nulls(2), "id": ["a", "b"]})
+    with pytest.raises(InputError, match=r"a\.parquet: 2 of 2 rows \(2 null text\)"):
+        step({"a.parquet": table})
+
+
+def test_odd_field_names_can_be_shown(step):
+    with pytest.raises(InputError, match=r"its fields are: \\ud800; set") as refusal:
+        step({"a.jsonl": b'{"\\ud800": 1}'})
+    assert str(refusal.value).encode()
+
+
+def test_text_field_in_no_row_names_the_fields_that_are_there(step):
+    with pytest.raises(
+        InputError, match=r"b\.jsonl: no field 'text'; its fields are: body, meta\.url; set corpus\.text"
+    ):
+        step({"a.jsonl": jsonl(ROWS), "b.jsonl": jsonl([{"body": "x", "meta": {"url": "y"}}, {"body": "z"}])})
+
+
+@pytest.mark.parametrize(("key", "names"), [("id", "ident"), ("source", "origin"), ("keep", ["n", "url"])])
+def test_field_in_no_file_is_refused(step, key, names):
+    with pytest.raises(InputError, match=rf"corpus\.{key}: no input file has a field '(ident|origin|url)'"):
+        step({"a.jsonl": jsonl(ROWS)}, **{key: names})
+
+
+def test_excluded_ids_are_not_used_and_not_held_against_the_file(step):
+    ids = gzip.compress("d0\r\n\nd2\nd3\nd4\nd5\né\nd6".encode())
+    files = {"a.jsonl": jsonl([*ROWS, {"id": "é", "text": "x"}]), "b.parquet": pa.Table.from_pylist(ROWS)}
+    found = step({**files, "ids.gz": ids}, input=list(files), exclude="ids.gz", max_rejected=0)
+    assert found["id"] == ["d1", "d1"]
+    assert found.manifest.counts["rejected.excluded"] == 13
+    with pytest.raises(InputError, match=r"no documents in 7 rows"):
+        step({"c.jsonl": jsonl(ROWS), "all": jsonl([]) + b"\n".join(f"d{n}".encode() for n in range(7))},
+             input=["c.jsonl"], exclude="all")  # fmt: skip
+
+
+def test_list_of_ids_that_cannot_be_read_is_refused(step):
+    with pytest.raises(InputError, match="gone: cannot be read"):
+        step({"a.jsonl": jsonl(ROWS)}, exclude="gone")
+    with pytest.raises(InputError, match=r"ids: corpus\.exclude is not UTF-8"):
+        step({"a.jsonl": jsonl(ROWS), "ids": b"\xff\n"}, input=["a.jsonl"], exclude="ids")
+
+
+def test_few_refused_rows_are_let_pass(step):
+    content = jsonl(ROWS[:1]) + b"{\n" * TOLERATED
+    assert step({"a.jsonl": content})["id"] == ["d0"]
+    with pytest.raises(InputError) as refusal:
+        step({"a.jsonl": content + b"\n", "b.jsonl": jsonl(ROWS)})
+    assert str(refusal.value) == (
+        "too many rows refused (corpus.max_rejected is 0.01): a.jsonl: 11 of 12 rows (10 bad JSON, 1 empty line); "
+        "mend the files, or raise corpus.max_rejected"
+    )
+    assert step({"a.jsonl": content + b"\n"}, max_rejected=0.95)["id"] == ["d0"]
+
+
+def test_share_over_all_files_counts_too(step):
+    files = {f"{n}.jsonl": jsonl(ROWS[:1]) + b"{\n" * 3 for n in range(4)}
+    with pytest.raises(InputError, match=r"0\.jsonl: 3 of 4 rows \(3 bad JSON\); 1\.jsonl: 3 of 4"):
+        step(files)
+
+
+def test_file_without_a_single_document_is_refused(step):
+    with pytest.raises(InputError, match=r"b\.jsonl: 2 of 2 rows \(2 bad JSON\)"):
+        step({"a.jsonl": jsonl(ROWS), "b.jsonl": b"{\n{\n"})
+
+
+def test_single_bad_text_file_is_let_pass(step):
+    assert step({"t/a.txt": b"\xff", "t/b.txt": b"b"}, input=["t"])["text"] == ["b"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", pa.table({"text": pa.array([], pa.string())})])
+def test_no_document_at_all_is_refused(step, content):
+    name = "a.parquet" if isinstance(content, pa.Table) else "a.jsonl"
+    with pytest.raises(InputError, match=rf"{name}: (no documents in 0 rows|1 of 1 rows)"):
+        step({name: content})
+
+
+def test_empty_file_beside_others_is_fine(step):
+    assert len(step({"a.jsonl": b"", "b.jsonl": jsonl(ROWS)})["id"]) == 7
+
+
+def cut_files(folder):
+    rng = np.random.default_rng(0)
+    many = [{"id": str(n), "text": rng.bytes(300).hex()} for n in range(500)]
+    (folder / "w").mkdir()
+    table = pa.Table.from_pylist(many)
+    for name, new in (("file.arrow", pa.ipc.new_file), ("stream.arrow", pa.ipc.new_stream)):
+        with new(str(folder / "w" / name), table.schema) as writer:
+            writer.write_table(table, max_chunksize=100)
+    pq.write_table(table, folder / "w/a.parquet", row_group_size=100, write_page_checksum=True)
+    (folder / "w/a.jsonl.gz").write_bytes(gzip.compress(jsonl(many)))
+    (folder / "w/a.jsonl.zst").write_bytes(pa.compress(jsonl(many), "zstd", asbytes=True))
+    return {path.name: path.read_bytes() for path in sorted((folder / "w").iterdir())}
+
+
+@pytest.mark.parametrize("left", [0.0, 0.3, 0.7, -8, -1])
+def test_files_that_are_cut_short_are_named(step, tmp_path, left):
+    for name, content in cut_files(tmp_path).items():
+        cut = content[: int(left * len(content)) if left >= 0 else left]
+        with pytest.raises(InputError, match=rf"^{name}: is cut short or damaged \(.*\); fetch it again"):
+            step({name: cut})
+
+
+def test_stream_that_ends_with_a_whole_batch_was_cut_short(step, tmp_path):
+    content = as_arrow(tmp_path / "s", stream=True)
+    with pytest.raises(InputError, match="no end mark"):
+        step({"a.arrow": content[:-8]})
+
+
+def test_damaged_bytes_are_named(step, tmp_path):
+    for name, content in cut_files(tmp_path).items():
+        if not name.endswith((".gz", ".parquet")):  # the others carry no checksum
+            continue
+        broken = bytearray(content)
+        broken[len(content) // 2 : len(content) // 2 + 50] = b"\xff" * 50
+        with pytest.raises(InputError, match=rf"^{name}: is cut short or damaged"):
+            step({name: bytes(broken)}, max_rejected=0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_file_that_may_not_be_read_is_named(step, tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(jsonl(ROWS))
+    (tmp_path / "a.jsonl").chmod(0)
+    with pytest.raises(InputError, match=r"a\.jsonl: cannot be read \(Permission denied"):
+        step(input=["a.jsonl"])
+
+
+def test_document_of_ten_megabytes(step):
+    long = "word " * 2_000_000
+    rows = [{"id": "a", "text": "a"}, {"id": "long", "text": long}, {"id": "z", "text": "z"}]
+    found = step({"a.jsonl": jsonl(rows), "b.parquet": pa.Table.from_pylist(rows)}, part_mib=1)
+    assert found["id"] == ["a", "long", "z"] * 2
+    assert [len(text) for text in found["text"]] == [1, 10_000_000, 1] * 2
+    assert len(found.names) == 4
+
+
+def test_line_that_never_ends_is_not_held(step, monkeypatch):
+    monkeypatch.setattr(jsonl_and_text, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(rows, "BLOCK", 64)
+    good = jsonl(ROWS[:1])
+    endless = b'{"text": "' + b"y" * 5000 + b'"}'
+    found = step({"a.jsonl": good + endless + b"\n" + good + endless}, max_chars=100)
+    assert found.reasons == [(1, "too long"), (3, "too long")]
+    assert found.rejected[0][3] == endless[:200].decode()
+    assert found["row"] == [0, 2]
+
+
+def test_kept_fields_have_one_type_in_all_parts(step):
+    first = [{"text": "a", "q": 1, "tags": ["x"], "lang": "en", "mixed": "a", "none": None}]
+    second = [{"text": "b", "q": 0.5, "tags": None, "lang": None, "mixed": 2, "late": True}]
+    third = pa.table({"text": ["c"], "q": pa.array([2], pa.int8()), "lang": pa.array(["de"], pa.large_string())})
+    found = step(
+        {"a.jsonl": jsonl(first), "b.jsonl": jsonl(second), "c.parquet": third},
+        keep=["q", "tags", "lang", "mixed", "none", "late"],
+    )
+    assert found["q"] == [1.0, 0.5, 2.0]
+    assert found["tags"] == ['["x"]', None, None]
+    assert found["lang"] == ["en", None, "de"]
+    assert found["mixed"] == ['"a"', "2", None]
+    assert found["none"] == [None] * 3
+    assert found["late"] == [None, True, None]
+
+
+def test_column_type_of_a_kept_field_is_carried(step):
+    stamps = pa.array([1, None], pa.timestamp("ms", tz="UTC"))
+    table = pa.table({"text": ["a", "b"], "date": stamps, "topics": [["x", "y"], None]})
+    found = step({"a.parquet": table, "b.parquet": table.slice(0, 1)}, keep=["date", "topics"])
+    assert found.table.schema.field("date").type == stamps.type
+    assert found["topics"] == [["x", "y"], None, ["x", "y"]]
+
+
+def test_max_rejected_is_no_key_and_files_are_sources(step, tmp_path):
+    found = step({"a.jsonl": jsonl(ROWS), "t/x.txt": b"x", "ids": b"q\n"}, input=["a.jsonl", "t"], exclude="ids")
+    basis = found.manifest.basis
+    assert "corpus.max_rejected" not in basis["config"]
+    assert basis["config"]["corpus.part_mib"] == 256
+    assert sorted(basis["sources"]) == ["a.jsonl", "ids", "text files"]
+    context = context_of(tmp_path / "other", {"input": ["a.jsonl", "t"], "exclude": "ids"})
+    (tmp_path / "t/x.txt").write_bytes(b"xy")
+    changed = basis_of(STEP, context)["sources"]
+    assert [name for name in changed if changed[name] != basis["sources"][name]] == ["text files"]
+    assert config_keys(context.config) == tuple(sorted(basis["config"], key=config_keys(context.config).index))
+
+
+@pytest.mark.shared
+def test_development_corpora_are_read_whole(step, shared_data):
+    files = [str(shared_data / name) for name in ("quickstart.parquet", "versioned-docs.parquet")]
+    found = step(input=files, part_mib=8, keep=["url"])
+    assert len(found["id"]) == 6100
+    assert found["text"] == [text for name in files for text in pq.read_table(name)["text"].to_pylist()]
+    assert pq.ParquetFile(found.folder / found.names[0]).metadata.num_row_groups == 1

@@ -1,0 +1,153 @@
+"""Options of ``pack`` from the configuration to an audit: mix_random, inside, lanes, knn."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from loader_packs import config_for, documents
+from tiny import make_run, quiet, write_jsonl
+
+from icp import WindowDataset
+from icp.audit import verify_run
+from icp.audit.windows import mixed_windows
+from icp.engine.executor import SerialExecutor
+from icp.errors import ConfigError
+from icp.pipeline import pack
+
+SHARDS = "packs/{}/shards"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("options")
+    write_jsonl(folder / "rows.jsonl", documents())
+    return make_run(config_for(folder, method="path-cut", shuffle="none"))
+
+
+def make(run, name, **options):
+    """A pack with these options, every promise of it kept; its segments and windows."""
+    pack(config_for(run.parent, **options), SerialExecutor(), quiet, name=name)
+    broken = [finding.line() for finding in verify_run(run, pack=name) if not finding.kept]
+    assert broken == []
+    folder = run / "packs" / name / "shards"
+    return [pq.read_table(folder / kind).to_pylist() for kind in ("segments", "windows")]
+
+
+def docs_of(segments):
+    found = {}
+    for row in segments:
+        found.setdefault(row["window"], []).append(row["doc"])
+    return [found[window] for window in sorted(found)]
+
+
+def counts_of(run, name):
+    return json.loads((run / f"packs/{name}/shards/manifest.json").read_text())["counts"]
+
+
+def test_inside_turns_the_documents_of_each_window_round(run):
+    straight, _ = make(run, "main", shuffle="none")
+    turned, _ = make(run, "reverse", shuffle="none", inside="reverse")
+    mixed, _ = make(run, "random", shuffle="none", inside="random")
+    assert docs_of(turned) == [docs[::-1] for docs in docs_of(straight)]
+    assert [sorted(docs) for docs in docs_of(mixed)] == [sorted(docs) for docs in docs_of(straight)]
+    assert docs_of(mixed) != docs_of(straight)
+
+
+def test_lanes_are_contiguous_and_the_reader_says_where_they_begin(run):
+    _, windows = make(run, "lanes", shuffle="lanes:4")
+    ranks = [row["path_rank"] for row in windows]
+    assert all(after == before + 1 for before, after in zip(ranks, ranks[4:], strict=False))
+    resets = [sample["reset"] for sample in WindowDataset(run, pack="lanes")]
+    assert resets == [True] * 4 + [False] * (len(windows) - 4)
+
+
+def least_gap(ranks, distance):
+    """Least number of steps between windows so far apart on the path or less, its ends joined."""
+    at, n = np.argsort(ranks), len(ranks)
+    return min(abs(int(at[rank] - at[(rank + apart) % n])) for apart in range(1, distance + 1) for rank in range(n))
+
+
+def test_windows_close_on_the_path_are_spread_over_training(run):
+    _, windows = make(run, "spread", shuffle="spread")
+    ranks = [row["path_rank"] for row in windows]
+    stated = json.loads((run / "packs/spread/shards/manifest.json").read_text())["facts"]["spread"]["gaps"]
+    assert stated["1"] > 4
+    for distance, least in stated.items():
+        assert least_gap(ranks, int(distance)) >= least
+    rank_of = {
+        sample["input_ids"].tobytes(): rank
+        for sample, rank in zip(WindowDataset(run, pack="spread"), ranks, strict=True)
+    }
+    later = [rank_of[sample["input_ids"].tobytes()] for sample in WindowDataset(run, pack="spread", epoch=3)]
+    assert later != ranks
+    assert all(least_gap(later, int(distance)) >= least for distance, least in stated.items())
+
+
+def test_windows_nearer_than_stated_are_found(run):
+    make(run, "near", shuffle="spread")
+    path = next((run / "packs/near/shards/windows").glob("part-00000.parquet"))
+    table = pq.read_table(path)
+    ranks = sorted(table["path_rank"].to_pylist())
+    pq.write_table(table.set_column(table.schema.get_field_index("path_rank"), "path_rank", [ranks]), path)
+    texts = [finding.text for finding in verify_run(run, pack="near") if finding.promise == 6 and not finding.kept]
+    assert any("apart on the path, fewer than" in text for text in texts)
+
+
+@pytest.mark.parametrize("method", ["path-cut", "windows", "path-fit", "best-fit", "random", "source"])
+def test_windows_never_mix_groups(run, method):
+    segments, _ = make(run, f"grouped-{method}", method=method, group_by=["source"], min_fill=0.9)
+    assert all(len({doc % 2 for doc in docs}) == 1 for docs in docs_of(segments)), "the source is a or b by turns"
+    mixed, _ = make(run, f"mixing-{method}", method=method, min_fill=0.9)
+    assert any(len({doc % 2 for doc in docs}) == 2 for docs in docs_of(mixed)) or method == "source"
+
+
+def test_windows_of_several_groups_are_named():
+    bounds, groups = np.array([0, 2, 2, 5, 6]), np.array([1, 1, 0, 2, 0, 1])
+    assert mixed_windows(bounds, groups).tolist() == [2]
+    assert mixed_windows(np.array([0]), groups[:0]).tolist() == []
+
+
+def test_broken_lanes_are_found(run):
+    make(run, "broken", shuffle="lanes:3")
+    path = next((run / "packs/broken/shards/windows").glob("part-00000.parquet"))
+    table = pq.read_table(path)
+    ranks = table["path_rank"].to_pylist()
+    ranks[3], ranks[4] = ranks[4], ranks[3]
+    pq.write_table(table.set_column(table.schema.get_field_index("path_rank"), "path_rank", [ranks]), path)
+    texts = [finding.text for finding in verify_run(run, pack="broken") if finding.promise == 6 and not finding.kept]
+    assert any("windows that do not continue their lane" in text for text in texts)
+
+
+def test_a_share_of_windows_is_packed_at_random(run):
+    _, windows = make(run, "mixed", mix_random=0.4, shuffle="none")
+    ranks = np.array([row["path_rank"] for row in windows])
+    assert sorted(ranks.tolist()) == list(range(len(windows)))
+    falls = np.flatnonzero(np.diff(ranks) < 0)
+    assert falls.size > 5, "two kinds of windows take turns"
+
+
+def test_a_schedule_begins_with_random_windows(run):
+    _, windows = make(run, "ramp", mix_random={"from": 1.0, "to": 0.0, "over": 0.6}, shuffle="none")
+    ranks = np.array([row["path_rank"] for row in windows])
+    tail = ranks[int(len(ranks) * 0.65) :]
+    assert np.all(np.diff(tail) == 1)
+
+
+def test_knn_repeats_documents_and_counts_them(run):
+    segments, _ = make(run, "knn", method="knn")
+    counts = counts_of(run, "knn")
+    assert counts["repeated"] > 0
+    assert sum(counts[name] for name in ("documents_in", "repeated", "specials", "padding")) == counts["written"]
+    assert counts["documents_in"] == counts_of(run, "main")["documents_in"]
+    for docs in docs_of(segments):
+        assert len(set(docs)) == len(docs)
+    stats = json.loads((run / "stats.json").read_text())["packs"]["knn"]
+    assert stats["tokens"]["repeated"] == counts["repeated"]
+    assert 0 < stats["windows"]["mean_similarity"] < 1
+
+
+@pytest.mark.parametrize("options", [{"shuffle": "lanes:4"}, {"method": "knn"}])
+def test_what_cannot_go_together_is_refused(run, options):
+    with pytest.raises(ConfigError, match="random windows would break the lanes, and knn is a baseline of its own"):
+        config_for(run.parent, mix_random=0.5, **options)
