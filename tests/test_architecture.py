@@ -138,17 +138,3 @@ def test_every_package_is_installed():
     tree = tomllib.loads((ROOT / "pyproject.toml").read_text())
     there = {name for name, path in PATHS.items() if path.name == "__init__.py"}
     assert there | {"icp.configs"} == set(tree["tool"]["setuptools"]["packages"])
-
-
-LONGEST_MODULE, LONGEST_FUNCTION = 250, 40
-
-
-@pytest.mark.parametrize(("name", "path"), CASES, ids=[name for name, _ in CASES])
-def test_modules_and_functions_are_short(name, path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= LONGEST_MODULE, f"{name} has {len(lines)} lines"
-    for node in trees(path):
-        if isinstance(node, ast.FunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
-            length = node.end_lineno - body[0].lineno + 1
-            assert length <= LONGEST_FUNCTION, f"{name}.{node.name} has {length} lines"

@@ -1,4 +1,9 @@
-"""TODO icp.dedup.stars."""
+"""Stars over edges: the two operations that turn a graph into its connected components, round by round.
+
+In: edges as sorted 64-bit numbers. Out: edges. Positions are below 2^32; no edge joins a position with itself.
+
+Source: Kiveris, Lattanzi, Mirrokni, Rastogi, Vassilvitskii, Connected Components in MapReduce and Beyond, SoCC 2014.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

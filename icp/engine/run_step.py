@@ -38,8 +38,9 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
     context.exchange.push(f"{records.RECORDS}/basis.json")
     if executor.one_machine:
         context.exchange.recall_scratch()
+    narrowed = step.narrowed(context)
     for phase in step.phases:
-        here = replace(context, stays=phase.scratch and executor.one_machine)
+        here = replace(narrowed, stays=phase.scratch and executor.one_machine)
         run_phase(Work(step, phase, here, basis), executor, progress)
     return fold(step, context, basis, time.monotonic() - started)
 
@@ -79,8 +80,9 @@ def run_slice(step: Step, context: Context, index: int, n_slices: int, executor:
         (folder / records.RECORDS).mkdir(parents=True, exist_ok=True)
         records.write_json(folder / records.RECORDS / "basis.json", basis, replace=False)
         context.exchange.push(f"{records.RECORDS}/basis.json", replace=False)
+        narrowed = step.narrowed(context)
         for phase in step.phases:
-            missing = run_phase(Work(step, phase, context, basis), executor, _silent, (index, n_slices))
+            missing = run_phase(Work(step, phase, narrowed, basis), executor, _silent, (index, n_slices))
             if missing:
                 return phase.name, missing
     except Exception:

@@ -6,11 +6,11 @@ independent tasks, each of which writes under temporary names that `PartOutput` 
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from icp.config import Config
+from icp.config import Config, declared
 from icp.run.context import Context
 from icp.run.records import TEMPORARY, FileRecord, hash_file
 
@@ -68,8 +68,9 @@ class Phase:
 class Step:
     """A step: what it reads, which configuration keys change its bytes, and its phases.
 
-    `sources` gives ``(name, identity)`` of files outside the run that it reads; `cautions` what a user should know of
-    these settings before the step starts, a line each.
+    Its phases can read the configuration under `keys` and `reads`, and no more: `keys` change bytes; `reads` do not, or
+    only where `keys` names them too. `sources` gives ``(name, identity)`` of files outside the run that it reads;
+    `cautions` what a user should know of these settings before the step starts, a line each.
     """
 
     name: str
@@ -79,6 +80,12 @@ class Step:
     phases: tuple[Phase, ...]
     sources: Callable[[Config], Sequence[tuple[str, str]]] | None = None
     cautions: Callable[[Config], Sequence[str]] | None = None
+    reads: tuple[str, ...] = ()
+
+    def narrowed(self, context: Context) -> Context:
+        """The context as phases of this step get it: with the declared configuration alone."""
+        keys = ("run", *self.keys(context.config), *self.reads)
+        return replace(context, step=self.name, config=declared(context.config, keys, step=self.name))
 
 
 ALL = "all"

@@ -109,7 +109,7 @@ def _progress(run: Path, step: str, records: Path, where: tuple[Config | None, M
     context = None
     if config is not None:
         config = config.model_copy(update={"run": address_of(run)})
-        context = Context(config, step, {**folders, **_tokens(run, folders)}, pack=pack)
+        context = definition.narrowed(Context(config, step, {**folders, **_tokens(run, folders)}, pack=pack))
     for phase in definition.phases:
         done = len(list(records.glob(f"{phase.name}.*.json")))
         try:

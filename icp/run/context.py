@@ -1,4 +1,4 @@
-"""TODO icp.run.context."""
+"""Where a task works: the names of the steps, the folders of a run, and what finished steps left there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +14,7 @@ from icp.run.records import MANIFEST, RECORDS, Manifest, PartRecord, read_manife
 from icp.run.storage import Exchange, StagedPath, exchange_of, run_folder
 
 BUILD_STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph")
-
-
 PACK_STEPS = ("tokens", "order", "windows", "shards")
-
-
 PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
 """Where the steps of a pack lie, under ``packs/<name>/``."""
 

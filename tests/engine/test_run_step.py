@@ -40,6 +40,7 @@ STEP = Step(
     (),
     lambda config: ("seed",),
     (Phase("make", three_parts, write_part, scratch=True), Phase("facts", one_part, join_parts)),
+    reads=("corpus.keep",),
 )
 
 
@@ -197,3 +198,8 @@ def test_a_part_that_is_done_twice_after_its_step_ended_changes_nothing(tmp_path
     task = Task(STEP.phases[0], replace(context(tmp_path), step="graph"), "part-0", "")
     assert do_task(task) == {}
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_task_that_reads_an_undeclared_key_fails(tmp_path):
+    with pytest.raises(PartsFailedError, match=r"step graph reads seed, which it does not declare"):
+        run_step(replace(STEP, keys=lambda config: ()), context(tmp_path), SerialExecutor(), lambda *_: None)

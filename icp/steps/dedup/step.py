@@ -134,4 +134,5 @@ STEP = Step(
         Phase("group", one_part, choose),
     ),
     cautions=_cautions,
+    reads=("dedup", "corpus.keep", "corpus.part_mib"),
 )

@@ -248,4 +248,5 @@ STEP = Step(
         Phase("number", number_parts, number),
     ),
     sources=corpus_identity,
+    reads=("corpus.max_rejected",),
 )

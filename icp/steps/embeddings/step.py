@@ -147,4 +147,5 @@ STEP = Step(
         Phase("facts", one_part, state_facts),
     ),
     sources=_sources,
+    reads=("corpus.max_rejected", "embed", "seed"),  # of a model that knows no setting, none changes bytes
 )

@@ -248,4 +248,5 @@ STEP = Step(
         Phase("parts", document_parts, write_part),
         Phase("facts", one_part, measure),
     ),
+    reads=("graph.same_source", "graph.max_similarity"),  # by default they leave no trace
 )

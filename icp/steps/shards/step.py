@@ -246,4 +246,5 @@ STEP = Step(
         Phase("write", _shard_parts, write_shard),
         Phase("facts", one_part, finish),
     ),
+    reads=("pack.method",),  # in the bytes of windows, which this step reads
 )

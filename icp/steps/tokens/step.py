@@ -164,4 +164,5 @@ STEP = Step(
         Phase("facts", one_part, join),
     ),
     sources=lambda config: list(_tokenizer_files(config)),
+    reads=("tokenizer",),  # specials stand in the shards
 )

@@ -125,4 +125,5 @@ STEP = Step(
         Phase("figures", figure_tasks.judged, figure_tasks.sum_up, scratch=True),
         Phase("facts", one_part, measure),
     ),
+    reads=("tokenizer.name",),  # in the bytes of tokens, which this step reads
 )

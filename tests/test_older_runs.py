@@ -1,0 +1,43 @@
+"""A run made before the present layout of the code is known as done, step by step, and goes on."""
+
+import os
+import tarfile
+from pathlib import Path
+
+from click.testing import CliRunner
+from tiny import data_files
+
+from icp.cli import main
+
+MADE = Path(__file__).parent / "golden" / "run-of-november-2026.tar.gz"
+STAMP = 1_796_040_000_000_000_000
+"""When the corpus of that run was written, in ns: part of what the step documents depends on."""
+
+
+def unpacked(folder, monkeypatch):
+    with tarfile.open(MADE) as archive:
+        archive.extractall(folder, filter="data")
+    os.utime(folder / "corpus.jsonl", ns=(STAMP, STAMP))
+    monkeypatch.chdir(folder)
+    return folder / "run"
+
+
+def test_every_step_is_known_as_done(tmp_path, monkeypatch):
+    run = unpacked(tmp_path, monkeypatch)
+    manifests = {path: path.stat().st_mtime_ns for path in run.rglob("manifest.json")}
+    files = data_files(run)
+    done = CliRunner().invoke(main, ["run", "-c", "icp.yaml", "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    assert data_files(run) == files
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("manifest.json")} == manifests, "a step was redone"
+    checked = CliRunner().invoke(main, ["verify", "run"])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_another_pack_is_made_of_its_graph(tmp_path, monkeypatch):
+    run = unpacked(tmp_path, monkeypatch)
+    command = ["pack", "-c", "icp.yaml", "--workers", "1", "--name", "short", "--set", "pack.seq_len=32"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert len(list((run / "tokens").iterdir())) == 1
+    assert CliRunner().invoke(main, ["verify", "run", "--pack", "short"]).exit_code == 0
