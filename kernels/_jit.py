@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numba
@@ -23,6 +23,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+"""A kernel has the signature of the function that it compiles, for those who check types too."""
 
 
 def _key() -> str:
@@ -71,7 +74,7 @@ def _source(module: str) -> str:
     return str(path)
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def kernel(function: Function) -> Function:
     """Compile `function` at its first call, without the GIL, and keep the code in `CACHE_FOLDER`."""
     function.__code__ = function.__code__.replace(co_filename=_source(function.__module__))
     before = numba.config.CACHE_DIR
@@ -82,7 +85,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         numba.config.CACHE_DIR = before
 
 
-def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def bare_kernel(function: Function) -> Function:
     """`kernel` for a function called from inside loops that makes no array and returns none.
 
     It does not count references to the arrays it takes out of tuples: that would cost more than the small work done on
@@ -96,7 +99,7 @@ def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         numba.config.CACHE_DIR = before
 
 
-def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+def inlined(function: Function) -> Function:
     """Put `function` into the kernels that call it: for small ones that get a tuple of many arrays."""
     return numba.njit(nogil=True, inline="always")(function)
 

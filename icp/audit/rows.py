@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
+from icp.choices import PACK_METHODS
 from icp.run.reader import Run
 
 BLOCK_TOKENS = 1 << 21
@@ -52,7 +53,7 @@ def check_rows(run: Run, layout: Layout, tokens: TokenFiles, content: Breaches, 
     """Compare every token of every row, and see that the pieces of every node tile it."""
     work = _Work(run, layout, tokens, content, form)
     tally = Tally()
-    tiles, repeats = np.zeros(tokens.nodes.size, dtype=np.uint64), run.config.pack.method == "knn"
+    tiles, repeats = np.zeros(tokens.nodes.size, dtype=np.uint64), PACK_METHODS[run.config.pack.method].repeats
     for part in read_parts(run, layout, tokens):
         _check_pieces(part, work, tally)
         sound = part.sound

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from icp.choices import EXPORT_FORMATS
 from icp.cli.group import shown
 from icp.cli.options import PACK, run_options, shared_options
 from icp.cli.session import set_up_logging, start, watch_signals
@@ -37,7 +38,7 @@ def plan_command(
 
 @click.command()
 @click.argument("run_folder", metavar="RUN")
-@click.option("--format", "fmt", required=True, metavar="F", help="megatron, olmo, datatrove, parquet, mds or litdata.")
+@click.option("--format", "fmt", required=True, metavar="F", help=f"One of {', '.join(EXPORT_FORMATS)}.")
 @click.option("--out", required=True, metavar="DIR", help="A new or empty folder.")
 @PACK
 @click.option("--allow-reshuffle", is_flag=True, help="Export though the loader gives up an order that matters.")

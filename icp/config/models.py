@@ -1,11 +1,21 @@
 """The sections of a configuration and all their keys; every default lives here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
+from icp.choices import EXPORT_FORMATS, KNN_METHODS, PACK_METHODS
 from icp.config.addresses import refuse_credentials
+
+if TYPE_CHECKING:
+    PackMethodName = str
+    KnnMethodName = str
+    ExportFormatName = str
+else:  # a type checker knows no literals that are computed
+    PackMethodName = Literal[tuple(PACK_METHODS)]
+    KnnMethodName = Literal[("auto", *KNN_METHODS)]
+    ExportFormatName = Literal[EXPORT_FORMATS]
 
 
 class _Section(BaseModel):
@@ -70,7 +80,7 @@ class GraphConfig(_Section):
     """Which documents are neighbours."""
 
     k: int = Field(10, ge=1)
-    method: Literal["auto", "exact", "cells", "ivf"] = "auto"
+    method: KnnMethodName = "auto"
     target_recall: float = Field(0.95, gt=0, le=1)
     min_similarity: Literal["auto"] | float = "auto"
     max_similarity: float | None = None
@@ -120,7 +130,7 @@ class PackConfig(_Section):
 
     seq_len: int = Field(8192)
     stride: Literal["seq_len", "seq_len+1"] = "seq_len"
-    method: Literal["windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn"] = "windows"
+    method: PackMethodName = "windows"
     min_fill: float = Field(0.995, gt=0, le=1)
     split: Literal["minimal", "free", "never"] = "minimal"
     group_by: tuple[str, ...] = ()
@@ -138,16 +148,19 @@ class PackConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PackConfig":
-        if self.split == "never" and self.method in ("path-cut", "random", "source", "knn"):
-            raise ValueError(f"split is never, which pack.method {self.method} cannot do; use windows or path-fit")
-        if self.group_by and self.method == "knn":
-            raise ValueError("group_by is set, but pack.method knn is a baseline that knows no groups; leave it empty")
-        if (self.mix_random.begin or self.mix_random.end) and (
-            self.method == "knn" or self.shuffle.startswith("lanes")
-        ):
+        chosen = PACK_METHODS[self.method]
+        if self.split == "never" and not chosen.knows_split:
+            fitting = " or ".join(name for name, method in PACK_METHODS.items() if method.knows_split)
+            raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")
+        if self.group_by and chosen.repeats:
+            raise ValueError(
+                f"group_by is set, but pack.method {self.method} is a baseline that knows no groups; leave it empty"
+            )
+        if (self.mix_random.begin or self.mix_random.end) and (chosen.repeats or self.shuffle.startswith("lanes")):
+            repeating = " or ".join(name for name, method in PACK_METHODS.items() if method.repeats)
             raise ValueError(
                 f"mix_random is set, which pack.method {self.method} with pack.shuffle {self.shuffle} cannot do: "
-                "random windows would break the lanes, and knn is a baseline of its own; leave it at 0"
+                f"random windows would break the lanes, and {repeating} is a baseline of its own; leave it at 0"
             )
         return self
 
@@ -160,7 +173,7 @@ class PackConfig(_Section):
 class ExportConfig(_Section):
     """A format that `icp pack` writes itself; a bare name stands for its defaults."""
 
-    format: Literal["megatron", "olmo", "datatrove", "parquet", "mds", "litdata"]
+    format: ExportFormatName
     allow_reshuffle: bool = False
     allow_padding: bool = False
 

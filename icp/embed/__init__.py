@@ -1,11 +1,13 @@
 """What turns documents into vectors: words, a static model, both, a transformer, or vectors of your own."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.choices import EMBEDDERS, TRANSFORMER, Embedder
 from icp.embed.two_pass import first_not_finite
 from icp.errors import ConfigError
 
@@ -13,25 +15,11 @@ if TYPE_CHECKING:
     from icp.embed.transformer import TransformerSettings
     from icp.embed.two_pass import CorpusEmbedder
 
-LEXICAL, STATIC, HYBRID, FILES = "lexical", "static", "hybrid", "files:"
-JOINED = f"{HYBRID}:"
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors."""
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        ...
-
-    def embed(self, texts: Any, /) -> NDArray[np.float32]:
-        """(n, dim) float32, length 1 or all zero, in the order of `texts`."""
-        ...
+FILES = "files:"
 
 
 def embed_documents(
-    texts: Sequence[str] | Any, *, model: str = HYBRID, max_tokens: int = 128, device: str = "auto", seed: int = 0
+    texts: Sequence[str] | Any, *, model: str = "hybrid", max_tokens: int = 128, device: str = "auto", seed: int = 0
 ) -> NDArray[np.float32]:
     """Embed documents: related ones get vectors with a large cosine.
 
@@ -61,7 +49,7 @@ def embed_documents(
     if model.startswith(FILES):
         raise ConfigError(f"model is {model!r}, but texts have no ids; load these vectors yourself")
     buffers = text_buffers(texts)
-    settings = TransformerSettings(model.removeprefix(JOINED), max_tokens, device=device)
+    settings = TransformerSettings(rest_of(model), max_tokens, device=device)
     embedder = corpus_embedder(model, settings, seed=seed)
     if embedder is not None:
         return embed_corpus(embedder, buffers)
@@ -76,33 +64,41 @@ def corpus_embedder(model: str, settings: "TransformerSettings", *, seed: int) -
     """The model that looks at the whole corpus of this name; None for a transformer alone and for ``files:``.
 
     Args:
-        model: of the configuration. settings: of the transformer in ``hybrid:<model>``. seed: of the projection.
+        model: of the configuration.
+        settings: of the transformer in ``hybrid:<model>``.
+        seed: of the projection.
     """
-    if model == LEXICAL:
-        from icp.embed.lexical import LexicalEmbedder
-
-        return LexicalEmbedder(seed)
-    if not is_of_corpus(model):
+    module, _, function = embedder_of(model).code.rpartition(".")
+    if not module:
         return None
-    from icp.embed import hybrid
+    embedder: CorpusEmbedder = getattr(import_module(f"icp.embed.{module}"), function)(seed, settings)
+    return embedder
 
-    if model == STATIC:
-        return hybrid.static_embedder()
-    return hybrid.triple_embedder(seed, settings) if model.startswith(JOINED) else hybrid.hybrid_embedder(seed)
+
+def embedder_of(model: str) -> Embedder:
+    """The kind of embedder that a value of ``embed.model`` names; a transformer if it is in no table."""
+    name, colon, _ = model.partition(":")
+    return EMBEDDERS.get(name + colon, TRANSFORMER)
 
 
 def is_of_corpus(model: str) -> bool:
     """Does the model look at the whole corpus before it embeds a document?"""
-    return model in (LEXICAL, STATIC, HYBRID) or model.startswith(JOINED)
+    return bool(embedder_of(model).code)
+
+
+def rest_of(model: str) -> str:
+    """A value of ``embed.model`` without the kind before its colon: the transformer of ``hybrid:<model>``, a glob."""
+    kind = embedder_of(model).name
+    return model.removeprefix(kind) if kind.endswith(":") else model
 
 
 def check_model(model: str) -> None:
-    """Raise ConfigError for a name that stands for no model: a half that is missing, or is none."""
-    half = model.removeprefix(JOINED)
-    if model.startswith(JOINED) and (half in ("", LEXICAL, STATIC, HYBRID) or half.startswith((FILES, JOINED))):
-        raise ConfigError(
-            f"embed.model is {model!r}; after hybrid: stands a transformer, e.g. hybrid:minilm (hybrid alone joins "
-            "words to the static model)"
-        )
+    """Raise ConfigError for a name that stands for no model: its half is missing, or is no transformer."""
+    kind, rest = embedder_of(model), rest_of(model)
     if model == FILES:
         raise ConfigError("embed.model is 'files:'; after it stands a glob of your vectors, e.g. files:vectors/*.npy")
+    if rest != model and kind.has_transformer and (not rest or embedder_of(rest) is not TRANSFORMER):
+        raise ConfigError(
+            f"embed.model is {model!r}; after {kind.name} stands a transformer, e.g. {kind.name}minilm (hybrid alone "
+            "joins words to the static model)"
+        )

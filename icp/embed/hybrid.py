@@ -116,14 +116,14 @@ class JointEmbedder:
         return reduce_rows(rows, settled["basis"], settled["mean"], settled["scales"])
 
 
-def static_embedder() -> JointEmbedder:
-    """The static model alone."""
+def static_embedder(seed: int, settings: TransformerSettings) -> JointEmbedder:
+    """The static model alone; it needs neither seed nor settings."""
     part = _static_part(1.0)
     return JointEmbedder((part,), 0, counts_words=False, dim=part.width, power=STATIC_POWER)
 
 
-def hybrid_embedder(seed: int) -> JointEmbedder:
-    """Words beside the static model."""
+def hybrid_embedder(seed: int, settings: TransformerSettings) -> JointEmbedder:
+    """Words beside the static model; it needs no settings."""
     return JointEmbedder((_static_part(STATIC_WEIGHT),), seed, counts_words=True, dim=HYBRID_DIM, power=HYBRID_POWER)
 
 

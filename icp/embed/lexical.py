@@ -9,7 +9,7 @@ a unit vector.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from icp.embed.two_pass import Reading, Totals
 from icp.kernels import embed_lexical as kernels
 from icp.texts import Texts, text_blocks, word_table
+
+if TYPE_CHECKING:
+    from icp.embed.transformer import TransformerSettings
 
 DIM = 512
 MASS_QUARTERS, RARITY = 3, 0.5
@@ -66,6 +69,11 @@ class LexicalEmbedder:
         """(n, 512) float32, length 1, or all zero where the row is, or where it is the mean."""
         unit: NDArray[np.float32] = kernels.center_rows(rows, settled["mean"])
         return unit
+
+
+def lexical_embedder(seed: int, settings: "TransformerSettings") -> LexicalEmbedder:
+    """Words alone; it needs no settings."""
+    return LexicalEmbedder(seed)
 
 
 def read_words(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int64]]:

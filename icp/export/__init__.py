@@ -7,13 +7,14 @@ tokens as raw rows share the run's files by hard links; the others are converted
 import logging
 import shutil
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from icp import __version__
+from icp.choices import EXPORT_FORMATS
 from icp.config import Config
 from icp.errors import ConfigError
-from icp.export import datatrove, litdata, mds, megatron, olmo, parquet
 from icp.export.formats import Format
 from icp.export.readme import readme
 from icp.export.source import Pack, open_pack
@@ -22,9 +23,7 @@ from icp.run import records
 from icp.run.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
-FORMATS: dict[str, Format] = {
-    module.FORMAT.name: module.FORMAT for module in (megatron, olmo, datatrove, parquet, mds, litdata)
-}
+FORMATS: dict[str, Format] = {name: import_module(f"icp.export.formats.{name}").FORMAT for name in EXPORT_FORMATS}
 SUMMARY = "export.json"
 
 

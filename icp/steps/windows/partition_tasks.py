@@ -7,6 +7,7 @@ partition. *partition*: windows of one. *seam*: better ones where two meet. A sm
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.choices import PACK_METHODS
 from icp.data import PackPlan, load_graph
 from icp.engine.step import ALL, PartOutput, one_part
 from icp.pack.partitions import (
@@ -100,7 +101,8 @@ def parted_plan(context: Context, lengths: NDArray[np.int64]) -> PackPlan:
 def prepared(context: Context) -> list[str]:
     """The one part of *prepare*, where there may be more than a partition."""
     n_nodes = np.load(context.folder("graph") / "nodes.npy", mmap_mode="r", allow_pickle=False).size
-    return one_part(context) if context.config.pack.method == "windows" and is_divided(n_nodes) else []
+    in_partitions = PACK_METHODS[context.config.pack.method].in_partitions
+    return one_part(context) if in_partitions and is_divided(n_nodes) else []
 
 
 def is_parted(context: Context) -> bool:

@@ -1,4 +1,7 @@
-"""What a format is: which rows it can hold, what its loader does to them, and how it is written and explained."""
+"""What a format is: which rows it can hold, what its loader does to them, and how it is written and explained.
+
+Every module of this package is a format, found by its file: it defines ``FORMAT``, whose name is that of the module.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
