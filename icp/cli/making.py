@@ -1,5 +1,6 @@
 """The commands that make a run: `icp run`, `build-graph`, `pack`, and `step`, a slice of one step."""
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def step_command(
     from icp.pipeline import run_part
 
     index, _, n_slices = parts.partition("/")
-    if not (index.isdigit() and n_slices.isdigit() and int(index) < int(n_slices)):
+    if not re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", parts) or int(index) >= int(n_slices):
         raise ConfigError(f"--parts {parts}: expected I/N with 0 <= I < N, e.g. 0/4")
     config = start(config_path, overrides, options)
     if options["engine"] != "local":

@@ -5,11 +5,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
-from icp.config.addresses import refuse_credentials
+from icp.config.addresses import expanded, refuse_credentials
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                texts = item if isinstance(item, tuple | list) else (item,)
+                if any(isinstance(text, str) and "\0" in text for text in texts):
+                    raise ValueError(f"has a NUL character in {key}, which no name or path may hold; take it out")
+        return value
 
 
 class CorpusConfig(_Section):
@@ -36,6 +46,7 @@ class CorpusConfig(_Section):
     def _without_credentials(cls, value: Any) -> Any:
         for address in value if isinstance(value, tuple) else (value or "",):
             refuse_credentials(address)
+            expanded(address)
         return value
 
 
@@ -64,6 +75,12 @@ class EmbedConfig(_Section):
     chunks: int = Field(1, ge=1)
     batch_size: int = Field(256, ge=1)
     device: str = "auto"
+
+    @field_validator("model")
+    @classmethod
+    def _variables_are_set(cls, value: str) -> str:
+        expanded(value.removeprefix("hybrid:").removeprefix("files:"))
+        return value
 
 
 class GraphConfig(_Section):
@@ -96,6 +113,12 @@ class TokenizerConfig(_Section):
     bos: Literal["none", "document", "window"] = "none"
     eos: str = "auto"
     pad: str = "auto"
+
+    @field_validator("name")
+    @classmethod
+    def _variables_are_set(cls, value: str) -> str:
+        expanded(value)
+        return value
 
 
 class MixConfig(_Section):
@@ -183,7 +206,7 @@ class Config(_Section):
     @classmethod
     def _without_credentials(cls, value: str) -> str:
         refuse_credentials(value)
-        return value
+        return expanded(value)  # the others are expanded where they are used: their steps know them as written
 
     @field_validator("export", mode="before")
     @classmethod
