@@ -96,11 +96,6 @@ def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         numba.config.CACHE_DIR = before
 
 
-def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Put `function` into the kernels that call it: for small ones that get a tuple of many arrays."""
-    return numba.njit(nogil=True, inline="always")(function)
-
-
 @intrinsic
 def load64(typingctx, array, index):
     """Eight bytes of a uint8 array from `index` on as one little-endian uint64, unaligned and unchecked."""

@@ -23,7 +23,7 @@ def distinct_words(data, offsets, table):
     stands at the beginning says more of what a text is about.
 
     Args:
-        data, offsets, table: as `icp.kernels.text_words.word_hashes`.
+        data, offsets, table: as `icp.kernels.text_words.normalize_texts`.
 
     Returns:
         words: (m,) uint64, their hashes, text after text, by first place.

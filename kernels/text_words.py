@@ -15,41 +15,11 @@ PADDING = 16  # `hash_words` reads up to 8 bytes past the last word
 
 
 @kernel
-def word_hashes(data, offsets, table):
-    """The hash of every word of every text, in text order.
-
-    Args:
-        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. table: (0x110000,) uint32.
-
-    Returns:
-        hashes: (n_words,) uint64. The high 32 bits alone are a good 32-bit hash.
-        indptr: (n + 1,) int64: the words of text i are ``hashes[indptr[i]:indptr[i + 1]]``.
-
-    Cost: about 4 bytes of scratch a byte of text: call it on batches.
-    """
-    n_docs = offsets.shape[0] - 1
-    room = 0
-    longest = 0
-    for i in range(n_docs):
-        size = offsets[i + 1] - offsets[i]
-        room += (size + 1) // 2
-        longest = max(longest, size)
-    hashes = np.empty(room, np.uint64)
-    indptr = np.zeros(n_docs + 1, np.int64)
-    low = np.empty(2 * longest + PADDING, np.uint8)
-    edges = np.empty(longest + 2, np.uint32)
-    for i in range(n_docs):
-        n_words, _ = split_words(data[offsets[i] : offsets[i + 1]], table, low, edges)
-        hash_words(low, n_words, edges, hashes[indptr[i] :])
-        indptr[i + 1] = indptr[i] + n_words
-    return hashes[: indptr[n_docs]].copy(), indptr
-
-
-@kernel
 def normalize_texts(data, offsets, table):
     """The words of every text with one blank between two: equal bytes if and only if equal word sequences.
 
-    Args: as `word_hashes`.
+    Args:
+        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. table: (0x110000,) uint32.
 
     Returns:
         normal: (bytes,) uint8, UTF-8.

@@ -28,7 +28,6 @@ class Tally:
     of_documents: int = 0
     specials: int = 0
     padding: int = 0
-    last_piece: int = -1
     shard_rows: dict[int, int] = field(default_factory=dict)
 
     @property

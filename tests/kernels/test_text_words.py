@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from word_hashes import word_hashes
 
 from icp.kernels import text_words as kernels
 from icp.texts import OWN_WORDS, text_buffers, word_table
@@ -30,8 +31,7 @@ def normalized(texts, kernel=kernels.normalize_texts):
 
 def hashed(texts):
     buffers = text_buffers(texts)
-    hashes, indptr = kernels.word_hashes(buffers.data, buffers.offsets, word_table())
-    return [hashes[start:stop].tolist() for start, stop in pairwise(indptr.tolist())]
+    return word_hashes(buffers.data, buffers.offsets)
 
 
 # letters of many kinds, marks, separators, everything the rules name
@@ -128,6 +128,6 @@ def test_no_texts_give_no_words():
 @given(st.binary(max_size=12))
 def test_bytes_that_are_not_utf8_are_survived(raw):
     data, offsets = np.frombuffer(raw, np.uint8), np.array([0, len(raw)])
-    hashes, indptr = kernels.word_hashes(data, offsets, word_table())
-    assert indptr[1] == hashes.size <= (len(raw) + 1) // 2
+    (hashes,) = word_hashes(data, offsets)
+    assert len(hashes) <= (len(raw) + 1) // 2
     assert kernels.normalize_texts(data, offsets, word_table())[1][1] <= 2 * len(raw)
