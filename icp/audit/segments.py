@@ -24,6 +24,7 @@ class Layout:
 
     tokenizer: Tokenizer
     stride: int
+    capacity: int
     bos_policy: str
 
     @property
@@ -60,7 +61,7 @@ class Layout:
 def layout_of(run: Run) -> Layout:
     """The layout that a run's configuration and its tokenizer ask for."""
     tokenizer = load_tokenizer(run.config.tokenizer, trained=run.path("tokens", "tokenizer.json"))
-    return Layout(tokenizer, run.config.pack.capacity, run.config.tokenizer.bos)
+    return Layout(tokenizer, run.config.pack.row_tokens, run.config.capacity, run.config.tokenizer.bos)
 
 
 class TokenFiles:

@@ -220,5 +220,5 @@ def _check_similarities(
 def _weights(members: _Members, tokens: TokenFiles, layout: Layout) -> NDArray[np.float64]:
     """The share of each member's tokens that stands in the window; 0 for documents longer than a window."""
     whole = tokens.lengths[members.node] + sum(layout.document_specials)
-    subject = whole <= layout.stride - layout.window_specials
+    subject = whole <= layout.capacity
     return np.where(subject, members.tokens / whole, 0.0)

@@ -175,7 +175,7 @@ class PackConfig(_Section):
         return self
 
     @property
-    def capacity(self) -> int:
+    def row_tokens(self) -> int:
         """Tokens of one row: the stride as a number."""
         return self.seq_len + (self.stride == "seq_len+1")
 
@@ -225,6 +225,11 @@ class Config(_Section):
                     "use source, or a field that corpus.keep names"
                 )
         return self
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that a window has for documents: its row less a bos of its own."""
+        return self.pack.row_tokens - (self.tokenizer.bos == "window")
 
     def values(self, keys: Sequence[str]) -> dict[str, Any]:
         """The values under dotted `keys`, flattened: ``{"dedup.near": True, ...}``, sorted by key."""

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from icp.dataset.files import ShardFiles
 from icp.errors import ArtifactError, ConfigError
 from icp.pack.lanes import lane_order, lane_places, lane_windows, lanes_of
+from icp.streams import EPOCH
 
 if TYPE_CHECKING:
     from icp.dataset.stream import WindowStream
 
 IGNORED = -100
 """Label of what gives no loss, as in torch's cross entropy."""
-_EPOCH_STREAM = 4  # beside the seed, so that no permutation is that of another step
 Sample = dict[str, Any]
 
 
@@ -184,7 +184,7 @@ class WindowDataset:
 
     def _order_of_epoch(self) -> tuple[NDArray[np.int64], int]:
         """The window of each sample of a later epoch, and the window or place on the path that comes first."""
-        generator = np.random.default_rng([self._seed, _EPOCH_STREAM, self.epoch])
+        generator = EPOCH.generator(self._seed, self.epoch)
         if self._shuffle == "random":
             return generator.permutation(self.n_windows), 0
         offset = int(generator.integers(max(1, self.n_windows)))

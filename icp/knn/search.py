@@ -28,9 +28,9 @@ from icp.knn.ivf import OWN_LIST, assign_lists, count_lists, search_lists
 from icp.knn.methods import choose_method
 from icp.knn.recall import choose_nprobe, choose_overlap, enough_found, recall_interval, shares_found
 from icp.knn.vectors import check_rows, empty_keys, nearest, sample_rows, tuning_size, unpack
+from icp.streams import RECALL, TUNING
 
 SAMPLE_ROWS = 1000
-TUNE_SALT, RECALL_SALT = 2, 3
 
 
 def search_neighbors(
@@ -80,7 +80,7 @@ def recall_estimate(
     Returns: recall, its lower and its upper bound.
     """
     rows = _checked(embeddings)
-    sample = sample_rows(rows.shape[0], seed=seed, salt=RECALL_SALT, size=SAMPLE_ROWS)
+    sample = sample_rows(rows.shape[0], seed=seed, stream=RECALL, size=SAMPLE_ROWS)
     exact, best = unpack(nearest(take(rows, sample), sample, AllRows(rows), keep=knn.neighbors.shape[1]))
     return recall_interval(knn.neighbors[sample], knn.similarities[sample].astype(np.float16), exact, best)
 
@@ -123,7 +123,7 @@ def _true_neighbors(
     rows: NDArray[np.float16], k: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]:
     """A sample of rows, the exact neighbours of each, and their similarities."""
-    sample = sample_rows(rows.shape[0], seed=seed, salt=TUNE_SALT, size=tuning_size(rows.shape[0]))
+    sample = sample_rows(rows.shape[0], seed=seed, stream=TUNING, size=tuning_size(rows.shape[0]))
     exact, best = unpack(nearest(take(rows, sample), sample, AllRows(rows), keep=k))
     return sample, exact.astype(np.int64), best
 

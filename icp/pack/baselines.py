@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from icp.data import DocGraph, PackPlan
 from icp.kernels import pack_fit, pack_lay
-from icp.pack.planner import lay_out, tail_tokens
+from icp.pack.planner import docs_along, lay_out, tail_tokens
 from icp.pack.problem import Corpus, Pieces
+from icp.streams import REPEATS
 
 LOOK = 64
 """Documents of the path that wait for a window in ``path-fit``."""
@@ -53,15 +54,11 @@ def fit_by_size(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> PackP
 
 def _tails(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     tails = tail_tokens(lengths, corpus.capacity, n_eos)
-    docs = np.argsort(corpus.position, kind="stable")
-    return tails, docs[tails[docs] > 0]
+    return tails, docs_along(corpus, tails)
 
 
 def _closed(corpus: Corpus) -> pack_fit.Closed:
     return pack_fit.Closed(corpus.groups, corpus.conflict_bounds, corpus.conflicts)
-
-
-_SEED_STREAM = 8  # beside the seed, so that no two permutations share their numbers
 
 
 class _Windows:
@@ -122,7 +119,7 @@ def plan_repeats(
     """
     made = _Windows(capacity, specials)
     placed = lengths == 0
-    for doc in np.random.default_rng([seed, _SEED_STREAM]).permutation(lengths.size).tolist():
+    for doc in REPEATS.generator(seed).permutation(lengths.size).tolist():
         if placed[doc]:
             continue
         if doc in made.here:  # a part of it ends this window: it shall not stand there twice

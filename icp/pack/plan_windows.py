@@ -1,7 +1,5 @@
 """Which piece of which document stands in which window: what `icp.plan_windows` gives."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,14 +9,11 @@ from icp.kernels import pack_windows
 from icp.pack import baselines
 from icp.pack.baselines import plan_repeats
 from icp.pack.planner import plan_related
-from icp.pack.problem import Corpus
+from icp.pack.problem import CUT_COSTS, Corpus, Limits, limited
+from icp.streams import PLAN
 
 METHODS = ("windows", "path-cut", "path-fit", "best-fit", "random", "source", "knn")
-CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
-"""Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
 _CUTTING = ("path-cut", "random", "source", "knn")
-
-_PLAN_STREAM = 2  # beside the seed, so that no two permutations share their numbers
 
 
 def plan_windows(
@@ -62,25 +57,24 @@ def plan_windows(
             eos from the last.
         groups: (n,) integers from 0 on; a window never mixes them.
         sources: (n,) integers, for ``source`` only.
-        threads: of ``windows``, where there are more documents than one stretch holds; the plan does not hang on it.
+        threads: of ``windows``, where there are more documents than one stretch holds; the plan does not depend on it.
 
     Raises: ConfigError for an unknown method, a window too small, what a method cannot do; InputError for arrays that
         do not fit together.
     Cost: O(n) for all but ``windows``, whose time is about n * dim * 20 neighbours * 16 sweeps.
     Source: arXiv 2310.10638, section 2.2 and figure 2 (``path-cut``); arXiv 2404.10830 (``best-fit``).
     """
-    _check_options(method, split, min_fill, seq_len, specials)
+    limits = Limits(seq_len, specials, min_fill, split)
+    _check_options(method, limits)
     _check_lengths(lengths, sum(specials) + 1)
     _check_rows(lengths.size, graph, embeddings, order, conflicts)
-    for name, numbers in (("groups", groups), ("sources", sources)):
-        if numbers is not None and (numbers.shape != lengths.shape or numbers.dtype.kind not in "iu"):
-            raise InputError(f"{name} are {numbers.shape} {numbers.dtype}, expected ({lengths.size},) integers")
+    _check_numbers(lengths.size, groups=groups, sources=sources)
+    lengths = lengths.astype(np.int64)
     if method == "knn":
         if groups is not None:
             raise ConfigError("pack.method is 'knn', a baseline that knows no groups; leave pack.group_by empty")
-        return plan_repeats(graph, lengths.astype(np.int64), capacity=seq_len, specials=specials, seed=seed)
-    corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), seq_len, min_fill, split, specials)
-    lengths = lengths.astype(np.int64)
+        return plan_repeats(graph, lengths, capacity=seq_len, specials=specials, seed=seed)
+    corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), limits)
     if method == "windows":
         return plan_related(corpus, lengths, specials[1], threads)
     if method == "path-fit":
@@ -106,7 +100,7 @@ def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np
 def _laid(method: str, order: NDArray[np.integer], seed: int, sources: NDArray[np.integer] | None) -> NDArray[np.int64]:
     """The order in which a method that cuts lays the documents."""
     if method == "random":
-        return np.random.default_rng([seed, _PLAN_STREAM]).permutation(order.size).astype(np.int64)
+        return PLAN.generator(seed).permutation(order.size).astype(np.int64)
     if method == "source":
         if sources is None:
             raise ConfigError("pack.method is 'source', which needs the source of each document; pass sources=")
@@ -133,22 +127,11 @@ def corpus_of(
     both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
     bounds = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(both[:, 0], minlength=n), out=bounds[1:])
-    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), 0, 1, 1.0, False, 0.0, 1.0)
+    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32))
 
 
-def limited(corpus: Corpus, seq_len: int, min_fill: float, split: str, specials: tuple[int, int]) -> Corpus:
-    """The corpus with the limits of `plan_windows`."""
-    return replace(
-        corpus,
-        capacity=seq_len,
-        least=max(specials) + 1,
-        min_fill=min_fill,
-        whole=split == "never",
-        cut_cost=CUT_COSTS[split],
-    )
-
-
-def _check_options(method: str, split: str, min_fill: float, seq_len: int, specials: tuple[int, int]) -> None:
+def _check_options(method: str, limits: Limits) -> None:
+    split, min_fill, seq_len = limits.split, limits.min_fill, limits.capacity
     if method not in METHODS:
         raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(METHODS)}")
     if split not in CUT_COSTS:
@@ -157,7 +140,7 @@ def _check_options(method: str, split: str, min_fill: float, seq_len: int, speci
         raise ConfigError(f"pack.split is 'never', which pack.method {method} cannot do; use minimal or free")
     if not 0 < min_fill <= 1:
         raise ConfigError(f"pack.min_fill is {min_fill}, must be above 0 and at most 1")
-    least = sum(specials) + 1
+    least = sum(limits.specials) + 1
     if seq_len < least:
         raise ConfigError(
             f"pack.seq_len leaves {seq_len} tokens of a window for documents, must be at least {least}: "
@@ -174,6 +157,12 @@ def _check_lengths(lengths: NDArray[np.integer], shortest: int) -> None:
             f"lengths[{wrong[0]}] is {lengths[wrong[0]]}, expected 0 or at least {shortest}: a token and its specials; "
             "lengths count the specials of a document"
         )
+
+
+def _check_numbers(n_docs: int, **numbers: NDArray[np.integer] | None) -> None:
+    for name, found in numbers.items():
+        if found is not None and (found.shape != (n_docs,) or found.dtype.kind not in "iu"):
+            raise InputError(f"{name} are {found.shape} {found.dtype}, expected ({n_docs},) integers")
 
 
 def _check_rows(

@@ -15,7 +15,7 @@ def test_smallest_configuration_has_the_documented_defaults():
     config = parse_config(SMALLEST)
     assert (config.seed, config.corpus.text, config.corpus.min_chars) == (0, "text", 1)
     assert (config.dedup.num_perm, config.dedup.threshold, config.dedup.verify) == (120, 0.8, "exact")
-    assert (config.graph.k, config.pack.seq_len, config.pack.capacity) == (10, 8192, 8192)
+    assert (config.graph.k, config.pack.seq_len, config.pack.row_tokens) == (10, 8192, 8192)
     assert (config.embed.model, config.order.method, config.pack.method) == ("hybrid", "matching", "windows")
 
 
@@ -36,7 +36,7 @@ def test_overrides_are_yaml_and_win(tmp_path):
 
 
 def test_stride_of_one_more_token_widens_the_row():
-    assert parse_config(changed("pack", seq_len=16, stride="seq_len+1")).pack.capacity == 17
+    assert parse_config(changed("pack", seq_len=16, stride="seq_len+1")).pack.row_tokens == 17
 
 
 def test_bundled_presets_are_valid_and_found_by_name():

@@ -14,6 +14,7 @@ from icp.knn.exact import compare_ranges, merge_found, range_pairs, row_ranges, 
 from icp.knn.methods import choose_method
 from icp.knn.search import recall_estimate, search_neighbors, symmetrize
 from icp.knn.vectors import empty_keys, nearest, sample_rows, unpack
+from icp.streams import TUNING
 
 LEAST_RECALL = 0.9
 METHODS = ["exact", "cells", "ivf"]
@@ -281,11 +282,11 @@ def test_recall_of_exact_neighbours_is_one_and_of_none_zero():
 
 
 def test_sample_is_uniform_without_repeats_and_by_seed():
-    one = sample_rows(1000, seed=1, salt=2, size=100)
+    one = sample_rows(1000, seed=1, stream=TUNING, size=100)
     assert np.unique(one).size == 100
-    assert (one == sample_rows(1000, seed=1, salt=2, size=100)).all()
-    assert (one != sample_rows(1000, seed=2, salt=2, size=100)).any()
-    assert sample_rows(5, seed=1, salt=2, size=100).tolist() == [0, 1, 2, 3, 4]
+    assert (one == sample_rows(1000, seed=1, stream=TUNING, size=100)).all()
+    assert (one != sample_rows(1000, seed=2, stream=TUNING, size=100)).any()
+    assert sample_rows(5, seed=1, stream=TUNING, size=100).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_row_outside_the_blocks_may_be_a_query():

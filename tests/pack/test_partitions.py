@@ -9,8 +9,8 @@ from icp.data import DocGraph
 from icp.pack import bisection, partitions
 from icp.pack.bisection import halved_runs
 from icp.pack.partitions import divide, joined_seams, part_of, plan_partition, plan_seam, segments_of
-from icp.pack.plan_windows import broken_conflicts, corpus_of, limited
-from icp.pack.problem import Pieces
+from icp.pack.plan_windows import broken_conflicts, corpus_of
+from icp.pack.problem import Limits, Pieces, limited
 from icp.pack.similarity import window_figures
 
 LOSS_OF_PARTITIONS = 0.08
@@ -46,7 +46,7 @@ def planned(topics, **options):
 
 def corpus(topics, groups=None, conflicts=None):
     vectors, graph, order, *_ = topics
-    return limited(corpus_of(graph, vectors, order, groups, conflicts), SEQ_LEN, 0.995, "minimal", SPECIALS)
+    return limited(corpus_of(graph, vectors, order, groups, conflicts), Limits(SEQ_LEN, SPECIALS))
 
 
 def rows_of(plan):

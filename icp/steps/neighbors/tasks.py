@@ -22,11 +22,11 @@ from icp.knn.methods import Found, choose_method
 from icp.knn.recall import enough_found
 from icp.knn.vectors import check_rows, empty_keys, sample_rows, tuning_size
 from icp.run.context import Context, document_parts
+from icp.streams import RECALL, TUNING
 
 FILTERED = 4
 """Times k that are kept where the graph passes over neighbours by source or similarity."""
 SAMPLE_ROWS = 1000
-TUNE_SALT, RECALL_SALT = 2, 3
 RANGE_ROWS = 1 << 14
 MOST_RANGES = 1024
 
@@ -95,8 +95,8 @@ def method(context: Context) -> str:
 def samples(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to choose the overlap by, and rows to measure recall by."""
     n_rows, seed = shape(context)[0], context.config.seed
-    tune = sample_rows(n_rows, seed=seed, salt=TUNE_SALT, size=tuning_size(n_rows))
-    return tune, sample_rows(n_rows, seed=seed, salt=RECALL_SALT, size=SAMPLE_ROWS)
+    tune = sample_rows(n_rows, seed=seed, stream=TUNING, size=tuning_size(n_rows))
+    return tune, sample_rows(n_rows, seed=seed, stream=RECALL, size=SAMPLE_ROWS)
 
 
 def _range_rows(n_rows: int) -> int:
