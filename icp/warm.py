@@ -94,11 +94,12 @@ def _expand_twice() -> None:
     import numpy as np
 
     from icp.knn.cells import Cells
-    from icp.knn.exact import search_exact
+    from icp.knn.exact import compare_ranges
     from icp.knn.expansion import expand
 
     rows, joined = np.eye(6, 8, dtype=np.float16), np.arange(6, dtype=np.int32)[:, None]
-    keys, own = search_exact(rows, keep=2), Cells(np.arange(6, dtype=np.int32), np.array([0, 6]))
+    keys = compare_ranges(rows, range(6), range(6), keep=2).keys
+    own = Cells(np.arange(6, dtype=np.int32), np.array([0, 6]))
     for before in (None, keys):
         expand(rows, (keys, before), joined, own, range(1))
 

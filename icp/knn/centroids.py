@@ -43,14 +43,18 @@ class Centroids:
 
 @dataclass(frozen=True, slots=True)
 class AllRows:
-    """Every row, in blocks, for every query."""
+    """Every row, or every row of a range, in blocks, for every query."""
 
     rows: Rows
     size: int = 8 * BASE_TILE
+    within: range | None = None
+
+    def _wanted(self) -> range:
+        return range(self.rows.shape[0]) if self.within is None else self.within
 
     def __len__(self) -> int:
         """Number of blocks."""
-        return -(-self.rows.shape[0] // self.size)
+        return -(-len(self._wanted()) // self.size)
 
     def queries(self, block: int) -> slice:
         """All of them."""
@@ -58,7 +62,8 @@ class AllRows:
 
     def load(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Row numbers and vectors of a block."""
-        ids = np.arange(block * self.size, min((block + 1) * self.size, self.rows.shape[0]), dtype=np.int64)
+        wanted = self._wanted()[block * self.size : (block + 1) * self.size]
+        ids = np.arange(wanted.start, wanted.stop, dtype=np.int64)
         return ids, take(self.rows, ids)
 
 
