@@ -16,8 +16,21 @@ from icp.engine.step import Progress, Step
 from icp.errors import ArtifactError, ConfigError
 from icp.export import check_exports, export_all
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS, Context
+from icp.run.context import Context
 from icp.run.lock import lock_of
+from icp.run.names import (
+    BUILD_STEPS,
+    CONFIG,
+    PACK_FOLDERS,
+    PACK_STEPS,
+    PACKS,
+    STEPS,
+    TOKENIZER,
+    TOKENS,
+    pack_config,
+    step_folders,
+    tokens_folder,
+)  # fmt: skip
 from icp.run.opening import open_folder
 from icp.run.records import Manifest
 from icp.run.stats import write_stats
@@ -84,25 +97,23 @@ def run_part(
 
 def load_step(name: str) -> Step:
     """The `Step` of a stage, by its name."""
-    if name not in (*BUILD_STEPS, *PACK_STEPS):
-        raise ConfigError(f"{name}: no such step; use one of {', '.join((*BUILD_STEPS, *PACK_STEPS))}")
+    if name not in STEPS:
+        raise ConfigError(f"{name}: no such step; use one of {', '.join(STEPS)}")
     step: Step = import_module(f"icp.steps.{name}.step").STEP
     return step
 
 
 def context_of(config: Config, pack: str = "main") -> Context:
     """Where each step of a run works; the tokens folder is known once the graph is there."""
-    folders = {name: name for name in BUILD_STEPS}
-    folders |= {step: f"packs/{pack}/{folder}" for step, folder in PACK_FOLDERS.items()}
-    return Context(config, "", folders, pack=pack)
+    return Context(config, "", step_folders(pack), pack=pack)
 
 
 def with_tokens(context: Context) -> Context:
     """The context with the folder of the tokens: ``tokens/<name>-<hash of all that they depend on>``."""
     basis = basis_of(load_step("tokens"), replace(context, step="tokens"))
-    name = context.config.tokenizer.name.rstrip("/").removesuffix("/tokenizer.json").rpartition("/")[2]
+    name = context.config.tokenizer.name.rstrip("/").removesuffix(f"/{TOKENIZER}").rpartition("/")[2]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "tokenizer"
-    folder = f"tokens/{slug}-{records.hash_json(basis)[:8]}"
+    folder = tokens_folder(f"{slug}-{records.hash_json(basis)[:8]}")
     return replace(context, folders={**context.folders, "tokens": folder})
 
 
@@ -146,7 +157,7 @@ def _start_anew(names: Sequence[str], context: Context) -> None:
         if name != "tokens":
             _remove(context, context.folders[name])
     if first in BUILD_STEPS:
-        for later in (*BUILD_STEPS[BUILD_STEPS.index(first) :], "tokens", "packs"):
+        for later in (*BUILD_STEPS[BUILD_STEPS.index(first) :], TOKENS, PACKS):
             _remove(context, later)
 
 
@@ -172,21 +183,20 @@ def _locked(config: Config, command: str, pack: str | None = None) -> Iterator[N
     with lock_of(run, command):
         _claim(run, config)
         if pack:
-            (run / "packs" / pack).mkdir(parents=True, exist_ok=True)
-            _write_text(run, f"packs/{pack}/config.yaml", dump_config(config))
+            _write_text(run, pack_config(pack), dump_config(config))
         yield
 
 
 def _refuse_foreign(run: Path) -> None:
-    ours = [*BUILD_STEPS, "tokens", "packs"]
+    ours = [*BUILD_STEPS, TOKENS, PACKS]
     if run.is_file():
         raise ArtifactError(f"{run}: is a file; a run needs a folder of its own")
     mirror = mirror_of(address_of(run))
     there = mirror.server.folders("") if mirror is not None else [name for name in ours if (run / name).exists()]
     taken = [name for name in ours if name in there]
-    claimed = (run / "config.yaml").exists()
+    claimed = (run / CONFIG).exists()
     if taken and not claimed and mirror is not None:  # another slice may have come since the mirror was filled
-        claimed = mirror.server.read("config.yaml") is not None
+        claimed = mirror.server.read(CONFIG) is not None
     if taken and not claimed:
         raise ConfigError(
             f"{address_of(run)}: holds {', '.join(taken)} but is no run of icp; give a new or empty folder"
@@ -196,12 +206,12 @@ def _refuse_foreign(run: Path) -> None:
 def _claim(run: Path, config: Config) -> None:
     """Leave the resolved configuration in the run folder."""
     _refuse_foreign(run)
-    run.mkdir(parents=True, exist_ok=True)
-    _write_text(run, "config.yaml", dump_config(config))
+    _write_text(run, CONFIG, dump_config(config))
 
 
 def _write_text(run: Path, name: str, text: str) -> None:
     path = run / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{records.TEMPORARY}{uuid.uuid4().hex}-{path.name}")  # slices start at one time
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from icp.cli.group import shown
-from icp.cli.options import FRESH, STEPS, run_options
+from icp.cli.options import FRESH, run_options
 from icp.cli.session import fill_kernel_cache, start, watch_signals, working
 from icp.errors import ConfigError
+from icp.run.names import BUILD_STEPS, STEPS
 
 if TYPE_CHECKING:
     from icp.config import Config
@@ -37,7 +38,9 @@ def run(config_path: str, overrides: tuple[str, ...], fresh: bool, **options: An
 @click.command("build-graph")
 @run_options
 @FRESH
-@click.option("--until", type=click.Choice(STEPS[:5]), default="graph", show_default=True, help="The last step to do.")
+@click.option(
+    "--until", type=click.Choice(BUILD_STEPS), default="graph", show_default=True, help="The last step to do."
+)
 def build_graph_command(config_path: str, overrides: tuple[str, ...], fresh: bool, until: str, **options: Any) -> None:
     """Documents -> dedup -> embeddings -> neighbors -> graph."""
     from icp.pipeline import build_graph

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import click
 
-STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph", "tokens", "order", "windows", "shards")
-
 
 def shared_options(function: Callable[..., None]) -> Callable[..., None]:
     """Those of every command: how it logs."""

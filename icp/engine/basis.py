@@ -23,7 +23,7 @@ def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[
     """How a folder's basis differs from the one asked for, a phrase each; empty if it is done or can go on."""
     folder = context.folder(step.name)
     manifest = records.read_manifest(folder, check_sizes=False)
-    started = folder / records.RECORDS / "basis.json"
+    started = folder / records.BASIS
     if manifest is not None:
         found = manifest.basis
     elif started.exists():

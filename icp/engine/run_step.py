@@ -34,8 +34,8 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
     for caution in step.cautions(context.config) if step.cautions else ():
         log.warning("%s", caution)
     started = time.monotonic()
-    records.write_json(folder / records.RECORDS / "basis.json", basis)
-    context.exchange.push(f"{records.RECORDS}/basis.json")
+    records.write_json(folder / records.BASIS, basis)
+    context.exchange.push(records.BASIS)
     if executor.one_machine:
         context.exchange.recall_scratch()
     narrowed = step.narrowed(context)
@@ -78,8 +78,8 @@ def run_slice(step: Step, context: Context, index: int, n_slices: int, executor:
     folder = context.folder(step.name)
     try:
         (folder / records.RECORDS).mkdir(parents=True, exist_ok=True)
-        records.write_json(folder / records.RECORDS / "basis.json", basis, replace=False)
-        context.exchange.push(f"{records.RECORDS}/basis.json", replace=False)
+        records.write_json(folder / records.BASIS, basis, replace=False)
+        context.exchange.push(records.BASIS, replace=False)
         narrowed = step.narrowed(context)
         for phase in step.phases:
             missing = run_phase(Work(step, phase, narrowed, basis), executor, _silent, (index, n_slices))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from icp.errors import ArtifactError, ConfigError
+from icp.run.names import LOCK
 from icp.run.records import TEMPORARY, write_json
 from icp.run.storage import Mirror, StagedPath, address_of
 
@@ -20,7 +21,7 @@ class RunLock:
     """One writer a run: ``RUN/.lock`` names its holder; the lock of a dead holder on this host is broken."""
 
     def __init__(self, run: Path, command: str) -> None:
-        self.path = run / ".lock"
+        self.path = run / LOCK
         self._run = address_of(run)
         self._me = {
             "host": socket.gethostname(),
@@ -52,7 +53,7 @@ class RunLock:
         if holder.get("host") != self._me["host"] or is_alive(holder):
             raise ConfigError(
                 f"{self._run}: in use by process {holder.get('pid')} on {holder.get('host')} "
-                f"({holder.get('command')}); wait for it, or remove {self._run}/.lock if that process is gone"
+                f"({holder.get('command')}); wait for it, or remove {self._run}/{LOCK} if that process is gone"
             )
         self._break()
 
@@ -110,7 +111,7 @@ class RemoteLock(RunLock):
             if self._server.read(self.path.name) == self._data:
                 self._server.remove([self.path.name])
         except ArtifactError as error:  # what ended the command is told, not this
-            log.warning("%s; remove %s/.lock before the next command", error, self._run)
+            log.warning("%s; remove %s/%s before the next command", error, self._run, LOCK)
 
     def _break(self) -> None:
         self._server.remove([self.path.name])

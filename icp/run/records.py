@@ -19,6 +19,8 @@ from icp.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 RECORDS = ".parts"
+BASIS = f"{RECORDS}/basis.json"
+"""What a started step depends on; there until its manifest says it."""
 TEMPORARY = ".tmp-"
 TAKE_OVER_SECONDS = 10.0
 """How long a name without a record is left to whoever holds it; a part needs milliseconds from name to record."""
@@ -125,6 +127,11 @@ def commit(folder: Path, staged: Mapping[str, Path], record_path: Path, record: 
                 time.sleep(0.05)
         temporary.unlink()
     return write_json(record_path, asdict(record), replace=False)
+
+
+def record_name(phase: str, part: str) -> str:
+    """The record of a part, relative to the step's folder."""
+    return f"{RECORDS}/{phase}.{part}.json"
 
 
 def read_record(path: Path) -> PartRecord | None:
