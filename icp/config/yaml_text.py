@@ -55,7 +55,9 @@ def _check_depth(text: str, where: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEEPEST:
-            raise ConfigError(f"{where}: line {_line(event)}: nested more than {DEEPEST} deep; close the brackets before it")
+            raise ConfigError(
+                f"{where}: line {_line(event)}: nested more than {DEEPEST} deep; close the brackets before it"
+            )
 
 
 def _count(node: yaml.Node, known: dict[int, int], above: set[int], where: str) -> int:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from icp.engine.basis import basis_of, differences
+from icp.engine.basis import basis_of, refuse_other
 from icp.engine.executor import Executor
 from icp.engine.fold import clean, fold, tidy
 from icp.engine.phase import Work, run_phase
 from icp.engine.step import Progress, Step
-from icp.errors import ConfigError
 from icp.run import records
 from icp.run.context import Context
 from icp.run.records import Manifest
@@ -48,15 +47,10 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
 def check_basis(step: Step, context: Context, basis: Mapping[str, Any]) -> Manifest | None:
     """The manifest if the step is done already; raises ConfigError if its folder was made otherwise."""
     folder = context.folder(step.name)
-    changed = differences(step, context, basis)
-    if changed and all(phrase.startswith("file ") for phrase in changed) and not (folder / records.MANIFEST).exists():
+    changed = refuse_other(step, context, basis)
+    if changed:
         log.warning("%s: %s; the step was not finished and starts anew", step.name, "; ".join(changed[:3]))
         context.exchange.remove_tree()
-    elif changed:
-        raise ConfigError(
-            f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
-            "change it back, use another run folder, or redo this step and all after it with --fresh"
-        )
     manifest = records.read_manifest(folder, check_sizes=not context.exchange.remote)
     if manifest is not None and (folder / records.RECORDS).exists():
         tidy(context, manifest)

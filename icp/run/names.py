@@ -1,6 +1,6 @@
 """What the folders and files of a run are called. No other package spells these names.
 
-    config.yaml  stats.json  .lock
+    config.yaml  stats.json  .lock  .icp-run.json
     documents/   part-*.parquet  rejected/part-*.parquet
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy
@@ -27,7 +27,8 @@ STEPS = (*BUILD_STEPS, *PACK_STEPS)
 PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
 """Where the steps of a pack lie, under ``packs/<name>/``."""
 
-CONFIG, STATS, LOCK = "config.yaml", "stats.json", ".lock"
+CONFIG, STATS, LOCK, MARKER = "config.yaml", "stats.json", ".lock", ".icp-run.json"
+"""`MARKER` says that icp made the folder, and with which version."""
 TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
 EXPORT_SUMMARY = "export.json"
 """What an export says of itself; written last, so that an export with this file is whole."""
