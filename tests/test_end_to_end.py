@@ -17,7 +17,7 @@ from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.errors import ConfigError, InputError
 from icp.pipeline import build_graph, pack, run_part
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 from icp.warm import tiny_rows
 
 KILL_POINTS = (

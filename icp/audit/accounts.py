@@ -18,23 +18,43 @@ from icp.audit.windows import TOLERANCE, WindowTally
 from icp.config import Config
 from icp.errors import ArtifactError
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS
-from icp.run.reader import STEPS, Run, WrongForm, integers, parquet_rows, read_array, read_columns
+from icp.run.names import (
+    BUILD_STEPS,
+    CONFLICTS,
+    DUPLICATES,
+    INDICES,
+    INDPTR,
+    NEIGHBORS,
+    NODES,
+    OFFSETS,
+    ORDER,
+    PACK_FOLDERS,
+    PATH_STARTS,
+    REJECTED,
+    SHARDS,
+    SIMILARITIES,
+    STATS,
+    STEPS,
+    SURVIVORS,
+    VECTORS,
+    WEIGHTS,
+)  # fmt: skip
+from icp.run.reader import Run, WrongForm, integers, parquet_rows, read_array, read_columns
 from icp.run.records import MANIFEST, RECORDS, TEMPORARY, FileRecord, hash_file, hash_json
 
 FORMS = {
-    "dedup/survivors.npy": ("int64", 1),
-    "embeddings/part-*.npy": ("float16", 2),
-    "neighbors/part-*.neighbors.npy": ("int32 int64", 2),
-    "neighbors/part-*.similarities.npy": ("float16", 2),
-    "graph/conflicts.npy": ("int64", 2),
-    "graph/nodes.npy": ("int64", 1),
-    "graph/indptr.npy": ("int64", 1),
-    "graph/indices.npy": ("int32 int64", 1),
-    "graph/weights.npy": ("float16", 1),
-    "tokens/offsets.npy": ("int64", 1),
-    "order/order.npy": ("int32 int64", 1),
-    "order/path_starts.npy": ("bool", 1),
+    f"dedup/{SURVIVORS}": ("int64", 1),
+    f"embeddings/{VECTORS}": ("float16", 2),
+    f"neighbors/{NEIGHBORS}": ("int32 int64", 2),
+    f"neighbors/{SIMILARITIES}": ("float16", 2),
+    f"graph/{CONFLICTS}": ("int64", 2),
+    f"graph/{NODES}": ("int64", 1),
+    f"graph/{INDPTR}": ("int64", 1),
+    f"graph/{INDICES}": ("int32 int64", 1),
+    f"graph/{WEIGHTS}": ("float16", 1),
+    f"tokens/{OFFSETS}": ("int64", 1),
+    f"order/{ORDER}": ("int32 int64", 1),
+    f"order/{PATH_STARTS}": ("bool", 1),
     "windows/*.npy": ("int64", 1),
 }
 """Type and dimensions of arrays: DESIGN.md section 4. A step's name stands for its folder."""
@@ -141,7 +161,7 @@ def _flat(config: Config) -> dict[str, Any]:
 def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found: Breaches) -> str:
     """Tokens in + specials + padding = written; the shards' manifest says the same, and tells readers the truth."""
     n_in = int(tokens.offsets[-1])
-    written = sum(run.path("shards", name).stat().st_size for name in run.names("shards", "shard-*.bin"))
+    written = sum(run.path("shards", name).stat().st_size for name in run.names("shards", SHARDS))
     written //= layout.dtype.itemsize
     sums = {
         "documents_in": n_in,
@@ -202,19 +222,19 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
 
 def check_stats(run: Run, figures: Mapping[str, Any], found: Breaches) -> None:
     """``stats.json`` says what the files give; `figures` are those of the windows."""
-    stats = records.read_json(run.folder / "stats.json", what="figures of the run")
+    stats = records.read_json(run.folder / STATS, what="figures of the run")
     stated = _flat_json(stats if isinstance(stats, dict) else {})
     pack = f"packs.{run.pack}."
     made: dict[str, Any] = {f"documents.{name}": value for name, value in _document_figures(run).items()}
-    made["graph.conflicts"] = len(run.array("graph", "conflicts.npy", ndim=2))
-    made["graph.edges"] = run.array("graph", "indices.npy").size // 2
+    made["graph.conflicts"] = len(run.array("graph", CONFLICTS, ndim=2))
+    made["graph.edges"] = run.array("graph", INDICES).size // 2
     made |= {f"{pack}windows.{name}": value for name, value in figures.items()}
     counts = run.manifests["shards"].counts
     made |= {f"{pack}tokens.{name}": counts.get(name, 0) for name in ("documents_in", "specials", "padding", "written")}
     made |= {f"seconds.{step}": run.manifests[step].seconds for step in BUILD_STEPS}
     made |= {f"{pack}seconds.{step}": run.manifests[step].seconds for step in PACK_FOLDERS}
     for name, value in made.items():
-        _compare(f"stats.json, {name}", stated.get(name), value, found)
+        _compare(f"{STATS}, {name}", stated.get(name), value, found)
     for name, value in figures.items():
         _compare(f"windows manifest, {name}", run.manifests["windows"].facts.get(name), value, found)
 
@@ -223,21 +243,20 @@ def _document_figures(run: Run) -> dict[str, int]:
     """Counts of documents, from the files themselves."""
     kinds = [
         kind
-        for name in run.names("dedup", "duplicates/part-*.parquet")
+        for name in run.names("dedup", DUPLICATES)
         for kind in read_columns(run.path("dedup", name), ("kind",)).column(0).to_pylist()
     ]
     semantic = [
-        integers(read_columns(run.path("graph", name), ("doc",)), "doc").size
-        for name in run.names("graph", "duplicates/part-*.parquet")
+        integers(read_columns(run.path("graph", name), ("doc",)), "doc").size for name in run.names("graph", DUPLICATES)
     ]
-    refused = [parquet_rows(run.path("documents", name)) for name in run.names("documents", "rejected/part-*.parquet")]
+    refused = [parquet_rows(run.path("documents", name)) for name in run.names("documents", REJECTED)]
     return {
         "read": int(run.doc_bounds()[-1]) + sum(refused),
         "rejected": sum(refused),
         "exact_duplicates": kinds.count("exact"),
         "near_duplicates": kinds.count("near"),
         "semantic_duplicates": sum(semantic),
-        "kept": int(run.array("graph", "nodes.npy").size),
+        "kept": int(run.array("graph", NODES).size),
     }
 
 

@@ -8,8 +8,7 @@ import pytest
 
 import icp
 from icp import cli
-from icp.cli.options import STEPS
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS, STEPS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 HELP_SECONDS = 0.5

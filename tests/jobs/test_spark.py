@@ -15,7 +15,7 @@ from tiny import data_files, make_run, tiny_config, write_jsonl
 
 from icp.engine.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.errors import InputError
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 from icp.warm import tiny_rows
 
 # a JVM's sockets are closed when Python ends

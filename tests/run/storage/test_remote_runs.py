@@ -19,6 +19,7 @@ from icp.dataset.windows import WindowDataset
 from icp.engine.executor import SerialExecutor
 from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
 from icp.pipeline import build_graph
+from icp.run.claim import claim
 from icp.run.opening import open_folder
 from icp.run.records import RECORDS, FileRecord, PartRecord, hash_file, read_record
 from icp.run.storage import exchange_of, mirror_of, run_folder
@@ -28,7 +29,7 @@ from icp.warm import tiny_rows
 pytest.importorskip("s3fs", reason='pip install "icp[s3]"')
 pytest.importorskip("moto.server", reason='pip install "icp[dev]"')
 
-UNLIKE = ("manifest.json", "stats.json", "config.yaml", "export.json", "README.md")
+UNLIKE = (".icp-run.json", "manifest.json", "stats.json", "config.yaml", "export.json", "README.md")
 """Files that tell times, versions or addresses."""
 
 
@@ -257,9 +258,9 @@ def test_slice_that_looked_before_another_began_takes_part_in_the_run(s3, corpus
     server = Server(config.run)
     server.write("documents/.parts/basis.json", b"{}")
     with pytest.raises(ConfigError, match="holds documents but is no run of icp"):
-        pipeline._claim(run_folder(config.run), config)
+        claim(run_folder(config.run))
     server.write("config.yaml", b"run: s3://bucket/beside")
-    pipeline._claim(run_folder(config.run), config)
+    claim(run_folder(config.run))
 
 
 def attempt(exchange, folder, data, name="part-0.npy"):
