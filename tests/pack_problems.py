@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from icp.kernels import pack_moves, pack_pour, pack_repair, pack_search, pack_state, pack_step, pack_worth
-from icp.kernels.pack_state import Items, State
+from icp.kernels.pack_state import Items
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search
 
 MODULES = (pack_moves, pack_pour, pack_repair, pack_search, pack_state, pack_step, pack_worth)
@@ -80,7 +80,7 @@ class Problem:
         return items, pack_state.new_state(items, *arrays)
 
 
-def problem(seed, *, pieces=True, largest=3, foes=2, n_docs=None):
+def problem(seed, *, pieces=True, largest=3, foes=2, n_docs=None, n_windows=0):
     """Documents, some in pieces, in windows without conflict; vectors so short that scaled sums are exact."""
     rng = np.random.default_rng(seed)
     n_docs = int(rng.integers(2, 9)) if n_docs is None else n_docs
@@ -101,7 +101,7 @@ def problem(seed, *, pieces=True, largest=3, foes=2, n_docs=None):
         {pairs[at] for at in rng.integers(0, len(pairs), foes)},
         group_of[doc].tolist(),
         [],
-        [0] * int(rng.integers(1, 4)) + [1] * int(rng.integers(1, 3)),
+        [0] * (n_windows + int(rng.integers(1, 4))) + [1] * (n_windows // 3 + int(rng.integers(1, 3))),
     )
     for i in range(made.n):
         made.window.append(home(rng, made, i))

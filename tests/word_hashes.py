@@ -1,5 +1,7 @@
 """The hashes of the words of texts, one text after another."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from icp.kernels.text_words import PADDING, hash_words, split_words
@@ -8,7 +10,7 @@ from icp.texts import word_table
 
 def word_hashes(data, offsets):
     """Lists of hashes, one for each text."""
-    return [hashes_of(data[first:last]) for first, last in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [hashes_of(data[first:last]) for first, last in pairwise(offsets)]
 
 
 def hashes_of(text):
