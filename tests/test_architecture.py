@@ -120,7 +120,7 @@ def test_no_context_below_run(name, path):
 
 @pytest.mark.parametrize(("name", "path"), [case for case in CASES if case[0].startswith("icp.kernels")])
 def test_kernels_know_only_arrays(name, path):
-    allowed = {"numpy", "typing", "icp"} if not name.endswith("_jit") else None
+    allowed = {"numpy", "typing", "icp"} if not name.endswith(("_jit", "_intrinsics")) else None
     for target in imports(path):
         top = target.split(".")[0]
         assert allowed is None or top in allowed or target.startswith("numba"), f"{name} imports {target}"
