@@ -6,7 +6,7 @@ DEMO_ENV := .venv/demo
 TEST_ENV := .venv/test
 DEMO_RUN ?= runs/quickstart
 # as many processes as cores; PARALLEL= for one
-PARALLEL ?= -n auto --dist loadgroup --no-loadscope-reorder
+PARALLEL ?= -n auto
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint bench clean

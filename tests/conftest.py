@@ -1,8 +1,7 @@
 """Fixtures of several tests (finished runs of the tiny corpus, the development corpora) and the suite's parallel run.
 
 ``make test`` runs the suite in as many processes as there are cores (pytest-xdist). The tests of a file stay together,
-in one process, so that what its fixtures make is made once; tests that share a server across files name their group
-with ``pytest.mark.xdist_group``. Kernels are compiled once, before the processes start.
+in one process, so that what its fixtures make is made once. Kernels are compiled once, before the processes start.
 """
 
 import fcntl
@@ -52,15 +51,18 @@ def _write_compiled_kernels_one_at_a_time():
     IndexDataCacheFile.save = save_alone
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
-    """Keep the tests of a file together unless they name a group, and put the slowest folders first."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            name = item.path.relative_to(TESTS).with_suffix("").as_posix()
-            item.add_marker(pytest.mark.xdist_group(name))
+    """Put the slowest folders first."""
     folders = {name: number for number, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: folders.get(item.path.parent.name, len(folders)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deal the tests out file by file."""
+    from by_file import ByFile
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

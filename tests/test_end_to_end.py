@@ -73,11 +73,7 @@ def _joined(files, prefix):
 
 
 @pytest.mark.parametrize(
-    "points",
-    [
-        pytest.param(KILL_POINTS[first::2], marks=pytest.mark.xdist_group(f"kills-{first}"), id=name)
-        for first, name in enumerate(("documents, embeddings, graph", "dedup, neighbors, shards"))
-    ],
+    "points", [KILL_POINTS[::2], KILL_POINTS[1::2]], ids=["documents, embeddings, graph", "dedup, neighbors, shards"]
 )
 def test_run_killed_in_step_after_step_goes_on_to_the_same_bytes(tmp_path, tiny_corpus, cut_files, points):
     config = cut_config(tmp_path, tiny_corpus)

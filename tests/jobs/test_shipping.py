@@ -15,10 +15,7 @@ from icp.errors import ConfigError
 from icp.jobs.bundle import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [
-    pytest.mark.xdist_group("spark"),  # one cluster, in one process
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,8 @@ from icp.engine.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.errors import InputError
 from icp.run.context import BUILD_STEPS, PACK_STEPS
 
-pytestmark = [
-    pytest.mark.xdist_group("spark"),  # one cluster, in one process
-    # a JVM's sockets are closed when Python ends
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+# a JVM's sockets are closed when Python ends
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
