@@ -82,8 +82,8 @@ def run_tiny_corpus(_: Any = None) -> None:
             build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
         find_duplicates([row["text"] for row in tiny_rows()], verify="none")
         _expand_twice()
-        by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
-        build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
+        by_words = {**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}, "dedup": {"near": False}}
+        build_graph(parse_config(by_words), SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
         by_size = parse_config({**tree, "pack": {"seq_len": 64, "method": "best-fit"}})
         pack(by_size, SerialExecutor(), _quiet, name="by-size")  # plans too fit by size what found no room

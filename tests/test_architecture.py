@@ -138,3 +138,19 @@ def test_every_package_is_installed():
     tree = tomllib.loads((ROOT / "pyproject.toml").read_text())
     there = {name for name, path in PATHS.items() if path.name == "__init__.py"}
     assert there | {"icp.configs"} == set(tree["tool"]["setuptools"]["packages"])
+
+
+LONGEST_MODULE, LONGEST_FUNCTION = 250, 40
+
+
+@pytest.mark.parametrize(("name", "path"), CASES, ids=[name for name, _ in CASES])
+def test_modules_and_functions_are_short(name, path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    too_long = {"module": len(lines)} if len(lines) > LONGEST_MODULE else {}
+    for node in trees(path):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            length = node.end_lineno - body[0].lineno + 1
+            if length > LONGEST_FUNCTION:
+                too_long[node.name] = length
+    assert too_long == {}, f"{name}: lines of what is too long: {too_long}"

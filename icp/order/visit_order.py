@@ -82,11 +82,11 @@ def greedy_order(graph: DocGraph, *, recompute_degree: bool = False) -> tuple[ND
     return order, path_starts
 
 
-def order_similarity(order: NDArray[np.int32], embeddings: Rows) -> float:
-    """Sum of the cosines of successive documents; the same bits whatever the stretches."""
+def order_similarity(order: NDArray[np.int32], embeddings: Rows, *, stretch_rows: int = STRETCH_ROWS) -> float:
+    """Sum of the cosines of successive documents; the same bits however many rows are read at a time."""
     total = 0.0
-    for begin in range(0, max(0, order.size - 1), STRETCH_ROWS):
-        rows = order[begin : begin + STRETCH_ROWS + 1].astype(np.int64)
+    for begin in range(0, max(0, order.size - 1), stretch_rows):
+        rows = order[begin : begin + stretch_rows + 1].astype(np.int64)
         total = float(order_tour.path_similarity(np.ascontiguousarray(embeddings[rows], dtype=np.float32), total))
     return total
 
