@@ -5,6 +5,8 @@ TORCH ?= torch==2.13.0
 DEMO_ENV := .venv/demo
 TEST_ENV := .venv/test
 DEMO_RUN ?= runs/quickstart
+# as many processes as cores; PARALLEL= for one
+PARALLEL ?= -n auto
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint bench clean
@@ -17,7 +19,7 @@ demo: $(DEMO_ENV)/.ready
 	@echo "Look at a window:     $(DEMO_ENV)/bin/icp inspect $(DEMO_RUN) --window 0"
 
 test: $(TEST_ENV)/.ready
-	$(TEST_ENV)/bin/python -m pytest
+	$(TEST_ENV)/bin/python -m pytest $(PARALLEL) --durations=25
 
 lint: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/ruff check .

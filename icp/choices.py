@@ -39,15 +39,14 @@ class PackMethod:
 class KnnMethod:
     """A value of ``graph.method``: a way to find the nearest neighbours of every document.
 
+    All but ``exact``, which compares all pairs of rows, have an entry in `icp.knn.groupings.GROUPINGS`.
+
     Attributes:
         name: in the configuration.
-        code: in `icp.knn`, an object of the protocol `icp.knn.methods.Grouped`; empty for ``exact``, which compares all
-            pairs of rows and needs no groups.
         summary: what it does, in the words of the documentation.
     """
 
     name: str
-    code: str
     summary: str
 
 
@@ -126,11 +125,9 @@ PACK_METHODS = _by_name(
 )
 
 KNN_METHODS = _by_name(
-    KnnMethod("exact", "", "Every pair of documents is compared, once."),
-    KnnMethod(
-        "cells", "cells.CELLS", "A document joins the cells near to it, and all documents of a cell are compared."
-    ),
-    KnnMethod("ivf", "ivf.LISTS", "A document stands in one list and searches as many lists as the recall needs."),
+    KnnMethod("exact", "Every pair of documents is compared, once."),
+    KnnMethod("cells", "A document joins the cells near to it, and all documents of a cell are compared."),
+    KnnMethod("ivf", "A document stands in one list and searches as many lists as the recall needs."),
 )
 
 EMBEDDERS = _by_name(

@@ -1,35 +1,56 @@
 """The order of the steps: `build_graph` makes the document graph, `pack` makes shards of it."""
 
+import logging
 import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 
-from icp.config import Config, dump_config
+from icp.config import Config
 from icp.embed import check_model
 from icp.engine import basis_of, differences, run_slice, run_step
+from icp.engine.basis import refuse_other
 from icp.engine.executor import Executor
+from icp.engine.fresh import Fresh, removals
 from icp.engine.step import Progress, Step
 from icp.errors import ArtifactError, ConfigError
 from icp.export import check_exports, export_all
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS, Context
+from icp.run.claim import check_apart, check_folder, claim, leave_config, remove_leftovers
+from icp.run.context import Context
 from icp.run.lock import lock_of
+from icp.run.names import (
+    BUILD_STEPS,
+    PACK_FOLDERS,
+    PACK_STEPS,
+    STEPS,
+    TOKENIZER,
+    step_folders,
+    tokens_folder,
+)  # fmt: skip
 from icp.run.opening import open_folder
 from icp.run.records import Manifest
 from icp.run.stats import write_stats
-from icp.run.storage import address_of, mirror_of, push_small, run_folder
+from icp.run.storage import address_of, mirror_of, run_folder
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+log = logging.getLogger("icp")
 
 
 def build_graph(
-    config: Config, executor: Executor, progress: Progress, *, until: str = BUILD_STEPS[-1], fresh: bool = False
+    config: Config,
+    executor: Executor,
+    progress: Progress,
+    *,
+    until: str = BUILD_STEPS[-1],
+    fresh: Fresh | bool = False,
 ) -> dict[str, Manifest]:
-    """Documents -> dedup -> embeddings -> neighbors -> graph, as far as `until`; what is done is not done again."""
+    """Documents -> dedup -> embeddings -> neighbors -> graph, as far as `until`; what is done is not done again.
+
+    With `fresh`, what was made otherwise is removed first, with all that follows from it, and so is what is damaged.
+    """
     if until not in BUILD_STEPS:
         raise ConfigError(f"--until {until}: no such step; use one of {', '.join(BUILD_STEPS)}")
     wanted = BUILD_STEPS[: BUILD_STEPS.index(until) + 1]
@@ -40,16 +61,14 @@ def build_graph(
 
 
 def pack(
-    config: Config, executor: Executor, progress: Progress, *, name: str = "main", fresh: bool = False
+    config: Config, executor: Executor, progress: Progress, *, name: str = "main", fresh: Fresh | bool = False
 ) -> dict[str, Manifest]:
-    """Tokens -> order -> windows -> shards, into ``RUN/packs/<name>/``, from a finished graph."""
-    if not NAME.fullmatch(name):
-        raise ConfigError(f"--name {name}: a pack is named with letters, digits, dots, dashes and underscores")
+    """Tokens -> order -> windows -> shards, into ``RUN/packs/<name>/``, from a finished graph; `fresh` as there."""
     check_exports(config)
     context = context_of(config, name)
     open_folder(config.run)
     _require_graph(context)
-    with _locked(config, "pack", name):
+    with _locked(config, "pack"):
         manifests = _run(PACK_STEPS, context, executor, progress, fresh)
         export_all(config, pack=name)
         return manifests
@@ -72,10 +91,14 @@ def run_part(
     """One slice of one step without a coordinating process; see `icp.engine.run_slice`."""
     context = context_of(config, name)
     run = open_folder(config.run)
-    _claim(run, config)
+    check_folder(run)
+    check_apart(run, config.corpus.input)
     lock_of(run, f"step {step}").check()
+    claim(run)
     if step == "tokens" or step in PACK_FOLDERS:
         context = with_tokens(context)
+    if not _is_done(load_step(step), context):
+        leave_config(run, config, name if step in PACK_FOLDERS else None)
     missing = run_slice(load_step(step), context, index, n_slices, executor)
     if missing is None:
         write_stats(run)
@@ -84,25 +107,28 @@ def run_part(
 
 def load_step(name: str) -> Step:
     """The `Step` of a stage, by its name."""
-    if name not in (*BUILD_STEPS, *PACK_STEPS):
-        raise ConfigError(f"{name}: no such step; use one of {', '.join((*BUILD_STEPS, *PACK_STEPS))}")
+    if name not in STEPS:
+        raise ConfigError(f"{name}: no such step; use one of {', '.join(STEPS)}")
     step: Step = import_module(f"icp.steps.{name}.step").STEP
     return step
 
 
 def context_of(config: Config, pack: str = "main") -> Context:
     """Where each step of a run works; the tokens folder is known once the graph is there."""
-    folders = {name: name for name in BUILD_STEPS}
-    folders |= {step: f"packs/{pack}/{folder}" for step, folder in PACK_FOLDERS.items()}
-    return Context(config, "", folders, pack=pack)
+    if not NAME.fullmatch(pack):
+        raise ConfigError(
+            f"--name {pack[:200]}: a pack is named with up to 128 letters, digits, dots, dashes and underscores, the "
+            "first a letter or digit"
+        )
+    return Context(config, "", step_folders(pack), pack=pack)
 
 
 def with_tokens(context: Context) -> Context:
     """The context with the folder of the tokens: ``tokens/<name>-<hash of all that they depend on>``."""
     basis = basis_of(load_step("tokens"), replace(context, step="tokens"))
-    name = context.config.tokenizer.name.rstrip("/").removesuffix("/tokenizer.json").rpartition("/")[2]
+    name = context.config.tokenizer.name.rstrip("/").removesuffix(f"/{TOKENIZER}").rpartition("/")[2]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "tokenizer"
-    folder = f"tokens/{slug}-{records.hash_json(basis)[:8]}"
+    folder = tokens_folder(f"{slug}-{records.hash_json(basis)[:8]}")
     return replace(context, folders={**context.folders, "tokens": folder})
 
 
@@ -115,16 +141,30 @@ def _require_graph(context: Context) -> None:
 
 
 def _run(
-    names: Sequence[str], context: Context, executor: Executor, progress: Progress, fresh: bool
+    names: Sequence[str], context: Context, executor: Executor, progress: Progress, fresh: Fresh | bool
 ) -> dict[str, Manifest]:
+    """Do the steps of a command; nothing is written, the configuration neither, before one of them is refused."""
+    run, pack = run_folder(context.config.run), None
     if "shards" in names:
         _check_graph(context)
-        context = with_tokens(context)
+        context, pack = with_tokens(context), context.pack
+    steps = [load_step(name) for name in names]
     if fresh:
-        _start_anew(names, context)
-    manifests = {name: run_step(load_step(name), context, executor, progress) for name in names}
-    write_stats(run_folder(context.config.run))
+        _start_anew(steps, context, fresh if isinstance(fresh, Fresh) else Fresh())
+    unfinished = [step for step in steps if not _is_done(step, context)]
+    if unfinished:
+        leave_config(run, context.config, pack)
+    manifests = {step.name: run_step(step, context, executor, progress) for step in steps}
+    write_stats(run)
     return manifests
+
+
+def _is_done(step: Step, context: Context) -> bool:
+    """Whether a step is finished; raises ConfigError if it was made, or begun, otherwise."""
+    here = replace(context, step=step.name)
+    if all((context.folder(needed) / records.MANIFEST).exists() for needed in step.inputs):
+        refuse_other(step, here, basis_of(step, here))
+    return (context.folder(step.name) / records.MANIFEST).exists()
 
 
 def _check_graph(context: Context) -> None:
@@ -139,70 +179,31 @@ def _check_graph(context: Context) -> None:
             )
 
 
-def _start_anew(names: Sequence[str], context: Context) -> None:
-    """Remove the first step that was made otherwise, and all after it; all of the command's steps if none was."""
-    first = next((name for name in names if _differs(name, context)), names[0])
-    for name in names[names.index(first) :]:
-        if name != "tokens":
-            _remove(context, context.folders[name])
-    if first in BUILD_STEPS:
-        for later in (*BUILD_STEPS[BUILD_STEPS.index(first) :], "tokens", "packs"):
-            _remove(context, later)
-
-
-def _remove(context: Context, folder: str) -> None:
-    mirror = mirror_of(context.config.run)
-    if mirror is not None:
-        mirror.remove_tree(folder)
-    else:
-        records.remove_tree(run_folder(context.config.run) / folder)
-
-
-def _differs(name: str, context: Context) -> bool:
-    step = load_step(name)
-    unfinished = [needed for needed in step.inputs if not (context.folder(needed) / records.MANIFEST).exists()]
-    return not unfinished and bool(differences(step, context, basis_of(step, context)))
+def _start_anew(steps: Sequence[Step], context: Context, fresh: Fresh) -> None:
+    """Remove what was made otherwise or is damaged, once that is agreed to; later steps go first."""
+    going = removals(steps, context, redo=fresh.redo)
+    if not going:
+        log.info("--fresh: nothing differs from this configuration and no file is missing, so nothing is removed")
+        return
+    if not fresh.confirm([removal.line for removal in going]):
+        raise ConfigError("--fresh: nothing was removed; leave it out, or agree to what it removes")
+    mirror, run = mirror_of(context.config.run), run_folder(context.config.run)
+    for removal in going:
+        if mirror is not None:
+            mirror.remove_tree(removal.folder)
+        elif (run / removal.folder).exists():
+            gone = run / f"{records.TEMPORARY}fresh-{uuid.uuid4().hex}"
+            (run / removal.folder).rename(gone)  # at once, whenever the command is killed
+            records.remove_tree(gone)
 
 
 @contextmanager
-def _locked(config: Config, command: str, pack: str | None = None) -> Iterator[None]:
-    """Hold the lock of a run, with its configuration written into the folder."""
+def _locked(config: Config, command: str) -> Iterator[None]:
+    """Hold the lock of a run in a folder that is its own."""
     run = run_folder(config.run)
-    _refuse_foreign(run)
+    check_folder(run)
+    check_apart(run, config.corpus.input)
     with lock_of(run, command):
-        _claim(run, config)
-        if pack:
-            (run / "packs" / pack).mkdir(parents=True, exist_ok=True)
-            _write_text(run, f"packs/{pack}/config.yaml", dump_config(config))
+        claim(run)
+        remove_leftovers(run)
         yield
-
-
-def _refuse_foreign(run: Path) -> None:
-    ours = [*BUILD_STEPS, "tokens", "packs"]
-    if run.is_file():
-        raise ArtifactError(f"{run}: is a file; a run needs a folder of its own")
-    mirror = mirror_of(address_of(run))
-    there = mirror.server.folders("") if mirror is not None else [name for name in ours if (run / name).exists()]
-    taken = [name for name in ours if name in there]
-    claimed = (run / "config.yaml").exists()
-    if taken and not claimed and mirror is not None:  # another slice may have come since the mirror was filled
-        claimed = mirror.server.read("config.yaml") is not None
-    if taken and not claimed:
-        raise ConfigError(
-            f"{address_of(run)}: holds {', '.join(taken)} but is no run of icp; give a new or empty folder"
-        )
-
-
-def _claim(run: Path, config: Config) -> None:
-    """Leave the resolved configuration in the run folder."""
-    _refuse_foreign(run)
-    run.mkdir(parents=True, exist_ok=True)
-    _write_text(run, "config.yaml", dump_config(config))
-
-
-def _write_text(run: Path, name: str, text: str) -> None:
-    path = run / name
-    temporary = path.with_name(f"{records.TEMPORARY}{uuid.uuid4().hex}-{path.name}")  # slices start at one time
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-    push_small(run, name)

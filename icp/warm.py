@@ -82,8 +82,8 @@ def run_tiny_corpus(_: Any = None) -> None:
             build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
         find_duplicates([row["text"] for row in tiny_rows()], verify="none")
         _expand_twice()
-        by_words = parse_config({**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}})
-        build_graph(by_words, SerialExecutor(), _quiet, until="embeddings")
+        by_words = {**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}, "dedup": {"near": False}}
+        build_graph(parse_config(by_words), SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
         by_size = parse_config({**tree, "pack": {"seq_len": 64, "method": "best-fit"}})
         pack(by_size, SerialExecutor(), _quiet, name="by-size")  # plans too fit by size what found no room
@@ -94,11 +94,12 @@ def _expand_twice() -> None:
     import numpy as np
 
     from icp.knn.cells import Cells
-    from icp.knn.exact import search_exact
+    from icp.knn.exact import compare_ranges
     from icp.knn.expansion import expand
 
     rows, joined = np.eye(6, 8, dtype=np.float16), np.arange(6, dtype=np.int32)[:, None]
-    keys, own = search_exact(rows, keep=2), Cells(np.arange(6, dtype=np.int32), np.array([0, 6]))
+    keys = compare_ranges(rows, range(6), range(6), keep=2).keys
+    own = Cells(np.arange(6, dtype=np.int32), np.array([0, 6]))
     for before in (None, keys):
         expand(rows, (keys, before), joined, own, range(1))
 

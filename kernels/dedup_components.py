@@ -96,7 +96,7 @@ def find_buckets(packed, id_mask):
     n_members, n_buckets, joins = 0, 0, False
     for i in range(1, n):  # count first: what is not allocated need not be cleared
         joined = joins
-        joins = (packed[i] ^ packed[i - 1]) <= id_mask
+        joins = (packed[i] ^ packed[i - 1]) <= id_mask  # no bit of the keys differs
         n_members += joins
         n_buckets += joins and not joined
     members = np.empty(n_members + n_buckets, np.int64)

@@ -119,7 +119,7 @@ def hash_shingles(text, table, multipliers, room, shingles):
 
 @kernel
 def keep_high_halves(words, n_words, halves):
-    """halves[i] = the high 32 bits of words[i]."""
+    """halves[i] = the high 32 bits of words[i], which a product mixes best."""
     for i in range(n_words):
         halves[i] = np.uint32(words[i] >> np.uint64(32))
 
@@ -176,7 +176,7 @@ def mix(shingles, n):
         x = np.uint32(x * np.uint32(0xC2B2AE35))
         shingles[i] = np.uint32(x ^ (x >> np.uint32(16)))
     padded = (n + LANES - 1) // LANES * LANES
-    for i in range(n, padded):
+    for i in range(n, padded):  # repeats change no minimum
         shingles[i] = shingles[n - 1]
     return padded
 

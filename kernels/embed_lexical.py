@@ -23,7 +23,7 @@ def distinct_words(data, offsets, table):
     stands at the beginning says more of what a text is about.
 
     Args:
-        data, offsets, table: as `icp.kernels.text_words.word_hashes`.
+        data, offsets, table: as `icp.kernels.text_words.normalize_texts`.
 
     Returns:
         words: (m,) uint64, their hashes, text after text, by first place.
@@ -130,6 +130,7 @@ def add_words(words, sizes, weights, seed, sums):
     shift = bucket_shift(weights.shape[0])
     salt = mix(seed)
     block_size = sums.shape[0] // SIGNS
+    # of each `width` bits the low ones name a dimension of the block, the highest the sign
     sign = np.uint64(block_size)
     inside = np.uint64(block_size - 1)
     width = np.uint64(65) - bucket_shift(block_size)
@@ -165,7 +166,7 @@ def add_rows(rows, totals):
     """Add (n, dim) integer rows to `totals`, (dim,) int64, changed; returns how many rows are not all zero."""
     n_filled = 0
     for i in range(rows.shape[0]):
-        any_bits = 0
+        any_bits = 0  # all components or'ed: no branch in the loop
         for d in range(totals.shape[0]):
             totals[d] += rows[i, d]
             any_bits |= rows[i, d]

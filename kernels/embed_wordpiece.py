@@ -10,7 +10,7 @@ import numpy as np
 
 from icp.kernels._jit import kernel
 from icp.kernels.embed_lexical import round_to_unit
-from icp.kernels.text_words import decode, encode, find_edges
+from icp.kernels.text_words import BREAK_AFTER, BREAK_BEFORE, CODE_POINT, decode, encode, find_edges
 
 GROWTH = 3  # a text of n bytes normalises to at most 3 n: punctuation gets a break on either side
 MANY = 1 << 29  # flag of a table entry: the low bits are a place in `more`
@@ -65,7 +65,7 @@ def normalize_bert(text, table, more, low):
         entry = np.int64(table[code])
         at += length
         if entry & MANY:
-            place = entry & 0x1FFFFF
+            place = entry & CODE_POINT
             for k in range(place + 1, place + 1 + np.int64(more[place])):
                 size = put_entry(np.int64(more[k]), low, size)
         else:
@@ -76,16 +76,16 @@ def normalize_bert(text, table, more, low):
 @kernel
 def put_entry(entry, low, size):
     """Write one code point with the breaks around it; returns where it ends."""
-    if entry & (1 << 31):
+    if entry & BREAK_BEFORE:
         low[size] = 0
         size += 1
-    code = entry & 0x1FFFFF
+    code = entry & CODE_POINT
     if code < 0x80:
         low[size] = code
         size += 1
     else:
         size = encode(code, low, size)
-    if entry & (1 << 30):
+    if entry & BREAK_AFTER:
         low[size] = 0
         size += 1
     return size
@@ -97,7 +97,7 @@ def split_word(low, start, stop, trie, unknown, ids, at):
     if stop - start > LONGEST:
         n_chars = 0
         for k in range(start, stop):
-            n_chars += (low[k] & 0xC0) != 0x80
+            n_chars += (low[k] & 0xC0) != 0x80  # all other bytes go on in a character
         if n_chars > LONGEST:
             ids[at] = unknown
             return at + 1

@@ -6,12 +6,14 @@ In: rows, the neighbours of each and theirs, cells. Out: candidates, keys (`icp.
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import dot_lanes, kernel, prefetch
+from icp.kernels._intrinsics import dot_lanes, prefetch
+from icp.kernels._jit import kernel
 from icp.kernels.knn_topk import NO_KEY, ROW_BITS, falling_rank, insert_key
 
 SPREAD = 0x9E3779B1
-"""An odd number that spreads row numbers over a table."""
+"""An odd number, 2**32 over the golden ratio, whose multiples spread row numbers over a table."""
 OLD = 1 << 32
+"""Flag above the 32 bits of a row."""
 AHEAD = 4
 """Candidates before its turn that a vector is asked for."""
 
@@ -41,7 +43,7 @@ def list_candidates(
     """
     fan = near.shape[1]
     size = 2
-    while size < 3 * fan * (fan + 1):
+    while size < 3 * fan * (fan + 1):  # at most a third is ever filled, so that probes are short
         size *= 2
     table = np.zeros(size, dtype=np.int64)
     met = np.empty(fan * fan, dtype=np.int64)
@@ -58,7 +60,7 @@ def list_candidates(
             if near[at, first] < 0:
                 continue
             for other in second[places[at, first]]:
-                if other < 0 or (near[at, first] & other & OLD):
+                if other < 0 or (near[at, first] & other & OLD):  # both steps were known: the last pass compared them
                     continue
                 row = other & ROW_BITS
                 if _put(table, at, row):
@@ -76,8 +78,9 @@ def list_candidates(
 @kernel
 def _put(table, at, row):
     """Note a row among those met from place `at`; False if it is there."""
+    # a mark holds the place in its upper half: those of earlier places count as empty, and nothing need be cleared
     mask, mark = table.size - 1, np.int64(at + 1) << 32 | np.int64(row)
-    slot = (np.int64(row) * SPREAD) >> 7 & mask
+    slot = (np.int64(row) * SPREAD) >> 7 & mask  # the lowest bits of a product depend on few bits of the row
     while table[slot] >> 32 == at + 1:
         if table[slot] == mark:
             return False

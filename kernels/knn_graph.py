@@ -1,13 +1,14 @@
 """Similarities in a fixed order of additions, the union graph of neighbour lists, copies of kept rows.
 
-In: float32 blocks of vectors, neighbour lists with weights as float16 bits, sorted sets. Out: similarities, CSR
-arrays, marks. Nothing is checked: bad input reads out of bounds.
+In: float32 blocks of vectors, neighbour lists with weights as float16 bits, sorted sets. Out: similarities, CSR arrays,
+marks. Nothing is checked.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import dot_lanes, kernel
+from icp.kernels._intrinsics import dot_lanes
+from icp.kernels._jit import kernel
 
 
 @kernel
@@ -110,15 +111,14 @@ def union_rows(
                 written += 1
             before = key
         starts[row + 1] = written
-    ranks = keys[:written] >> 32
-    indices = (keys[:written] & 0xFFFFFFFF).astype(np.int32)
+    ranks, indices = keys[:written] >> 32, (keys[:written] & 0xFFFFFFFF).astype(np.int32)
     return starts, indices, np.where(ranks & 0x8000, ranks, 0x7FFF - ranks).astype(np.uint16)
 
 
 @kernel
 def _falling_rank(bits):
     """0..65535, rising while the float16 of these bits falls."""
-    value = np.int64(bits)
+    value = np.int64(bits)  # the sign, then the size: positive ones are turned round, negative ones stand behind them
     return value if value & 0x8000 else 0x7FFF - value
 
 

@@ -8,7 +8,8 @@ In: float32 blocks of vectors and their products, keys. Out: keys. Nothing is ch
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import LANES, at_least, dot_lanes, kernel, lowest_bit
+from icp.kernels._intrinsics import LANES, at_least, dot_lanes, lowest_bit
+from icp.kernels._jit import kernel
 
 NO_KEY = np.iinfo(np.int64).max
 ROW_BITS = 0xFFFFFFFF
@@ -24,10 +25,12 @@ def falling_rank(similarity):
     near = np.float32(min(max(similarity, np.float32(-1)), np.float32(1)))
     bits = np.int64(near.view(np.int32))
     size = bits & 0x7FFFFFFF
-    if size >= 0x38800000:  # a normal float16: round half to even
+    # `half`: the bits of the float16, with 13 bits of fraction fewer and an exponent whose bias is 15, not 127
+    if size >= 0x38800000:  # from 2**-14 on it is a normal one: round half to even
         half = (size - 0x38000000 + 0xFFF + ((size >> 13) & 1)) >> 13
-    else:  # adding 0.5 lets the hardware round to steps of 2**-24
+    else:  # its steps are 2**-24, as those of a float32 from 0.5 to 1: adding 0.5 lets the hardware round
         half = np.int64(np.float32(abs(near) + np.float32(0.5)).view(np.int32)) - 0x3F000000
+    # bits of positive numbers rise with them and are turned round; those of negative ones rise as they fall
     return half | 0x8000 if bits < 0 and half > 0 else 0x7FFF - half
 
 
@@ -36,7 +39,7 @@ def similarity_of(key):
     """The float16 similarity in a key, as float32."""
     rank = key >> 32
     half = rank & 0x7FFF if rank & 0x8000 else 0x7FFF - rank
-    exponent, fraction = half >> 10, half & 0x3FF
+    exponent, fraction = half >> 10, half & 0x3FF  # 25: the exponent's bias, 15, and 10 bits of fraction
     size = (fraction + 1024) * 2.0 ** (exponent - 25) if exponent else fraction * 2.0**-24
     return np.float32(-size if rank & 0x8000 else size)
 
@@ -87,7 +90,7 @@ def _largest(values, largest):
 def holds_row(mine, row):
     """Whether one of some keys is that of a row."""
     held = False
-    for key in mine:
+    for key in mine:  # to the end: without a branch the loop takes several keys at a time
         held |= key & ROW_BITS == row
     return held
 
@@ -126,7 +129,8 @@ def improve_keys(
         mine, row = keys[query], products[query]
         _group_maxima(row, groups)
         if mine[keep - 1] == NO_KEY:
-            # `keep` rows, itself apart, are at least as similar as this; both their products and others' may be off
+            # each group gives a row: `keep` of them, itself apart, are at least as similar as this; both their
+            # products and others' may be off
             _largest(groups, largest)
             least = largest[keep] - 2 * error - HALF_STEP
         else:
@@ -140,10 +144,11 @@ def improve_keys(
                     bits |= np.uint64(row[whole + lane] >= least) << np.uint64(lane)
             while bits:
                 position = start + lowest_bit(bits)
-                bits &= bits - np.uint64(1)
+                bits &= bits - np.uint64(1)  # less its lowest
                 other = base_rows[position]
                 if other == query_rows[query] or holds_row(mine, other):
                     continue
+                # the product may be too small by `error`: only what cannot be among the kept is passed over
                 if (falling_rank(row[position] + error) << 32 | other) < mine[keep - 1]:
                     computed += 1
                     insert_key(mine, falling_rank(dot_lanes(queries[query], base[position])) << 32 | other)

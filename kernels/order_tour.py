@@ -90,7 +90,7 @@ def greedy_path_by_open_degree(
             for edge in range(indptr[doc], indptr[doc + 1]):
                 near = np.int64(indices[edge])
                 if not visited[near]:
-                    _play(tree, leaves + near, tree[leaves + near] - (1 << 32))
+                    _play(tree, leaves + near, tree[leaves + near] - (1 << 32))  # one unvisited neighbour fewer
                     if following < 0:
                         following = near
             doc = following

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel, kernel
-from icp.kernels.pack_state import dot_sums, value
+from icp.kernels.pack_worth import dot_sums, value
 
 LEAST_GAIN = 1e-4
 LINEAR = 0.3  # share of the penalty that is linear in the overflow; the square of it is always there

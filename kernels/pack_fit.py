@@ -1,6 +1,6 @@
-"""Put whole documents into windows by size: best fit, and first fit along a path.
+"""Put documents into windows by size: best fit, and first fit along a path.
 
-In: tokens, in the order of putting; groups and conflicts. Out: a window for each. Nothing is checked.
+In: tokens, in the order of putting; groups and conflicts. Out: a window for each document or piece. Nothing is checked.
 """
 
 from typing import NamedTuple
@@ -23,6 +23,24 @@ class Closed(NamedTuple):
     group: NDArray[np.int32]
     bounds: NDArray[np.int64]
     conflicts: NDArray[np.int32]
+
+
+class FitRules(NamedTuple):
+    """When a document is cut, and when a window is full enough.
+
+    Attributes:
+        capacity: tokens of a window.
+        look: documents of the order that wait for a window at a time.
+        cuts: a window that nothing fits is filled with a piece.
+        enough: tokens from which on it is left as it is.
+        least: fewest tokens of a piece.
+    """
+
+    capacity: int
+    look: int
+    cuts: bool
+    enough: int
+    least: int
 
 
 class _Rooms(NamedTuple):
@@ -130,3 +148,81 @@ def has_conflict(window: NDArray[np.int64], closed: Closed, doc: int, here: int)
     for place in range(closed.bounds[doc], closed.bounds[doc + 1]):
         found = found or window[closed.conflicts[place]] == here
     return found
+
+
+@kernel
+def fit_path(order: NDArray[np.int64], tokens: NDArray[np.int64], rules: FitRules, closed: Closed) -> NDArray[np.int64]:
+    """Fill one window after another with the first waiting document that fits.
+
+    Args:
+        order: (m,) int64, documents in path order, one group after another.
+        tokens: (n,) int64, 1 to capacity for documents in `order`.
+        rules: of windows and cuts.
+        closed: groups and conflicts of the n documents.
+
+    Returns: (3, pieces) int64: document, tokens, window.
+    Cost: O(m * look).
+    """
+    n = order.size
+    pieces = np.empty((3, 2 * n + 1), np.int64)
+    left = tokens.copy()
+    last = np.full(tokens.size, -1, np.int64)
+    waiting = np.empty(rules.look, np.int64)
+    n_pieces = n_waiting = taken = window = 0
+    room = rules.capacity
+    while taken < n or n_waiting > 0:
+        while (
+            n_waiting < rules.look
+            and taken < n
+            and (n_waiting == 0 or closed.group[order[taken]] == closed.group[waiting[0]])
+        ):
+            if n_waiting == 0 and taken > 0 and closed.group[order[taken]] != closed.group[order[taken - 1]]:
+                window += room < rules.capacity
+                room = rules.capacity
+            waiting[n_waiting] = order[taken]
+            n_waiting += 1
+            taken += 1
+        at, part = _choose(waiting[:n_waiting], left, last, (window, room), rules, closed)
+        if at < 0:
+            window += 1
+            room = rules.capacity
+            continue
+        doc = waiting[at]
+        pieces[0, n_pieces] = doc
+        pieces[1, n_pieces] = part
+        pieces[2, n_pieces] = window
+        n_pieces += 1
+        last[doc] = window
+        left[doc] -= part
+        room -= part
+        if left[doc] == 0:
+            n_waiting -= 1
+            waiting[at:n_waiting] = waiting[at + 1 : n_waiting + 1].copy()
+        if left[doc] > 0 or room == 0:
+            window += 1
+            room = rules.capacity
+    return pieces[:, :n_pieces].copy()
+
+
+@kernel
+def _choose(
+    waiting: NDArray[np.int64],
+    left: NDArray[np.int64],
+    last: NDArray[np.int64],
+    here: tuple[int, int],
+    rules: FitRules,
+    closed: Closed,
+) -> tuple[int, int]:
+    """Which waiting document goes into the window, and how many of its tokens; -1 if the window is to be closed."""
+    window, room = here
+    cut = -1
+    for at in range(waiting.size):
+        if (left[waiting[at]] > room and cut >= 0) or has_conflict(last, closed, waiting[at], window):
+            continue
+        if left[waiting[at]] <= room:
+            return at, left[waiting[at]]
+        if room >= rules.least and left[waiting[at]] >= room + rules.least:
+            cut = at
+    if rules.cuts and cut >= 0 and rules.capacity - room < rules.enough:
+        return cut, room
+    return -1, 0

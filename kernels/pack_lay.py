@@ -1,6 +1,6 @@
-"""Lay documents along an order into windows: cut where a window ends, or whole where they fit.
+"""Lay documents one after another and cut them where a window is full: once each, or with their neighbours again.
 
-In: lengths, an order, groups and conflicts. Out: pieces. Nothing is checked.
+In: lengths, an order, groups and conflicts, a graph. Out: pieces. Nothing is checked.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Limits(NamedTuple):
     """How windows are filled.
 
     Attributes:
-        capacity: tokens of a window.
+        capacity: tokens of a window, at least ``n_bos + 1 + n_eos``.
         n_bos, n_eos: specials at a document's ends that are never cut from its first and last token.
     """
 
@@ -25,22 +25,37 @@ class Limits(NamedTuple):
     n_eos: int
 
 
-class FitRules(NamedTuple):
-    """When a document is cut, and when a window is full enough.
+class Laid(NamedTuple):
+    """The pieces so far, and the window that is open.
 
     Attributes:
-        capacity: tokens of a window.
-        look: documents of the order that wait for a window at a time.
-        cuts: a window that nothing fits is filled with a piece.
-        enough: tokens from which on it is left as it is.
-        least: fewest tokens of a piece.
+        pieces: (4, most) int64: document, first token, one past the last, window; in the order laid.
+        count: (1,) int64, pieces so far.
+        window, room: (1,) int64, number of the open window, and the tokens that it still takes.
     """
 
-    capacity: int
-    look: int
-    cuts: bool
-    enough: int
-    least: int
+    pieces: NDArray[np.int64]
+    count: NDArray[np.int64]
+    window: NDArray[np.int64]
+    room: NDArray[np.int64]
+
+
+class Line(NamedTuple):
+    """Documents that are not laid yet.
+
+    Attributes:
+        order: (n,) int64, one group after another.
+        taken: (1,) int64, how many of them were laid or wait.
+        waiting: (n,) int64, those passed over, since they are in conflict with a document of the window then open.
+        n_waiting: (1,) int64, how many wait.
+        n_refused: (1,) int64, how many of these, from the first on, are known to be in conflict with the open window.
+    """
+
+    order: NDArray[np.int64]
+    taken: NDArray[np.int64]
+    waiting: NDArray[np.int64]
+    n_waiting: NDArray[np.int64]
+    n_refused: NDArray[np.int64]
 
 
 @kernel
@@ -55,148 +70,180 @@ def lay_cut(order: NDArray[np.int64], lengths: NDArray[np.int64], limits: Limits
         limits: of windows and cuts.
         closed: groups and conflicts.
 
-    Returns: (4, pieces) int64: document, first token, one past the last token, window; in the order laid. The same as
-        `icp.kernels.pack_windows.cut_path` with one group and no conflicts.
+    Returns: (4, pieces) int64: document, first token, one past the last token, window; in the order laid. With one
+        group and no conflicts a window but the last lacks at most ``n_bos + n_eos`` tokens.
     Cost: O(documents + windows * waiting documents).
     """
-    capacity = limits.capacity
     n = order.size
-    most = 2 * n + lengths.sum() // max(capacity - limits.n_bos - limits.n_eos, 1) + 2
-    pieces = np.empty((4, most), np.int64)
+    usable = max(limits.capacity - limits.n_bos - limits.n_eos, 1)  # a cut may leave the specials' room empty
+    laid = _first_window(2 * n + lengths.sum() // usable + 2, limits)
+    line = Line(order, np.zeros(1, np.int64), np.empty(n, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64))
     last = np.full(lengths.size, -1, np.int64)
-    waiting = np.empty(n, np.int64)
-    place = np.zeros(4, np.int64)  # pieces so far, window, its room, documents taken from the order
-    place[2] = capacity
-    n_waiting = scanned = 0
-    while place[3] < n or n_waiting > 0:
-        doc = -1
-        while scanned < n_waiting and doc < 0:
-            if not has_conflict(last, closed, waiting[scanned], place[1]):
-                doc = waiting[scanned]
-                n_waiting -= 1
-                waiting[scanned:n_waiting] = waiting[scanned + 1 : n_waiting + 1].copy()
-            else:
-                scanned += 1
-        while doc < 0 and place[3] < n:
-            ahead = order[place[3]]
-            if place[3] > 0 and place[2] < capacity and closed.group[ahead] != closed.group[order[place[3] - 1]]:
-                break
-            if n_waiting > 0 and closed.group[ahead] != closed.group[waiting[0]]:
-                break
-            place[3] += 1
-            if has_conflict(last, closed, ahead, place[1]):
-                waiting[n_waiting] = ahead
-                n_waiting += 1
-                scanned = n_waiting
-            else:
-                doc = ahead
+    while line.taken[0] < n or line.n_waiting[0] > 0:
+        window = laid.window[0]
+        doc = _next_waiting(line, last, closed, window)
+        if doc < 0:
+            doc = _next_ahead(line, last, closed, window, laid.room[0] < limits.capacity)
         if doc >= 0:
-            before = place[1]
-            _lay(doc, lengths[doc], limits, pieces, place)
-            last[doc] = place[1] if place[2] < capacity else place[1] - 1
-            scanned = scanned if place[1] == before else 0
-        elif place[3] < n or n_waiting > 0:
-            place[1] += place[2] < capacity
-            place[2] = capacity
-            scanned = 0
-    return pieces[:, : place[0]].copy()
+            _lay(doc, lengths[doc], limits, laid)
+            if laid.room[0] < limits.capacity:  # else it was empty, and stands nowhere
+                last[doc] = laid.window[0]
+        if doc < 0 or laid.room[0] == 0:
+            _open_next(laid, limits)
+        if laid.window[0] != window:
+            line.n_refused[0] = 0
+    return laid.pieces[:, : laid.count[0]].copy()
 
 
 @kernel
-def _lay(doc: int, length: int, limits: Limits, pieces: NDArray[np.int64], place: NDArray[np.int64]) -> None:
-    start = 0
-    while start < length:
-        stop = min(start + place[2], length)
-        if stop < length:
-            stop = min(stop, length - limits.n_eos - 1) if limits.n_eos > 0 else stop
-            if start == 0 and stop <= limits.n_bos:
-                stop = 0
-        if stop > start:
-            pieces[0, place[0]] = doc
-            pieces[1, place[0]] = start
-            pieces[2, place[0]] = stop
-            pieces[3, place[0]] = place[1]
-            place[0] += 1
-            place[2] -= stop - start
-        start = max(start, stop)
-        if start < length or place[2] == 0:
-            place[1] += 1
-            place[2] = limits.capacity
+def _next_waiting(line: Line, last: NDArray[np.int64], closed: Closed, window: int) -> int:
+    """Take the first waiting document that may enter the window out of the line; -1 if none may."""
+    waiting = line.waiting
+    for place in range(line.n_refused[0], line.n_waiting[0]):
+        doc = waiting[place]
+        if not has_conflict(last, closed, doc, window):
+            line.n_refused[0] = place
+            line.n_waiting[0] -= 1
+            for later in range(place, line.n_waiting[0]):
+                waiting[later] = waiting[later + 1]
+            return doc
+    line.n_refused[0] = line.n_waiting[0]
+    return -1
 
 
 @kernel
-def fit_path(order: NDArray[np.int64], tokens: NDArray[np.int64], rules: FitRules, closed: Closed) -> NDArray[np.int64]:
-    """Fill one window after another with the first waiting document that fits.
+def _next_ahead(line: Line, last: NDArray[np.int64], closed: Closed, window: int, begun: bool) -> int:
+    """Take the next document of the order that may enter the window, and let those before it wait.
+
+    Returns -1 where the order ends, or a group of which the window, if `begun`, or a waiting document is.
+    """
+    order, waiting, group = line.order, line.waiting, closed.group
+    while line.taken[0] < order.size:
+        doc = order[line.taken[0]]
+        if begun and line.taken[0] > 0 and group[doc] != group[order[line.taken[0] - 1]]:
+            return -1
+        if line.n_waiting[0] > 0 and group[doc] != group[waiting[0]]:
+            return -1
+        line.taken[0] += 1
+        if not has_conflict(last, closed, doc, window):
+            return doc
+        waiting[line.n_waiting[0]] = doc
+        line.n_waiting[0] += 1
+        line.n_refused[0] = line.n_waiting[0]
+    return -1
+
+
+@kernel
+def lay_repeats(
+    order: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    limits: Limits,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+) -> NDArray[np.int64]:
+    """Lay each document that stands nowhere whole yet, then its nearest ones until the window is full.
+
+    The nearest are its neighbours, most similar first, then theirs. One that does not fit is cut at the window's end,
+    and the rest of it is left to the window in which it stands whole. Where no neighbour is left, the next document of
+    the order follows in the same window.
 
     Args:
-        order: (m,) int64, documents in path order, one group after another.
-        tokens: (n,) int64, 1 to capacity for documents in `order`.
-        rules: of windows and cuts.
-        closed: groups and conflicts of the n documents.
+        order: (n_docs,) int64, a permutation.
+        lengths: (n_docs,) int64, tokens of each document with its specials; 0 takes no window.
+        limits: of windows and cuts.
+        indptr, indices: CSR graph over the documents, most similar first.
 
-    Returns: (3, pieces) int64: document, tokens, window.
-    Cost: O(m * look).
+    Returns: (4, pieces) int64, as `lay_cut`; a document may come again.
+    Cost: O(documents + neighbours looked at).
     """
-    n = order.size
-    pieces = np.empty((3, 2 * n + 1), np.int64)
-    left = tokens.copy()
-    last = np.full(tokens.size, -1, np.int64)
-    waiting = np.empty(rules.look, np.int64)
-    n_pieces = n_waiting = taken = window = 0
-    room = rules.capacity
-    while taken < n or n_waiting > 0:
-        while (
-            n_waiting < rules.look
-            and taken < n
-            and (n_waiting == 0 or closed.group[order[taken]] == closed.group[waiting[0]])
-        ):
-            if n_waiting == 0 and taken > 0 and closed.group[order[taken]] != closed.group[order[taken - 1]]:
-                window += room < rules.capacity
-                room = rules.capacity
-            waiting[n_waiting] = order[taken]
-            n_waiting += 1
-            taken += 1
-        at, part = _choose(waiting[:n_waiting], left, last, (window, room), rules, closed)
-        if at < 0:
-            window += 1
-            room = rules.capacity
+    n = lengths.size
+    laid = _first_window(n, limits)
+    last = np.full(n, -1, np.int64)
+    seen = np.full(n, -1, np.int64)
+    queue = np.empty(n, np.int64)
+    placed = lengths == 0
+    for doc in order:
+        if placed[doc]:
             continue
-        doc = waiting[at]
-        pieces[0, n_pieces] = doc
-        pieces[1, n_pieces] = part
-        pieces[2, n_pieces] = window
-        n_pieces += 1
-        last[doc] = window
-        left[doc] -= part
-        room -= part
-        if left[doc] == 0:
-            n_waiting -= 1
-            waiting[at:n_waiting] = waiting[at + 1 : n_waiting + 1].copy()
-        if left[doc] > 0 or room == 0:
-            window += 1
-            room = rules.capacity
-    return pieces[:, :n_pieces].copy()
+        laid = _with_room(laid, lengths[doc], limits)
+        if last[doc] == laid.window[0]:  # a part of it ends this window: it shall not stand there twice
+            _open_next(laid, limits)
+        _lay(doc, lengths[doc], limits, laid)
+        placed[doc], last[doc] = True, laid.window[0]
+        seen[doc], queue[0] = doc, doc
+        n_queued, at = 1, 0
+        while at < n_queued and laid.room[0] > 0:
+            for near in indices[indptr[queue[at]] : indptr[queue[at] + 1]]:
+                if seen[near] == doc:
+                    continue
+                seen[near], queue[n_queued] = doc, near
+                n_queued += 1
+                if laid.room[0] == 0 or last[near] == laid.window[0] or lengths[near] == 0:
+                    continue
+                last[near] = laid.window[0]
+                if _put(near, 0, lengths[near], limits, laid) < lengths[near]:
+                    laid.room[0] = 0
+                else:
+                    placed[near] = True
+            at += 1
+        if laid.room[0] == 0:
+            _open_next(laid, limits)
+    return laid.pieces[:, : laid.count[0]].copy()
 
 
 @kernel
-def _choose(
-    waiting: NDArray[np.int64],
-    left: NDArray[np.int64],
-    last: NDArray[np.int64],
-    here: tuple[int, int],
-    rules: FitRules,
-    closed: Closed,
-) -> tuple[int, int]:
-    """Which waiting document goes into the window, and how many of its tokens; -1 if the window is to be closed."""
-    window, room = here
-    cut = -1
-    for at in range(waiting.size):
-        if (left[waiting[at]] > room and cut >= 0) or has_conflict(last, closed, waiting[at], window):
-            continue
-        if left[waiting[at]] <= room:
-            return at, left[waiting[at]]
-        if room >= rules.least and left[waiting[at]] >= room + rules.least:
-            cut = at
-    if rules.cuts and cut >= 0 and rules.capacity - room < rules.enough:
-        return cut, room
-    return -1, 0
+def _first_window(most: int, limits: Limits) -> Laid:
+    room = np.full(1, limits.capacity, np.int64)
+    return Laid(np.empty((4, most), np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64), room)
+
+
+@kernel
+def _with_room(laid: Laid, length: int, limits: Limits) -> Laid:
+    """Room for the pieces of one more document and of the window that it ends in."""
+    usable = max(limits.capacity - limits.n_bos - limits.n_eos, 1)
+    most = laid.count[0] + length // usable + limits.capacity + 2
+    if most <= laid.pieces.shape[1]:
+        return laid
+    pieces = np.empty((4, 2 * most), np.int64)
+    pieces[:, : laid.count[0]] = laid.pieces[:, : laid.count[0]]
+    return Laid(pieces, laid.count, laid.window, laid.room)
+
+
+@kernel
+def _open_next(laid: Laid, limits: Limits) -> None:
+    laid.window[0] += 1
+    laid.room[0] = limits.capacity
+
+
+@kernel
+def _lay(doc: int, length: int, limits: Limits, laid: Laid) -> None:
+    """Lay all of a document, from the open window on into as many as it takes."""
+    start = _put(doc, 0, length, limits, laid)
+    while start < length:
+        _open_next(laid, limits)
+        start = _put(doc, start, length, limits, laid)
+
+
+@kernel
+def _put(doc: int, start: int, length: int, limits: Limits, laid: Laid) -> int:
+    """Put as much of a document, from token `start` on, as the open window takes; returns where the rest begins.
+
+    Every cut is made here: where the window is full, unless that would part bos from the first token or eos from the
+    last; then earlier.
+    """
+    stop = min(start + laid.room[0], length)
+    if stop < length:
+        if limits.n_eos > 0:
+            stop = min(stop, length - limits.n_eos - 1)
+        if start == 0 and stop <= limits.n_bos:
+            stop = 0
+    if stop <= start:
+        return start
+    pieces, count = laid.pieces, laid.count[0]
+    pieces[0, count] = doc
+    pieces[1, count] = start
+    pieces[2, count] = stop
+    pieces[3, count] = laid.window[0]
+    laid.count[0] += 1
+    laid.room[0] -= stop - start
+    return stop

@@ -4,8 +4,8 @@ In: a `Search`, the item that leaves. Out: the best step so far, in ``search.scr
 """
 
 from icp.kernels._jit import bare_kernel
-from icp.kernels.pack_state import clashes, dot_items, dot_window, pull, tie, value
 from icp.kernels.pack_step import MAX_MEMBERS, UNKNOWN, Join, Leave, Search, keep_best, penalty
+from icp.kernels.pack_worth import clashes, dot_items, dot_window, pull, tie, value
 
 SWAP_COST = 0.35  # steps that cost more in penalty than this hardly ever gain
 PAIR_COST = 0.2

@@ -10,21 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel, kernel
-from icp.kernels.pack_state import (
-    WEIGHT_UNIT,
-    Items,
-    State,
-    clashes,
-    dot_sums,
-    dot_window,
-    join_pieces,
-    piece_in,
-    put_in,
-    refresh,
-    take_out,
-    tie,
-    value,
-)
+from icp.kernels.pack_state import WEIGHT_UNIT, Items, State, join_pieces, piece_in, put_in, refresh, take_out
+from icp.kernels.pack_worth import clashes, dot_sums, dot_window, tie, value
 
 N_FAR = 12  # windows near by number that are tried where the neighbours' windows offer nothing good
 MAX_DISTANCE = 4096

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel, kernel
-from icp.kernels.pack_state import Items, State, clashes, pull, put_in, refresh, take_out
+from icp.kernels.pack_state import Items, State, put_in, refresh, take_out
 from icp.kernels.pack_step import MAX_MEMBERS, UNKNOWN
+from icp.kernels.pack_worth import clashes, pull
 
 ENOUGH_OFFERS = 24  # windows near by number that offer a step before the best is taken
 MAX_DISTANCE = 4000

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel, kernel
 from icp.kernels.pack_moves import CHAIN_GAIN, list_members, propose_chains, propose_move, propose_pairs, propose_swaps
-from icp.kernels.pack_state import Items, State, clashes, dot_window, join_pieces, pull, put_in, refresh, take_out
+from icp.kernels.pack_state import Items, State, join_pieces, put_in, refresh, take_out
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search, join_of, leave_of
+from icp.kernels.pack_worth import clashes, dot_window, pull
 
 LEAST_GAIN = 1e-4
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel
-from icp.kernels.pack_state import Items, State, tie, value
+from icp.kernels.pack_state import Items, State
+from icp.kernels.pack_worth import tie, value
 
 FORBIDDEN = 1e300
 UNKNOWN = -1e9

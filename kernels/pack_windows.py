@@ -1,56 +1,12 @@
-"""Cut documents into windows, and measure what stands together in a window.
+"""What stands together in a window: how similar its members are, and which pairs of documents share one.
 
-In: lengths, orders, blocks of vectors, rows sorted by window. Out: pieces, similarities. Nothing is checked.
+In: blocks of vectors sorted by window, windows of documents. Out: similarities, marks. Nothing is checked.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import kernel
-
-
-@kernel
-def cut_path(
-    order: NDArray[np.int32], lengths: NDArray[np.int64], capacity: int, n_bos: int, n_eos: int
-) -> NDArray[np.int64]:
-    """Lay the documents one after another and cut every `capacity` tokens.
-
-    Args:
-        order: (n_docs,) int32 or int64, rows of `lengths`, in the order they are laid.
-        lengths: (n_docs,) int64, tokens of each document with its specials; 0 takes no room.
-        capacity: tokens of a window, at least ``n_bos + 1 + n_eos``.
-        n_bos, n_eos: specials at a document's begin and end that are never cut from its first and last token.
-
-    Returns: (4, pieces) int64: document, first token, one past the last token, window; in the order laid. A window
-        but the last lacks at most ``n_bos + n_eos`` tokens.
-    Cost: O(documents + windows).
-    """
-    most = order.size + lengths.sum() // (capacity - n_bos - n_eos) + 1
-    pieces = np.empty((4, most), dtype=np.int64)
-    count = 0
-    window = 0
-    room = capacity
-    for doc in order:
-        length = lengths[doc]
-        start = 0
-        while start < length:
-            stop = min(start + room, length)
-            if stop < length:
-                stop = min(stop, length - n_eos - 1) if n_eos > 0 else stop
-                if start == 0 and stop <= n_bos:
-                    stop = 0
-            if stop > start:
-                pieces[0, count] = doc
-                pieces[1, count] = start
-                pieces[2, count] = stop
-                pieces[3, count] = window
-                count += 1
-                room -= stop - start
-            start = max(start, stop)
-            if start < length or room == 0:
-                window += 1
-                room = capacity
-    return pieces[:, :count].copy()
 
 
 @kernel

@@ -9,47 +9,23 @@ Bounds used throughout for a text of n bytes: at most (n + 1) // 2 words; at mos
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.kernels._jit import kernel, load64
+from icp.kernels._intrinsics import load64
+from icp.kernels._jit import kernel
 
 PADDING = 16  # `hash_words` reads up to 8 bytes past the last word
 
-
-@kernel
-def word_hashes(data, offsets, table):
-    """The hash of every word of every text, in text order.
-
-    Args:
-        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. table: (0x110000,) uint32.
-
-    Returns:
-        hashes: (n_words,) uint64. The high 32 bits alone are a good 32-bit hash.
-        indptr: (n + 1,) int64: the words of text i are ``hashes[indptr[i]:indptr[i + 1]]``.
-
-    Cost: about 4 bytes of scratch a byte of text: call it on batches.
-    """
-    n_docs = offsets.shape[0] - 1
-    room = 0
-    longest = 0
-    for i in range(n_docs):
-        size = offsets[i + 1] - offsets[i]
-        room += (size + 1) // 2
-        longest = max(longest, size)
-    hashes = np.empty(room, np.uint64)
-    indptr = np.zeros(n_docs + 1, np.int64)
-    low = np.empty(2 * longest + PADDING, np.uint8)
-    edges = np.empty(longest + 2, np.uint32)
-    for i in range(n_docs):
-        n_words, _ = split_words(data[offsets[i] : offsets[i + 1]], table, low, edges)
-        hash_words(low, n_words, edges, hashes[indptr[i] :])
-        indptr[i + 1] = indptr[i] + n_words
-    return hashes[: indptr[n_docs]].copy(), indptr
+# entries of `icp.texts.word_table`: a code point in the low bits, flags above it
+CODE_POINT = 0x1FFFFF
+BREAK_BEFORE, BREAK_AFTER = 1 << 31, 1 << 30
+CASED, CASE_IGNORABLE = 1 << 29, 1 << 28
 
 
 @kernel
 def normalize_texts(data, offsets, table):
     """The words of every text with one blank between two: equal bytes if and only if equal word sequences.
 
-    Args: as `word_hashes`.
+    Args:
+        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. table: (0x110000,) uint32.
 
     Returns:
         normal: (bytes,) uint8, UTF-8.
@@ -92,7 +68,7 @@ def split_words(text, table, low, edges):
 def has_high_byte(text: NDArray[np.uint8]) -> bool:
     """Is there a byte >= 128?"""
     bits = np.uint8(0)
-    for i in range(text.shape[0]):
+    for i in range(text.shape[0]):  # to the end: without a branch the loop takes a whole vector of bytes at a time
         bits = np.uint8(bits | text[i])
     return bits >= np.uint8(128)
 
@@ -102,6 +78,8 @@ def lower_ascii(text, low):
     """low[i] = lower case of text[i], 0 for a separator; both from index 0, since an offset stops vectorising."""
     for i in range(text.shape[0]):
         byte = text[i]
+        # bit 5 is all that upper and lower case differ in; what lies below a range wraps round to above it, so that one
+        # comparison tests both ends
         lowered = np.uint8(byte | np.uint8(32))
         is_letter = np.uint8(lowered - np.uint8(97)) < np.uint8(26)
         is_digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
@@ -118,11 +96,11 @@ def lower_utf8(text, table, low):
     while at < n:
         code, length = decode(text, at)
         entry = np.int64(table[code])
-        lowered = entry & 0x1FFFFF
+        lowered = entry & CODE_POINT
         if code == 0x3A3 and is_final_sigma(text, at, table):
             lowered = 0x3C2
         at += length
-        if entry & (1 << 31):
+        if entry & BREAK_BEFORE:
             low[size] = 0
             size += 1
         if lowered < 0x80:
@@ -130,7 +108,7 @@ def lower_utf8(text, table, low):
             size += 1
         else:
             size = encode(lowered, low, size)
-        if entry & (1 << 30):
+        if entry & BREAK_AFTER:
             low[size] = 0
             size += 1
     return size
@@ -145,7 +123,7 @@ def decode(text, at):
     length = 2 + (code >= 0xE0) + (code >= 0xF0)
     if at + length > text.shape[0]:
         return np.int64(0), text.shape[0] - at
-    code &= 0xFF >> (length + 1)
+    code &= 0xFF >> (length + 1)  # the first byte begins with `length` ones and a zero; each further one holds 6 bits
     for k in range(1, length):
         code = (code << 6) | (np.int64(text[at + k]) & 63)
     return (code if code < 0x110000 else np.int64(0)), length
@@ -179,21 +157,21 @@ def is_final_sigma(text, at, table):
     before = at - 1
     cased = np.int64(0)
     while before >= 0:
-        while before > 0 and (text[before] & 0xC0) == 0x80:
+        while before > 0 and (text[before] & 0xC0) == 0x80:  # back to the byte that begins the character
             before -= 1
         entry = np.int64(table[decode(text, before)[0]])
-        if not entry & (1 << 28):
-            cased = entry & (1 << 29)
+        if not entry & CASE_IGNORABLE:
+            cased = entry & CASED
             break
         before -= 1
     if cased == 0:
         return False
-    after = at + 2
+    after = at + 2  # a sigma takes two bytes
     while after < text.shape[0]:
         code, length = decode(text, after)
         entry = np.int64(table[code])
-        if not entry & (1 << 28):
-            return (entry & (1 << 29)) == 0
+        if not entry & CASE_IGNORABLE:
+            return (entry & CASED) == 0
         after += length
     return True
 
@@ -215,7 +193,10 @@ def find_edges(low, size, edges):
 
 @kernel
 def hash_words(low, n_words, edges, hashes):
-    """hashes[w] = uint64 hash of word w, eight bytes a step; words of one length up to eight bytes never collide."""
+    """hashes[w] = uint64 hash of word w, eight bytes a step; words of one length up to eight bytes never collide.
+
+    Every step can be undone: a product with an odd number mod 2^64, a shift to the right added by xor.
+    """
     odd1 = np.uint64(0x9E3779B97F4A7C15)
     odd2 = np.uint64(0xD6E8FEB86659FD93)
     for w in range(n_words):
@@ -227,6 +208,7 @@ def hash_words(low, n_words, edges, hashes):
             h ^= h >> np.uint64(29)
             at += 8
             left -= 8
+        # little-endian: the shift drops the bytes behind the word, which were loaded with its last ones
         h = (h ^ (load64(low, at) << np.uint64(64 - 8 * left))) * odd1
         h ^= h >> np.uint64(32)
         h *= odd2
@@ -241,7 +223,7 @@ def join_words(low, size, out, at):
     for i in range(size):
         byte = low[i]
         out[at] = byte if byte else np.uint8(32)
-        at += np.int64((byte != 0) | (before != 0))
+        at += np.int64((byte != 0) | (before != 0))  # a blank after a blank, or at the begin, is written over
         before = byte
     if before == 0 and at > begin:
         at -= 1

@@ -4,7 +4,7 @@ from icp.config import parse_config
 from icp.forecast.estimate import Size
 from icp.forecast.rates import Line, PhaseRate, Rates, StepRate
 from icp.machine import Machine
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 
 SIZE = Size(n_docs=1_000_000, n_bytes=3_600_000_000, n_tokens=900_000_000, n_parts=10)
 MACHINE = Machine(cores=8, memory=64 << 30, disk=1 << 40)

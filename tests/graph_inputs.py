@@ -30,7 +30,7 @@ def topics(n, dim=32, *, n_topics=8, noise=0.5, seed=0):
     return unit(centres[rng.integers(0, n_topics, n)] + noise * rng.standard_normal((n, dim)))
 
 
-def make_vectors(run, vectors, *, texts=None, parts=(), dropped=(), **graph):
+def make_vectors(run, vectors, *, texts=None, parts=(), dropped=(), seed=0, **graph):
     """A context with documents/, dedup/ and embeddings/ finished.
 
     `vectors`: one row a survivor; `dropped`: docs that dedup removed; `parts`: docs at which a new part begins;
@@ -54,7 +54,7 @@ def make_vectors(run, vectors, *, texts=None, parts=(), dropped=(), **graph):
     save(run / "dedup" / "survivors.npy", survivors)
     for name in ("documents", "dedup", "embeddings"):
         finish(run / name, rows)
-    tree = {"run": str(run), "corpus": {"input": "none.jsonl"}, "graph": graph, "dedup": {"ngram": 2}}
+    tree = {"run": str(run), "corpus": {"input": "none.jsonl"}, "graph": graph, "dedup": {"ngram": 2}, "seed": seed}
     return context_of(parse_config(tree))
 
 

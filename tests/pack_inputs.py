@@ -13,7 +13,8 @@ from icp.config import parse_config
 from icp.engine import run_step
 from icp.engine.executor import SerialExecutor
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS, Context
+from icp.run.context import Context
+from icp.run.names import BUILD_STEPS, PACK_FOLDERS
 from icp.run.records import FileRecord, Manifest
 from icp.tokenizer.tokenizer import load_tokenizer
 

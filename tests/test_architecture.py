@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "kernels": ["icp.kernels", "icp.errors"],
-    "ground": ["icp.choices", "icp.config", "icp.data", "icp.texts", "icp.machine"],
+    "ground": ["icp.choices", "icp.config", "icp.data", "icp.texts", "icp.machine", "icp.streams"],
     "library": ["icp.dedup", "icp.embed", "icp.knn", "icp.order", "icp.pack", "icp.tokenizer"],
     "run": ["icp.run"],
     "engine": ["icp.engine"],
@@ -120,7 +120,7 @@ def test_no_context_below_run(name, path):
 
 @pytest.mark.parametrize(("name", "path"), [case for case in CASES if case[0].startswith("icp.kernels")])
 def test_kernels_know_only_arrays(name, path):
-    allowed = {"numpy", "typing", "icp"} if not name.endswith("_jit") else None
+    allowed = {"numpy", "typing", "icp"} if not name.endswith(("_jit", "_intrinsics")) else None
     for target in imports(path):
         top = target.split(".")[0]
         assert allowed is None or top in allowed or target.startswith("numba"), f"{name} imports {target}"
@@ -138,3 +138,19 @@ def test_every_package_is_installed():
     tree = tomllib.loads((ROOT / "pyproject.toml").read_text())
     there = {name for name, path in PATHS.items() if path.name == "__init__.py"}
     assert there | {"icp.configs"} == set(tree["tool"]["setuptools"]["packages"])
+
+
+LONGEST_MODULE, LONGEST_FUNCTION = 250, 40
+
+
+@pytest.mark.parametrize(("name", "path"), CASES, ids=[name for name, _ in CASES])
+def test_modules_and_functions_are_short(name, path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    too_long = {"module": len(lines)} if len(lines) > LONGEST_MODULE else {}
+    for node in trees(path):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            length = node.end_lineno - body[0].lineno + 1
+            if length > LONGEST_FUNCTION:
+                too_long[node.name] = length
+    assert too_long == {}, f"{name}: lines of what is too long: {too_long}"

@@ -87,3 +87,9 @@ def test_kinds_of_models(model, kind, rest):
 def test_names_that_stand_for_no_model_are_refused(model):
     with pytest.raises(ConfigError, match=r"^embed.model is .*; after"):
         check_model(model)
+
+
+def test_every_knn_method_but_exact_has_a_grouping():
+    from icp.knn.groupings import GROUPINGS
+
+    assert {"exact", *GROUPINGS} == set(KNN_METHODS)

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tiny import data_files, make_run, quiet, tiny_config, write_jsonl
+from tiny import assert_same, copied_run, cut_config, data_files, make_run, quiet, tiny_config, write_jsonl
 
 from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.errors import ConfigError, InputError
 from icp.pipeline import build_graph, pack, run_part
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 from icp.warm import tiny_rows
 
 KILL_POINTS = (
@@ -30,57 +30,33 @@ KILL_POINTS = (
 )
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """One corpus file for all runs: its path and time stand in the documents and in what is made of them."""
-    return write_jsonl(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", tiny_rows())
-
-
-def many_parts(folder, corpus, part_mib=0.01):
-    """The tiny corpus cut into several parts and shards."""
-    folder.mkdir(exist_ok=True)
-    section = {"input": str(corpus), "part_mib": part_mib}
-    return tiny_config(folder, corpus=section, pack={"seq_len": 64, "shard_mib": 0.002})
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory, corpus):
-    """The bytes of an undisturbed run in several parts."""
-    return data_files(make_run(many_parts(tmp_path_factory.mktemp("expected"), corpus)))
-
-
 def command(config, *arguments):
     path = Path(config.run).parent / "config.yaml"
     path.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
     return [sys.executable, "-P", "-m", "icp.cli", *arguments, "-c", str(path)]
 
 
-def assert_same(found, wanted):
-    assert sorted(found) == sorted(wanted)
-    assert [name for name in wanted if found[name] != wanted[name]] == []
+def test_the_corpus_really_has_several_parts(cut_files):
+    assert sum(name.startswith("embeddings/part-") for name in cut_files) >= 3
+    assert sum(name.endswith(".bin") and "shards" in name for name in cut_files) >= 2
 
 
-def test_the_corpus_really_has_several_parts(expected):
-    assert sum(name.startswith("embeddings/part-") for name in expected) >= 3
-    assert sum(name.endswith(".bin") and "shards" in name for name in expected) >= 2
-
-
-def test_one_and_two_workers_give_the_same_bytes(tmp_path, corpus, expected):
+def test_one_and_two_workers_give_the_same_bytes(tmp_path, tiny_corpus, cut_files):
     for workers in (1, 2):
         with ProcessExecutor(workers) as executor:
-            run = make_run(many_parts(tmp_path / str(workers), corpus), executor)
-        assert_same(data_files(run), expected)
+            run = make_run(cut_config(tmp_path / str(workers), tiny_corpus), executor)
+        assert_same(data_files(run), cut_files)
 
 
-def test_other_part_sizes_give_the_same_global_files(tmp_path, corpus, expected):
-    run = make_run(many_parts(tmp_path, corpus, part_mib=0.003))
+def test_other_part_sizes_give_the_same_global_files(tmp_path, tiny_corpus, cut_files):
+    run = make_run(cut_config(tmp_path, tiny_corpus, part_mib=0.003))
     found = data_files(run)
     names = ["dedup/survivors.npy", "graph/nodes.npy", "graph/indices.npy", "graph/weights.npy", "graph/conflicts.npy"]
-    names += [name for name in expected if name.startswith("packs/main/") and name.endswith((".npy", ".bin"))]
+    names += [name for name in cut_files if name.startswith("packs/main/") and name.endswith((".npy", ".bin"))]
     for name in names:
-        assert found[name] == expected[name], name
+        assert found[name] == cut_files[name], name
     for pattern in ("embeddings/", "neighbors/"):
-        assert _joined(found, pattern) == _joined(expected, pattern)
+        assert _joined(found, pattern) == _joined(cut_files, pattern)
 
 
 def _joined(files, prefix):
@@ -96,24 +72,31 @@ def _joined(files, prefix):
     return joined
 
 
-@pytest.mark.parametrize("point", KILL_POINTS)
-def test_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, expected, point):
-    config = many_parts(tmp_path, corpus)
-    watched = Path(config.run) / point
-    with subprocess.Popen(command(config, "run", "--workers", "2"), stderr=subprocess.PIPE) as process:
+@pytest.mark.parametrize(
+    "points", [KILL_POINTS[::2], KILL_POINTS[1::2]], ids=["documents, embeddings, graph", "dedup, neighbors, shards"]
+)
+def test_run_killed_in_step_after_step_goes_on_to_the_same_bytes(tmp_path, tiny_corpus, cut_files, points):
+    config = cut_config(tmp_path, tiny_corpus)
+    for point in points:
+        kill_when_there(command(config, "run", "--workers", "2"), Path(config.run) / point)
+    done = subprocess.run(command(config, "run", "--workers", "2"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_same(data_files(Path(config.run)), cut_files)
+
+
+def kill_when_there(command, watched):
+    """Run a command and kill it when a file is there."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 120
         while not watched.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert watched.exists(), f"{point} never appeared"
-    done = subprocess.run(command(config, "run", "--workers", "2"), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert_same(data_files(Path(config.run)), expected)
+    assert watched.exists(), f"{watched} never appeared"
 
 
-def test_sigterm_ends_with_130_and_the_run_goes_on(tmp_path, corpus, expected):
-    config = many_parts(tmp_path, corpus)
+def test_sigterm_ends_with_130_and_the_run_goes_on(tmp_path, tiny_corpus, cut_files):
+    config = cut_config(tmp_path, tiny_corpus)
     watched = Path(config.run) / "dedup/.parts/basis.json"
     with subprocess.Popen(command(config, "run"), stderr=subprocess.PIPE, text=True) as process:
         while not watched.exists() and process.poll() is None:
@@ -122,15 +105,14 @@ def test_sigterm_ends_with_130_and_the_run_goes_on(tmp_path, corpus, expected):
         message = process.stderr.read()
         assert process.wait(30) == 130, message
     assert "what is done is kept" in message
-    assert_same(data_files(make_run(config)), expected)
+    assert_same(data_files(make_run(config)), cut_files)
 
 
-def test_two_packs_of_one_graph_redo_no_earlier_step(tmp_path):
-    config = tiny_config(tmp_path)
-    run = make_run(config)
+def test_two_packs_of_one_graph_redo_no_earlier_step(tmp_path, tiny_run):
+    other = copied_run(tiny_run, tmp_path, pack={"seq_len": 32, "method": "random"})
+    run = Path(other.run)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and "packs" not in path.parts}
     before = {path: stamp for path, stamp in before.items() if path.name not in ("config.yaml", "stats.json")}
-    other = tiny_config(tmp_path, pack={"seq_len": 32, "method": "random"})
     pack(other, SerialExecutor(), quiet, name="control")
     assert {path: path.stat().st_mtime_ns for path in before} == before
     stats = records.read_json(run / "stats.json")
@@ -140,10 +122,10 @@ def test_two_packs_of_one_graph_redo_no_earlier_step(tmp_path):
     assert len(list((run / "tokens").iterdir())) == 1
 
 
-def test_other_configuration_is_refused_and_fresh_redoes_what_follows(tmp_path):
-    run = make_run(tiny_config(tmp_path))
+def test_other_configuration_is_refused_and_fresh_redoes_what_follows(tmp_path, tiny_run):
+    other = copied_run(tiny_run, tmp_path, dedup={"threshold": 0.6})
+    run = Path(other.run)
     documents = (run / "documents/manifest.json").stat().st_mtime_ns
-    other = tiny_config(tmp_path, dedup={"threshold": 0.6})
     with pytest.raises(ConfigError, match=r"dedup.threshold was 0.8, is 0.6"):
         build_graph(other, SerialExecutor(), quiet)
     with pytest.raises(ConfigError, match=r"dedup.threshold was 0.8, is 0.6.*build-graph --fresh"):
@@ -151,9 +133,7 @@ def test_other_configuration_is_refused_and_fresh_redoes_what_follows(tmp_path):
     build_graph(other, SerialExecutor(), quiet, fresh=True)
     pack(other, SerialExecutor(), quiet)
     assert (run / "documents/manifest.json").stat().st_mtime_ns == documents
-    new = make_run(
-        tiny_config(tmp_path / "again", corpus={"input": str(tmp_path / "tiny.jsonl")}, dedup={"threshold": 0.6})
-    )
+    new = make_run(other.model_copy(update={"run": str(tmp_path / "again")}))
     assert_same(data_files(run), data_files(new))
 
 
@@ -174,15 +154,15 @@ def test_repaired_input_of_an_unfinished_step_is_read_anew(tmp_path):
     assert build_graph(config, SerialExecutor(), quiet)["documents"].counts["rejected"] == 0
 
 
-def test_slices_without_a_coordinator_give_the_same_bytes(tmp_path, corpus, expected):
-    config = many_parts(tmp_path, corpus)
+def test_slices_without_a_coordinator_give_the_same_bytes(tmp_path, tiny_corpus, cut_files):
+    config = cut_config(tmp_path, tiny_corpus)
     for step in (*BUILD_STEPS, *PACK_STEPS):
         for _ in range(12):
             missing = [run_part(config, step, index, 3, SerialExecutor()) for index in (2, 1, 0)]
             if not any(missing):
                 break
         assert not any(missing), (step, missing)
-    assert_same(data_files(Path(config.run)), expected)
+    assert_same(data_files(Path(config.run)), cut_files)
 
 
 def test_folder_that_is_no_run_is_left_alone(tmp_path):

@@ -1,9 +1,10 @@
 """A tiny corpus and its runs, for tests of whole pipelines."""
 
 import json
+import shutil
 from pathlib import Path
 
-from icp.config import Config, parse_config
+from icp.config import Config, load_config, parse_config
 from icp.engine.executor import SerialExecutor
 from icp.warm import tiny_rows
 
@@ -34,6 +35,26 @@ def tiny_config(folder: Path, **sections) -> Config:
     return parse_config(tree)
 
 
+def cut_config(folder: Path, corpus: Path, part_mib: float = 0.01) -> Config:
+    """A configuration, in `folder`, of a tiny corpus that lies elsewhere, cut into several parts and shards."""
+    folder.mkdir(exist_ok=True)
+    section = {"input": str(corpus), "part_mib": part_mib}
+    return tiny_config(folder, corpus=section, pack={"seq_len": 64, "shard_mib": 0.002})
+
+
+def copied_run(run: Path, folder: Path, **sections) -> Config:
+    """The configuration of a copy of `run` in `folder`, to be changed; its corpus stays where it was."""
+    shutil.copytree(run, folder / "run")
+    corpus = load_config(run / "config.yaml").corpus.model_dump()
+    return tiny_config(folder, corpus=corpus, **sections)
+
+
+def assert_same(found: dict[str, bytes], wanted: dict[str, bytes]):
+    """The same files with the same bytes; says their names, not their bytes."""
+    assert sorted(found) == sorted(wanted)
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+
+
 def make_run(config: Config, executor=None) -> Path:
     """Build the graph and pack it, in this process unless told otherwise."""
     from icp.pipeline import build_graph, pack
@@ -45,7 +66,7 @@ def make_run(config: Config, executor=None) -> Path:
 
 def data_files(run: Path) -> dict[str, bytes]:
     """Every file of a run that must repeat byte for byte, by name."""
-    leave = {"manifest.json", "stats.json", "config.yaml"}
+    leave = {"manifest.json", "stats.json", "config.yaml", ".icp-run.json"}
     return {
         path.relative_to(run).as_posix(): path.read_bytes()
         for path in sorted(run.rglob("*"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from icp.audit import accounts, documents, duplicates, encoding, order, rows, segments, windows
+from icp.audit import accounts, documents, duplicates, encoding, files, order, rows, segments, windows
 from icp.audit.findings import Breaches, Finding
 from icp.run.reader import Run, WrongForm, open_run
 from icp.run.storage import run_folder
@@ -28,7 +28,7 @@ def verify_run(run: Path, *, pack: str = "main") -> Iterator[Finding]:
     """
     opened = open_run(run_folder(run), pack=pack)
     opened.require()
-    accounts.check_present(opened)
+    files.check_present(opened)
     for promise, check in ((1, documents.check_documents), (2, duplicates.check_duplicates)):
         found = Breaches(promise)
         text = _guarded(found, lambda found=found, check=check: check(opened, found))  # type: ignore[misc]
@@ -59,7 +59,7 @@ def _check_pack(run: Run) -> Iterator[Finding]:
         return ""
 
     _guarded(content, compare)
-    texts[5] += f"; {accounts.check_files(run, layout, sums)}"
+    texts[5] += f"; {files.check_files(run, layout, sums)}"
     for found in (content, form, sums, ordered, conflicts):
         if content and not texts[7] and not found:
             found.add("not checked to the end, see promise 3")

@@ -11,6 +11,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
+from icp.run.names import DOCUMENTS, REJECTED
 from icp.run.reader import Run, WrongForm, integers, read_groups
 
 COLUMNS = ("doc", "key", "id", "source", "file", "row")
@@ -55,13 +56,13 @@ def check_documents(run: Run, found: Breaches) -> str:
     stated = rows_read(run)
     rows = _Rows(stated)
     n_docs = 0
-    for name in run.names("documents", "part-*.parquet"):
+    for name in run.names("documents", DOCUMENTS):
         for table in read_groups(run.path("documents", name), COLUMNS):
             _check_numbers(table, n_docs, name, found)
             rows.meet(table, name, found)
             n_docs += table.num_rows
     n_rejected = 0
-    for name in run.names("documents", "rejected/part-*.parquet"):
+    for name in run.names("documents", REJECTED):
         for table in read_groups(run.path("documents", name), ("file", "row", "reason")):
             rows.meet(table, name, found)
             n_rejected += table.num_rows

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from icp.audit.findings import Breaches
 from icp.audit.shingles import jaccard, same_words, shingles
 from icp.data import RowParts
+from icp.run.names import DUPLICATES, NODES, SURVIVORS, VECTORS
 from icp.run.reader import Run, WrongForm, integers, read_columns
 from icp.run.texts import TextReader
 
@@ -42,7 +43,7 @@ class Removed:
 
 def read_removed(run: Run, step: str) -> Removed:
     """All rows of ``duplicates/`` of a step."""
-    names = run.names(step, "duplicates/part-*.parquet")
+    names = run.names(step, DUPLICATES)
     tables = [read_columns(run.path(step, name), ("doc", "duplicate_of", "jaccard", "kind")) for name in names]
     if not tables:
         empty = np.empty(0, dtype=np.int64)
@@ -62,14 +63,14 @@ def read_removed(run: Run, step: str) -> Removed:
 def check_duplicates(run: Run, found: Breaches) -> str:
     """Duplicates name kept documents that they repeat; each document is kept or removed, once."""
     reader = TextReader(run)
-    survivors = run.array("dedup", "survivors.npy").astype(np.int64)
+    survivors = run.array("dedup", SURVIVORS).astype(np.int64)
     removed, semantic = read_removed(run, "dedup"), read_removed(run, "graph")
-    nodes = run.array("graph", "nodes.npy").astype(np.int64)
+    nodes = run.array("graph", NODES).astype(np.int64)
     _check_fates(survivors, removed, reader.n_docs, found)
     _check_names(removed, survivors, reader.n_docs, "survivor", found)
     _check_names(semantic, nodes, reader.n_docs, "node", found)
     if not np.array_equal(nodes, np.setdiff1d(survivors, semantic.doc)):
-        found.add("graph/nodes.npy is not the survivors less the semantic duplicates")
+        found.add(f"graph/{NODES} is not the survivors less the semantic duplicates")
     if found:
         return ""  # what follows looks documents up by these numbers
     share = _check_texts(run, reader, removed, found)
@@ -82,7 +83,7 @@ def check_duplicates(run: Run, found: Breaches) -> str:
 
 def _check_fates(survivors: NDArray[np.int64], removed: Removed, n_docs: int, found: Breaches) -> None:
     if survivors.size and (np.any(np.diff(survivors) <= 0) or survivors[0] < 0 or survivors[-1] >= n_docs):
-        found.add("dedup/survivors.npy does not ascend within the doc numbers")
+        found.add(f"dedup/{SURVIVORS} does not ascend within the doc numbers")
         return
     outside = (removed.doc < 0) | (removed.doc >= n_docs)
     found.add_all("rows of dedup/duplicates that name no document", np.flatnonzero(outside), removed.shown)
@@ -154,7 +155,7 @@ def _check_semantic(
 
 def vectors_of(run: Run) -> RowParts:
     """The embeddings of all survivors, by row."""
-    names = run.names("embeddings", "part-*.npy")
+    names = run.names("embeddings", VECTORS)
     for name in names:
         run.array("embeddings", name, ndim=2, kinds="f")
     return RowParts([run.path("embeddings", name) for name in names])

@@ -12,16 +12,16 @@ from icp.audit.findings import Breaches
 from icp.audit.segments import Layout, TokenFiles
 from icp.run.reader import Run
 from icp.run.texts import TextReader
+from icp.streams import AUDIT
 
 SAMPLED = 1000
 ENCODED_AT_ONCE = 64
-_STREAM = 101  # beside the seed: no step draws with it
 
 
 def check_encoding(run: Run, layout: Layout, tokens: TokenFiles, found: Breaches) -> str:
     """Encode `SAMPLED` documents again; returns what was seen."""
     n_nodes = tokens.nodes.size
-    chooser = np.random.default_rng([run.config.seed, _STREAM])
+    chooser = AUDIT.generator(run.config.seed)
     nodes = np.sort(chooser.choice(n_nodes, min(SAMPLED, n_nodes), replace=False)) if n_nodes else np.arange(0)
     reader = TextReader(run)
     lossy = []

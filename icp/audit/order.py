@@ -9,18 +9,30 @@ from numpy.typing import NDArray
 from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import TokenFiles
 from icp.audit.windows import WindowTally
+from icp.run.names import (
+    CONFLICTS,
+    NEIGHBORS,
+    ORDER,
+    PACK_FOLDERS,
+    PATH_STARTS,
+    SIMILARITIES,
+    SURVIVORS,
+    of_part,
+    part_of,
+)  # fmt: skip
 from icp.run.reader import Run, WrongForm
+from icp.run.records import MANIFEST
 
 
 def check_order(run: Run, tally: WindowTally, n_nodes: int, found: Breaches) -> str:
     """Promise 6: the order visits every node once, the windows are a permutation of those along the path, as apart in
     training as `shuffle` says."""
-    order = np.asarray(run.array("order", "order.npy"))
-    starts = run.array("order", "path_starts.npy", kinds="b")
+    order = np.asarray(run.array("order", ORDER))
+    starts = run.array("order", PATH_STARTS, kinds="b")
     if not _is_permutation(order, n_nodes):
-        found.add(f"order.npy is no permutation of the {n_nodes:,} nodes")
+        found.add(f"{ORDER} is no permutation of the {n_nodes:,} nodes")
     if starts.size != n_nodes or (n_nodes and not starts[0]):
-        found.add("path_starts.npy does not fit the order")
+        found.add(f"{PATH_STARTS} does not fit the order")
     ranks = np.concatenate([np.empty(0, dtype=np.int64), *tally.path_rank])
     if not _is_permutation(ranks, ranks.size):
         found.add("path ranks of the windows are no permutation")
@@ -49,7 +61,7 @@ def _check_spread(ranks: NDArray[np.int64], n_on_path: int, run: Run, found: Bre
     trained_at = trained_at[:n_on_path]
     stated = run.manifests["windows"].facts["spread"]
     if run.manifests["shards"].facts.get("spread") != stated:
-        found.add("shards/manifest.json states another spread than plan/manifest.json")
+        found.add(f"shards/{MANIFEST} states another spread than {PACK_FOLDERS['windows']}/{MANIFEST}")
     for distance, least in stated["gaps"].items():
         for apart in range(1, min(int(distance), n_on_path - 1) + 1):
             close = np.flatnonzero(np.abs(trained_at - np.roll(trained_at, -apart)) < least)
@@ -73,7 +85,7 @@ def check_conflicts(
     """Promise 7: the conflicts that share a window are those that the plan could not avoid."""
     n_nodes = tokens.nodes.size
     if conflicts.size and not (conflicts.min() >= 0 and conflicts.max() < n_nodes):
-        raise WrongForm(f"graph/conflicts.npy names nodes {conflicts.min()} to {conflicts.max()} of {n_nodes:,}")
+        raise WrongForm(f"graph/{CONFLICTS} names nodes {conflicts.min()} to {conflicts.max()} of {n_nodes:,}")
     _check_pairs(run, tokens, conflicts, found)
     together = np.concatenate([np.empty((0, 2), dtype=np.int64), *tally.together])
     broken = conflicts[share_a_window(conflicts, together)]
@@ -103,21 +115,21 @@ def _check_pairs(run: Run, tokens: TokenFiles, conflicts: NDArray[np.int64], fou
         return f"docs {tokens.nodes[key // n_nodes]} and {tokens.nodes[key % n_nodes]}"
 
     for kind, keys in (
-        ("pairs too alike to share a window that graph/conflicts.npy lacks", np.setdiff1d(alike, given)),
-        ("pairs in graph/conflicts.npy that are no such neighbours", np.setdiff1d(given, alike)),
+        (f"pairs too alike to share a window that graph/{CONFLICTS} lacks", np.setdiff1d(alike, given)),
+        (f"pairs in graph/{CONFLICTS} that are no such neighbours", np.setdiff1d(given, alike)),
     ):
         found.add_all(kind, np.arange(keys.size), lambda at, keys=keys: describe(int(keys[at])))  # type: ignore[misc]
 
 
 def _alike(run: Run, tokens: TokenFiles) -> NDArray[np.int64]:
     """Pairs of nodes that neighbors/ calls too alike, each as lower * n_nodes + higher."""
-    survivors = np.asarray(run.array("dedup", "survivors.npy"))
+    survivors = np.asarray(run.array("dedup", SURVIVORS))
     node_of_row = np.full(survivors.size, -1, dtype=np.int64)
     node_of_row[np.searchsorted(survivors, tokens.nodes)] = np.arange(tokens.nodes.size)
     first, pairs = 0, [np.empty(0, dtype=np.int64)]
-    for name in run.names("neighbors", "part-*.neighbors.npy"):
+    for name in run.names("neighbors", NEIGHBORS):
         neighbors = run.array("neighbors", name, ndim=2)
-        values = run.array("neighbors", name.replace(".neighbors.", ".similarities."), ndim=2, kinds="f")
+        values = run.array("neighbors", of_part(SIMILARITIES, part_of(name, NEIGHBORS)), ndim=2, kinds="f")
         if values.shape != neighbors.shape or (neighbors.size and neighbors.max() >= survivors.size):
             raise WrongForm(f"neighbors/{name}: does not fit its similarities or the {survivors.size:,} survivors")
         row, place = np.nonzero((neighbors >= 0) & (values.astype(np.float64) >= run.config.graph.duplicate_similarity))

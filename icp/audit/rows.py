@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.choices import PACK_METHODS
+from icp.run.names import SHARDS, shard_file
 from icp.run.reader import Run
 
 BLOCK_TOKENS = 1 << 21
@@ -29,7 +30,6 @@ class Tally:
     of_documents: int = 0
     specials: int = 0
     padding: int = 0
-    last_piece: int = -1
     shard_rows: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -144,7 +144,7 @@ def _compare(part: WindowPart, block: NDArray[np.int64], work: _Work) -> None:
 def _rows_of(part: WindowPart, block: NDArray[np.int64], work: _Work) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The rows of windows as they stand in their shard, and the windows whose rows are there."""
     shard, rows = int(part.windows["shard"][block[0]]), part.windows["row"][block]
-    path, stride = work.run.path("shards", f"shard-{shard:05d}.bin"), work.layout.stride
+    path, stride = work.run.path("shards", shard_file(shard)), work.layout.stride
     n_there = path.stat().st_size // (stride * work.layout.dtype.itemsize) if path.is_file() else 0
     there = (rows >= 0) & (rows < n_there)
     number = part.windows["window"][block]
@@ -242,7 +242,7 @@ def _check_tiles(tiles: NDArray[np.uint64], work: _Work, repeats: bool) -> None:
 def _check_shards(work: _Work, tally: Tally) -> None:
     """The shards have the rows that the windows name, and no more."""
     n_bytes = work.layout.stride * work.layout.dtype.itemsize
-    for name in work.run.names("shards", "shard-*.bin"):
+    for name in work.run.names("shards", SHARDS):
         size = work.run.path("shards", name).stat().st_size
         n_rows = tally.shard_rows.get(int(name[6:-4]), 0)
         if size != n_rows * n_bytes:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.run.names import NODES, OFFSETS, SEGMENTS, TOKEN_IDS, TOKENIZER, WINDOWS, of_part, part_of
 from icp.run.reader import Run, WrongForm, integers, read_array, read_columns
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
-SEGMENTS = ("window", "shard", "row", "position", "doc", "doc_start", "doc_stop", "win_start", "win_stop")
-WINDOWS = ("window", "shard", "row", "n_docs", "n_pad", "path_rank", "mean_similarity", "max_pair_similarity")
+SEGMENT_COLUMNS = ("window", "shard", "row", "position", "doc", "doc_start", "doc_stop", "win_start", "win_stop")
+WINDOW_COLUMNS = ("window", "shard", "row", "n_docs", "n_pad", "path_rank", "mean_similarity", "max_pair_similarity")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Layout:
 
     tokenizer: Tokenizer
     stride: int
+    capacity: int
     bos_policy: str
 
     @property
@@ -59,8 +61,8 @@ class Layout:
 
 def layout_of(run: Run) -> Layout:
     """The layout that a run's configuration and its tokenizer ask for."""
-    tokenizer = load_tokenizer(run.config.tokenizer, trained=run.path("tokens", "tokenizer.json"))
-    return Layout(tokenizer, run.config.pack.capacity, run.config.tokenizer.bos)
+    tokenizer = load_tokenizer(run.config.tokenizer, trained=run.path("tokens", TOKENIZER))
+    return Layout(tokenizer, run.config.pack.row_tokens, run.config.capacity, run.config.tokenizer.bos)
 
 
 class TokenFiles:
@@ -73,17 +75,17 @@ class TokenFiles:
     """
 
     def __init__(self, run: Run, layout: Layout) -> None:
-        self.nodes = np.asarray(run.array("graph", "nodes.npy"), dtype=np.int64)
-        self.offsets = np.asarray(read_array(run.path("tokens", "offsets.npy")), dtype=np.int64)
-        self._paths = [run.path("tokens", name) for name in run.names("tokens", "part-*.bin")]
+        self.nodes = np.asarray(run.array("graph", NODES), dtype=np.int64)
+        self.offsets = np.asarray(read_array(run.path("tokens", OFFSETS)), dtype=np.int64)
+        self._paths = [run.path("tokens", name) for name in run.names("tokens", TOKEN_IDS)]
         self._dtype = layout.dtype
         sizes = [path.stat().st_size // self._dtype.itemsize for path in self._paths]
         self.bounds = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))).astype(np.int64)
         rises = self.offsets.size == self.nodes.size + 1 and not np.any(np.diff(self.offsets) < 0)
         if not rises or self.offsets[0] != 0 or self.offsets[-1] != self.bounds[-1]:
             raise WrongForm(
-                f"tokens/: offsets.npy ({self.offsets.size}) does not rise from 0 to the {self.bounds[-1]:,} tokens "
-                f"of the .bin files over {self.nodes.size:,} nodes"
+                f"tokens/: {OFFSETS} ({self.offsets.size}) does not rise from 0 to the {self.bounds[-1]:,} tokens "
+                f"of {TOKEN_IDS} over {self.nodes.size:,} nodes"
             )
 
     @property
@@ -156,17 +158,14 @@ def read_parts(run: Run, layout: Layout, tokens: TokenFiles) -> Iterator[WindowP
 
     Raises: WrongForm where segments and windows do not belong together.
     """
-    names = run.names("shards", "windows/part-*.parquet")
-    if [name.rpartition("/")[2] for name in run.names("shards", "segments/part-*.parquet")] != [
-        name.rpartition("/")[2] for name in names
-    ]:
-        raise WrongForm("shards/segments and shards/windows have not the same parts")
-    for name in names:
-        part = name.rpartition("/")[2]
-        window_table = read_columns(run.path("shards", name), WINDOWS[:6])
-        piece_table = read_columns(run.path("shards", f"segments/{part}"), SEGMENTS)
-        windows = {column: integers(window_table, column) for column in WINDOWS[:6]}
-        pieces = {column: integers(piece_table, column) for column in SEGMENTS}
+    parts = [part_of(name, WINDOWS) for name in run.names("shards", WINDOWS)]
+    if [part_of(name, SEGMENTS) for name in run.names("shards", SEGMENTS)] != parts:
+        raise WrongForm("shards: the tables of segments and of windows do not have the same parts")
+    for part in parts:
+        window_table = read_columns(run.path("shards", of_part(WINDOWS, part)), WINDOW_COLUMNS[:6])
+        piece_table = read_columns(run.path("shards", of_part(SEGMENTS, part)), SEGMENT_COLUMNS)
+        windows = {column: integers(window_table, column) for column in WINDOW_COLUMNS[:6]}
+        pieces = {column: integers(piece_table, column) for column in SEGMENT_COLUMNS}
         yield _lay_out(part, windows, pieces, (layout, tokens))
 
 

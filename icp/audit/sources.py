@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
 from icp.audit.segments import WindowPart
+from icp.run.names import WINDOWS, of_part
 from icp.run.reader import Run, read_columns
 from icp.run.texts import TextReader
 
@@ -35,7 +36,7 @@ def read_sources(run: Run, nodes: NDArray[np.int64]) -> Sources:
 
 def check_sources(run: Run, part: WindowPart, sources: Sources, found: Breaches) -> None:
     """The source that a window names has as many tokens in it as any other."""
-    column = read_columns(run.path("shards", f"windows/{part.name}"), ("source",)).column(0)
+    column = read_columns(run.path("shards", of_part(WINDOWS, part.name)), ("source",)).column(0)
     stated = column.to_pylist()
     named = np.array([sources.number.get(value, -1) for value in stated], dtype=np.int64)
     n_codes = max(1, len(sources.number))

@@ -14,6 +14,7 @@ from icp.audit.findings import Breaches
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.sources import check_sources, read_sources
 from icp.data import RowParts
+from icp.run.names import CONFLICTS, PATH_RANK, PLAN, SURVIVORS, WINDOWS, of_part
 from icp.run.nodes import field_groups
 from icp.run.reader import Run, WrongForm, read_columns
 
@@ -65,9 +66,9 @@ def check_windows(
     run: Run, layout: Layout, tokens: TokenFiles, found: Breaches
 ) -> tuple[WindowTally, NDArray[np.int64]]:
     """Compare the columns of ``shards/windows`` and the plan; returns the tally and the conflicts, as nodes."""
-    conflicts = np.asarray(run.array("graph", "conflicts.npy", ndim=2), dtype=np.int64)
+    conflicts = np.asarray(run.array("graph", CONFLICTS, ndim=2), dtype=np.int64)
     involved = np.unique(conflicts)
-    survivors = run.array("dedup", "survivors.npy")
+    survivors = run.array("dedup", SURVIVORS)
     rows = np.searchsorted(survivors, tokens.nodes)
     vectors, sources = vectors_of(run), read_sources(run, tokens.nodes)
     groups = field_groups(run.path("documents", ""), tokens.nodes, run.config.pack.group_by)
@@ -98,8 +99,8 @@ class _Plan:
 
     def __init__(self, run: Run, layout: Layout) -> None:
         names = ("doc", "start", "stop", "window")
-        self._arrays = {name: run.array("windows", f"{name}.npy") for name in names}
-        self._rank = run.array("windows", "path_rank.npy")
+        self._arrays = {name: run.array("windows", file) for name, file in zip(names, PLAN, strict=True)}
+        self._rank = run.array("windows", PATH_RANK)
         self._n_bos, _ = layout.document_specials
 
     def compare(self, part: WindowPart, found: Breaches) -> None:
@@ -203,7 +204,7 @@ def _check_similarities(
     found: Breaches,
 ) -> None:
     names = ("mean_similarity", "max_pair_similarity")
-    table = read_columns(run.path("shards", f"windows/{part.name}"), names)
+    table = read_columns(run.path("shards", of_part(WINDOWS, part.name)), names)
     number = part.windows["window"]
     for name, values in zip(names, made, strict=True):
         stated = np.nan_to_num(np.asarray(table.column(name).to_numpy(), dtype=np.float64))
@@ -220,5 +221,5 @@ def _check_similarities(
 def _weights(members: _Members, tokens: TokenFiles, layout: Layout) -> NDArray[np.float64]:
     """The share of each member's tokens that stands in the window; 0 for documents longer than a window."""
     whole = tokens.lengths[members.node] + sum(layout.document_specials)
-    subject = whole <= layout.stride - layout.window_specials
+    subject = whole <= layout.capacity
     return np.where(subject, members.tokens / whole, 0.0)

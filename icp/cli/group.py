@@ -1,11 +1,24 @@
 """How a command ends when something is wrong: one line on stderr, and the exit code of its error."""
 
+import errno
 import sys
 from typing import Any
 
 import click
 
-from icp.errors import IcpError, Interrupted
+from icp.errors import ArtifactError, IcpError, Interrupted, PartsFailedError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_ROOM = "make room, then run the same command to go on; what is done is kept"
+ADVICE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: "get the right to use it, or give another folder",
+    errno.EPERM: "get the right to use it, or give another folder",
+    errno.EROFS: "give a folder that can be written",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same command to go on",
+}
 
 
 class Group(click.Group):
@@ -18,9 +31,23 @@ class Group(click.Group):
         except IcpError as error:
             click.echo(f"icp: {shown(str(error))}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output has gone, as `head` does
+                sys.stderr = None
+                ctx.exit(0)
+            click.echo(f"icp: {shown(reason_of(error))}", err=True)
+            ctx.exit(PartsFailedError.exit_code if error.errno in FULL else ArtifactError.exit_code)
         except KeyboardInterrupt:
             click.echo("icp: interrupted; what is done is kept, run the same command to go on", err=True)
             ctx.exit(Interrupted.exit_code)
+
+
+def reason_of(error: OSError) -> str:
+    """What the system refused, of which file, and what to do about it."""
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    what = error.strerror or str(error) or type(error).__name__
+    advice = ADVICE.get(error.errno or 0, "mend that, then run the same command to go on; what is done is kept")
+    return f"{' -> '.join(names) or 'a file'}: {what}; {advice}"
 
 
 def shown(text: str) -> str:

@@ -1,14 +1,16 @@
 """The commands that make a run: `icp run`, `build-graph`, `pack`, and `step`, a slice of one step."""
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from icp.cli.group import shown
-from icp.cli.options import FRESH, STEPS, run_options
-from icp.cli.session import fill_kernel_cache, start, watch_signals, working
+from icp.cli.options import fresh_options, run_options
+from icp.cli.session import fill_kernel_cache, fresh_of, start, watch_signals, working
 from icp.errors import ConfigError
+from icp.run.names import BUILD_STEPS, STEPS
 
 if TYPE_CHECKING:
     from icp.config import Config
@@ -18,8 +20,8 @@ LOOK_SECONDS = 2.0
 
 @click.command()
 @run_options
-@FRESH
-def run(config_path: str, overrides: tuple[str, ...], fresh: bool, **options: Any) -> None:
+@fresh_options
+def run(config_path: str, overrides: tuple[str, ...], **options: Any) -> None:
     """Build the graph, then pack it: from documents to shards."""
     from icp.export import check_exports
     from icp.pipeline import build_graph, check_tokenizer, pack
@@ -28,36 +30,38 @@ def run(config_path: str, overrides: tuple[str, ...], fresh: bool, **options: An
     check_tokenizer(config)
     check_exports(config)
     with working(options) as (executor, progress):
-        build_graph(config, executor, progress, fresh=fresh)
-        pack(config, executor, progress)
+        build_graph(config, executor, progress, fresh=fresh_of(options))
+        pack(config, executor, progress, fresh=fresh_of(options))
     _print_summary(config, "main")
 
 
 @click.command("build-graph")
 @run_options
-@FRESH
-@click.option("--until", type=click.Choice(STEPS[:5]), default="graph", show_default=True, help="The last step to do.")
-def build_graph_command(config_path: str, overrides: tuple[str, ...], fresh: bool, until: str, **options: Any) -> None:
+@fresh_options
+@click.option(
+    "--until", type=click.Choice(BUILD_STEPS), default="graph", show_default=True, help="The last step to do."
+)
+def build_graph_command(config_path: str, overrides: tuple[str, ...], until: str, **options: Any) -> None:
     """Documents -> dedup -> embeddings -> neighbors -> graph."""
     from icp.pipeline import build_graph
 
     config = start(config_path, overrides, options)
     with working(options) as (executor, progress):
-        build_graph(config, executor, progress, until=until, fresh=fresh)
+        build_graph(config, executor, progress, until=until, fresh=fresh_of(options))
     _print_summary(config, None)
 
 
 @click.command("pack")
 @run_options
-@FRESH
+@fresh_options
 @click.option("--name", default="main", show_default=True, help="Many packs share one graph; each has a name.")
-def pack_command(config_path: str, overrides: tuple[str, ...], fresh: bool, name: str, **options: Any) -> None:
+def pack_command(config_path: str, overrides: tuple[str, ...], name: str, **options: Any) -> None:
     """Tokens -> order -> windows -> shards, into RUN/packs/NAME/."""
     from icp.pipeline import pack
 
     config = start(config_path, overrides, options)
     with working(options) as (executor, progress):
-        pack(config, executor, progress, name=name, fresh=fresh)
+        pack(config, executor, progress, name=name, fresh=fresh_of(options))
     _print_summary(config, name)
 
 
@@ -85,7 +89,7 @@ def step_command(
     from icp.pipeline import run_part
 
     index, _, n_slices = parts.partition("/")
-    if not (index.isdigit() and n_slices.isdigit() and int(index) < int(n_slices)):
+    if not re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", parts) or int(index) >= int(n_slices):
         raise ConfigError(f"--parts {parts}: expected I/N with 0 <= I < N, e.g. 0/4")
     config = start(config_path, overrides, options)
     if options["engine"] != "local":

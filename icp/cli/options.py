@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import click
 
-STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph", "tokens", "order", "windows", "shards")
+from icp.run.names import STEPS
 
 
 def shared_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -36,5 +36,17 @@ def run_options(function: Callable[..., None]) -> Callable[..., None]:
     return shared_options(function)
 
 
-FRESH = click.option("--fresh", is_flag=True, help="Redo the first step made otherwise, and all after it.")
+def fresh_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Those of commands that can redo what is done."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Do not ask before --fresh removes anything."),
+        click.option(
+            "--fresh-step", type=click.Choice(STEPS), help="Redo this step and all after it, though nothing differs."
+        ),
+        click.option("--fresh", is_flag=True, help="Redo what was made otherwise, all after it, and what is damaged."),
+    ):
+        function = option(function)
+    return function
+
+
 PACK = click.option("--pack", "pack_name", default="main", show_default=True, help="Which pack of the run.")

@@ -2,12 +2,17 @@
 
 import os
 import signal
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from icp.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
     from icp.config import Config
+    from icp.engine.fresh import Fresh
 
 LAST_WORD_SECONDS = 25
 
@@ -29,6 +34,22 @@ def start(config_path: str, overrides: tuple[str, ...], options: dict[str, Any])
             f"--master {options['master']}: this is for --engine spark only; add it, or leave --master out"
         )
     return load_config(config_path, overrides)
+
+
+def fresh_of(options: dict[str, Any]) -> "Fresh | bool":
+    """What ``--fresh`` and ``--fresh-step`` ask for; on a terminal the user is asked before anything goes."""
+    from icp.engine.fresh import Fresh, go_ahead
+
+    if not options["fresh"] and options["fresh_step"] is None:
+        return False
+    asked = sys.stdin.isatty() and sys.stderr.isatty() and not options["yes"]
+    return Fresh(options["fresh_step"], _agreed if asked else go_ahead)
+
+
+def _agreed(lines: Sequence[str]) -> bool:
+    for line in lines:
+        click.echo(f"--fresh removes {line}", err=True)
+    return click.confirm("Remove and make again?", err=True)
 
 
 class working:  # noqa: N801 - reads as a verb where it stands

@@ -1,13 +1,32 @@
 """Addresses: which are of this machine, and that none carries credentials."""
 
+import os
 import re
 
+_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/]*)")
 
 
 def is_url(address: str) -> bool:
     """Whether an address is no path of this machine."""
     return "://" in address and not address.startswith("file://")
+
+
+def expanded(address: str) -> str:
+    """A path with ``~`` and environment variables (``$NAME``, ``${NAME}``) filled in; a URL as it is.
+
+    Raises: ValueError for a variable that is not set, and for a ``~name`` that is no user.
+    """
+    if "://" in address:
+        return address
+    path = os.path.expandvars(address)
+    missing = _VARIABLE.search(path)
+    if missing and missing.group(0) in address:
+        raise ValueError(f"names the variable {missing.group(0)}, which is not set; set it, or write the path out")
+    home = os.path.expanduser(path)  # noqa: PTH111 - a pattern, not a path
+    if home.startswith("~"):
+        raise ValueError(f"begins with {path.partition('/')[0]}, which is no home folder; write ./{path} for a file")
+    return home
 
 
 def refuse_credentials(address: str) -> None:

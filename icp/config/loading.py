@@ -1,5 +1,6 @@
 """A configuration from a YAML file and overrides, and as YAML again."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from icp.config.messages import message_of
 from icp.config.models import Config
+from icp.config.yaml_text import MOST_BYTES, read_yaml
 from icp.errors import ConfigError, InputError
 
 
@@ -20,37 +22,57 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises: InputError if the file cannot be read; ConfigError for anything wrong inside, naming the key.
     """
-    bundled = Path(str(files("icp.configs")))
-    if not Path(path).exists() and (bundled / f"{path}.yaml").is_file():
-        path = bundled / f"{path}.yaml"
-    try:
-        text = Path(path).read_text(encoding="utf-8").replace("{configs}", str(bundled))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise InputError(f"{path}: cannot read the configuration ({reason}); give a YAML file with -c") from None
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', error)})") from None
+    tree = read_yaml(_text_of(path), str(path))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds no mapping; start with `run:` and `corpus:`, see the README")
-    for override in overrides:
-        _override(tree, override)
-    return parse_config(tree, where=str(path))
+    overridden = {_override(tree, override): override for override in overrides}
+    return parse_config(tree, where=str(path), overridden=overridden)
 
 
-def parse_config(tree: Mapping[str, Any], *, where: str = "configuration") -> Config:
-    """A checked `Config` from plain mappings; `where` begins every message.
+def parse_config(
+    tree: Mapping[str, Any], *, where: str = "configuration", overridden: Mapping[str, str] | None = None
+) -> Config:
+    """A checked `Config` from plain mappings.
+
+    Args:
+        where: begins every message, except for keys in `overridden`: dotted key -> the ``--set`` that set it.
 
     Raises: ConfigError, one line for the first few things wrong.
     """
     try:
         return Config.model_validate(_tuples(tree))
     except ValidationError as error:
-        lines = list(dict.fromkeys(message_of(item, where) for item in error.errors(include_url=False)))
-        raise ConfigError("\n".join(lines[:5])) from None
+        lines = [message_of(item, where, overridden or {}) for item in error.errors(include_url=False)]
+        raise ConfigError("\n".join(list(dict.fromkeys(lines))[:5])) from None
+
+
+def preset_names() -> list[str]:
+    """The bundled configurations that ``-c NAME`` takes."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _bundled().iterdir() if entry.name.endswith(".yaml"))
+
+
+def _bundled() -> Path:
+    return Path(str(files("icp.configs")))
+
+
+def _text_of(path: str | Path) -> str:
+    """The text of a configuration: of a file, or of a preset."""
+    bundled = _bundled()
+    try:
+        chosen = Path(path)
+        if not chosen.exists() and (bundled / f"{path}.yaml").is_file():
+            chosen = bundled / f"{path}.yaml"
+        with chosen.open(encoding="utf-8") as stream:
+            return stream.read(MOST_BYTES + 1).replace("{configs}", str(bundled))
+    except (OSError, ValueError) as error:  # a NUL in a path, or bytes that are no UTF-8, are ValueErrors
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not UTF-8"
+        presets = preset_names()
+        near = difflib.get_close_matches(str(path), presets, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(
+            f"{path}: cannot read the configuration ({reason}); {hint}give a YAML file with -c, or one of the presets "
+            f"{', '.join(presets)}"
+        ) from None
 
 
 def dump_config(config: Config) -> str:
@@ -58,7 +80,8 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
 
 
-def _override(tree: dict[str, Any], override: str) -> None:
+def _override(tree: dict[str, Any], override: str) -> str:
+    """Set a key of the tree; returns the key."""
     key, found, value = override.partition("=")
     if not found or not key:
         raise ConfigError(f"--set {override}: expected key.path=value, e.g. --set pack.seq_len=4096")
@@ -67,10 +90,8 @@ def _override(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {override}: {parent} is a value, not a section")
-    try:
-        tree[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: {value!r} is not valid YAML") from None
+    tree[last] = read_yaml(value, f"--set {key}")
+    return key.strip()
 
 
 def _tuples(value: Any) -> Any:

@@ -9,8 +9,18 @@ from pydantic import BaseModel
 from icp.config.models import Config
 
 
-def message_of(error: Mapping[str, Any], where: str) -> str:
-    """A line for one of the errors of a `pydantic.ValidationError`; `where` begins it."""
+def message_of(error: Mapping[str, Any], where: str, overridden: Mapping[str, str]) -> str:
+    """A line for one of the errors of a `pydantic.ValidationError`.
+
+    Args:
+        where: begins it, unless ``--set`` gave the value.
+        overridden: dotted key -> the override that set it.
+    """
+    spelled = ".".join(str(part) for part in error["loc"])
+    for key, override in overridden.items():
+        opened = error["type"] == "extra_forbidden" and f"{key}.".startswith(f"{spelled}.")
+        if f"{spelled}.".startswith(f"{key}.") or opened:
+            where = f"--set {_shortened(override)}"
     # pydantic adds the member of a union to the location: only names of fields belong to the key
     names = [str(part) for part in error["loc"]]
     known = _known_keys()
@@ -24,7 +34,11 @@ def message_of(error: Mapping[str, Any], where: str) -> str:
         return f"{where}: {'.'.join(str(part) for part in error['loc'])} is missing and has no default"
     if error["type"] == "value_error":
         return f"{where}: " + f"{key} {error['ctx']['error']}".strip()
-    return f"{where}: {key} is {value!r}, {_expected(error, key)}"
+    return f"{where}: {key} is {_shortened(repr(value))}, {_expected(error, key)}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:100]}... ({len(text):,} characters)"
 
 
 def _known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:

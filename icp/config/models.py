@@ -1,28 +1,27 @@
 """The sections of a configuration and all their keys; every default lives here."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from icp.choices import EXPORT_FORMATS, KNN_METHODS, PACK_METHODS
-from icp.config.addresses import refuse_credentials
+from icp.choices import KNN_METHODS
+from icp.config.addresses import expanded, refuse_credentials
+from icp.config.pack_models import ExportConfig, MixConfig, PackConfig
+from icp.config.section import Section
 
 if TYPE_CHECKING:
-    PackMethodName = str
     KnnMethodName = str
-    ExportFormatName = str
 else:  # a type checker knows no literals that are computed
-    PackMethodName = Literal[tuple(PACK_METHODS)]
     KnnMethodName = Literal[("auto", *KNN_METHODS)]
-    ExportFormatName = Literal[EXPORT_FORMATS]
+
+__all__ = [
+    "Config", "CorpusConfig", "DedupConfig", "EmbedConfig", "ExportConfig", "GraphConfig", "MixConfig", "OrderConfig",
+    "PackConfig", "TokenizerConfig",
+]  # fmt: skip
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
-
-
-class CorpusConfig(_Section):
+class CorpusConfig(Section):
     """Where the documents are and which of their fields matter."""
 
     input: tuple[str, ...] = Field(min_length=1)
@@ -46,10 +45,11 @@ class CorpusConfig(_Section):
     def _without_credentials(cls, value: Any) -> Any:
         for address in value if isinstance(value, tuple) else (value or "",):
             refuse_credentials(address)
+            expanded(address)
         return value
 
 
-class DedupConfig(_Section):
+class DedupConfig(Section):
     """Which documents count as copies of one another."""
 
     near: bool = True
@@ -66,7 +66,7 @@ class DedupConfig(_Section):
         return self.bands * self.rows
 
 
-class EmbedConfig(_Section):
+class EmbedConfig(Section):
     """What turns a document into a vector."""
 
     model: str = Field("hybrid", min_length=1)
@@ -75,8 +75,14 @@ class EmbedConfig(_Section):
     batch_size: int = Field(256, ge=1)
     device: str = "auto"
 
+    @field_validator("model")
+    @classmethod
+    def _variables_are_set(cls, value: str) -> str:
+        expanded(value.removeprefix("hybrid:").removeprefix("files:"))
+        return value
 
-class GraphConfig(_Section):
+
+class GraphConfig(Section):
     """Which documents are neighbours."""
 
     k: int = Field(10, ge=1)
@@ -90,7 +96,7 @@ class GraphConfig(_Section):
     duplicate_jaccard: float = Field(0.7, ge=0, le=1)
 
 
-class OrderConfig(_Section):
+class OrderConfig(Section):
     """In which order the documents are visited."""
 
     method: Literal["matching", "algorithm1", "random", "source"] = "matching"
@@ -99,7 +105,7 @@ class OrderConfig(_Section):
     recompute_degree: bool = False
 
 
-class TokenizerConfig(_Section):
+class TokenizerConfig(Section):
     """How text becomes token ids, and which specials stand around documents."""
 
     name: str = Field("train:16384", min_length=1)
@@ -107,78 +113,14 @@ class TokenizerConfig(_Section):
     eos: str = "auto"
     pad: str = "auto"
 
-
-class MixConfig(_Section):
-    """The share of windows packed at random: a number, or a ramp ``{from, to, over}`` along training order."""
-
-    begin: float = Field(ge=0, le=1, alias="from")
-    end: float = Field(ge=0, le=1, alias="to")
-    over: float = Field(1.0, gt=0, le=1)
-
-    @model_validator(mode="before")
+    @field_validator("name")
     @classmethod
-    def _constant(cls, value: Any) -> Any:
-        return {"from": value, "to": value} if isinstance(value, int | float) else value
-
-    @model_serializer
-    def _as_written(self) -> float | dict[str, float]:
-        return self.begin if self.begin == self.end else {"from": self.begin, "to": self.end, "over": self.over}
-
-
-class PackConfig(_Section):
-    """How windows are made of documents and written."""
-
-    seq_len: int = Field(8192)
-    stride: Literal["seq_len", "seq_len+1"] = "seq_len"
-    method: PackMethodName = "windows"
-    min_fill: float = Field(0.995, gt=0, le=1)
-    split: Literal["minimal", "free", "never"] = "minimal"
-    group_by: tuple[str, ...] = ()
-    inside: Literal["path", "reverse", "random"] = "path"
-    mix_random: MixConfig = Field(0.0, validate_default=True)
-    shuffle: Literal["spread", "random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "spread"
-    shard_mib: float = Field(256, gt=0)
-
-    @field_validator("seq_len")
-    @classmethod
-    def _at_least_two(cls, value: int) -> int:
-        if value < 2:
-            raise ValueError(f"is {value}, must be at least 2; set it to your model's context length, e.g. 8192")
+    def _variables_are_set(cls, value: str) -> str:
+        expanded(value)
         return value
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "PackConfig":
-        chosen = PACK_METHODS[self.method]
-        if self.split == "never" and not chosen.knows_split:
-            fitting = " or ".join(name for name, method in PACK_METHODS.items() if method.knows_split)
-            raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")
-        if self.group_by and chosen.repeats:
-            raise ValueError(
-                f"group_by is set, but pack.method {self.method} is a baseline that knows no groups; leave it empty"
-            )
-        if (self.mix_random.begin or self.mix_random.end) and (chosen.repeats or self.shuffle.startswith("lanes")):
-            repeating = " or ".join(name for name, method in PACK_METHODS.items() if method.repeats)
-            raise ValueError(
-                f"mix_random is set, which pack.method {self.method} with pack.shuffle {self.shuffle} cannot do: "
-                f"random windows would break the lanes, and {repeating} is a baseline of its own; leave it at 0"
-            )
-        return self
 
-    @property
-    def capacity(self) -> int:
-        """Tokens of one row: the stride as a number."""
-        return self.seq_len + (self.stride == "seq_len+1")
-
-
-class ExportConfig(_Section):
-    """A format that `icp pack` writes itself; a bare name stands for its defaults."""
-
-    format: ExportFormatName
-    allow_reshuffle: bool = False
-    allow_padding: bool = False
-
-
-class Config(_Section):
+class Config(Section):
     """All of it."""
 
     run: str = Field(min_length=1)
@@ -196,7 +138,7 @@ class Config(_Section):
     @classmethod
     def _without_credentials(cls, value: str) -> str:
         refuse_credentials(value)
-        return value
+        return expanded(value)  # the others are expanded where they are used: their steps know them as written
 
     @field_validator("export", mode="before")
     @classmethod
@@ -215,6 +157,11 @@ class Config(_Section):
                     "use source, or a field that corpus.keep names"
                 )
         return self
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that a window has for documents: its row less a bos of its own."""
+        return self.pack.row_tokens - (self.tokenizer.bos == "window")
 
     def values(self, keys: Sequence[str]) -> dict[str, Any]:
         """The values under dotted `keys`, flattened: ``{"dedup.near": True, ...}``, sorted by key."""

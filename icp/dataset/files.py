@@ -7,6 +7,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.errors import ArtifactError
-from icp.run.records import MANIFEST, hash_file, read_json, read_manifest
+from icp.run.names import SHARDS, pack_folder
+from icp.run.records import MANIFEST, TEMPORARY, hash_file, read_json, read_manifest
 
 NEEDED = ("seq_len", "stride", "dtype", "windows", "policy", "shuffle", "seed")
 
@@ -37,9 +39,9 @@ class ShardFiles:
     """
 
     def __init__(self, run: str | Path, pack: str, cache: str | Path | None) -> None:
-        self._url = f"{str(run).rstrip('/')}/packs/{pack}/shards" if "://" in str(run) else None
+        self._url = f"{str(run).rstrip('/')}/{pack_folder(pack, 'shards')}" if "://" in str(run) else None
         if self._url is None:
-            self.folder = Path(run) / "packs" / pack / "shards"
+            self.folder = Path(run) / pack_folder(pack, "shards")
         else:
             self.folder = self._fetch_manifest(Path(cache) if cache is not None else _cache_folder())
         manifest = read_manifest(self.folder, check_sizes=self._url is None)
@@ -69,7 +71,7 @@ class ShardFiles:
 
         Raises: ArtifactError if they do not hold whole rows, as many as there are windows.
         """
-        records = {name: record for name, record in self.manifest.files.items() if name.endswith(".bin")}
+        records = {name: record for name, record in self.manifest.files.items() if fnmatchcase(name, SHARDS)}
         rows = [record.bytes // row_bytes for record in records.values()]
         odd = [name for name, record in records.items() if record.bytes % row_bytes]
         if odd or sum(rows) != int(self.facts["windows"]):
@@ -81,8 +83,8 @@ class ShardFiles:
         return list(records), first.astype(np.int64)
 
     def columns(self, table: str, names: Sequence[str]) -> list[NDArray[Any]]:
-        """Columns of all parts of ``segments`` or ``windows``, numbers all."""
-        parts = [name for name in self.manifest.files if name.startswith(f"{table}/")]
+        """Columns of numbers of a table (`icp.run.names.SEGMENTS` or `WINDOWS`), over all its parts."""
+        parts = [name for name in self.manifest.files if fnmatchcase(name, table)]
         tables = [pq.read_table(self.path(part), columns=list(names)) for part in parts]
         empty = np.empty(0, dtype=np.int32)
         return [np.concatenate([empty, *(table.column(name).to_numpy() for table in tables)]) for name in names]
@@ -100,7 +102,7 @@ class ShardFiles:
         import fsspec
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
+        temporary = self.folder / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
             filesystem, path = fsspec.core.url_to_fs(f"{self._url}/{name}")
             filesystem.get_file(path, str(temporary))

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from icp.dataset.files import ShardFiles
 from icp.errors import ArtifactError, ConfigError
 from icp.pack.lanes import lane_order, lane_places, lane_windows, lanes_of
+from icp.run.names import SEGMENTS, WINDOWS
+from icp.streams import EPOCH
 
 if TYPE_CHECKING:
     from icp.dataset.stream import WindowStream
 
 IGNORED = -100
 """Label of what gives no loss, as in torch's cross entropy."""
-_EPOCH_STREAM = 4  # beside the seed, so that no permutation is that of another step
 Sample = dict[str, Any]
 
 
@@ -89,7 +90,7 @@ class WindowDataset:
         self._lanes = lanes_of(self._shuffle)
         self._names, self._first = self._files.shards(self.stride * self._dtype.itemsize)
         self._indptr, self._begins = _read_segments(self._files, facts)
-        self._ends = self.stride - self._files.columns("windows", ("n_pad",))[0].astype(np.int32)
+        self._ends = self.stride - self._files.columns(WINDOWS, ("n_pad",))[0].astype(np.int32)
         self._widest = int(np.diff(self._indptr).max(initial=0)) + 2
         self._maps: dict[int, NDArray[Any]] = {}
         self.epoch, self.start = epoch, start
@@ -184,7 +185,7 @@ class WindowDataset:
 
     def _order_of_epoch(self) -> tuple[NDArray[np.int64], int]:
         """The window of each sample of a later epoch, and the window or place on the path that comes first."""
-        generator = np.random.default_rng([self._seed, _EPOCH_STREAM, self.epoch])
+        generator = EPOCH.generator(self._seed, self.epoch)
         if self._shuffle == "random":
             return generator.permutation(self.n_windows), 0
         offset = int(generator.integers(max(1, self.n_windows)))
@@ -209,7 +210,7 @@ class WindowDataset:
 
 def _read_segments(files: ShardFiles, facts: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """First segment of each window (n_windows + 1,) int64; begin of each segment in its row (segments,) int32."""
-    window, position, win_start, doc_start = files.columns("segments", ("window", "position", "win_start", "doc_start"))
+    window, position, win_start, doc_start = files.columns(SEGMENTS, ("window", "position", "win_start", "doc_start"))
     begins = win_start.astype(np.int32)
     if facts["policy"]["bos"] == "document":
         begins -= doc_start == 0  # the token before it

@@ -1,6 +1,6 @@
 """How many bands of how many rows: what they find, what they miss, and what a choice costs.
 
-In: numbers of bands and rows. Out: probabilities, the choice that datasketch would make, and warnings in words.
+In: numbers of bands and rows. Out: probabilities, and warnings in words.
 Two documents of Jaccard similarity s share a band of r values with probability s^r, one of b bands with
 1 - (1 - s^r)^b: an S-shaped curve in s.
 """
@@ -8,8 +8,7 @@ Two documents of Jaccard similarity s share a band of r values with probability 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-SURE = 0.95  # share of pairs at the threshold below which the bands are warned of
-STEPS = 2000  # of the integrals; exact to six digits
+SURE = 0.95  # share of the pairs at the threshold that bands must find, otherwise a warning says what they miss
 
 
 def probability_found(jaccard: ArrayLike, *, bands: int, rows: int) -> NDArray[np.float64]:
@@ -23,26 +22,6 @@ def probability_found(jaccard: ArrayLike, *, bands: int, rows: int) -> NDArray[n
 def turning_point(*, bands: int, rows: int) -> float:
     """The similarity at which the curve is steepest, about: (1 / bands)^(1 / rows)."""
     return float((1 / bands) ** (1 / rows))
-
-
-def best_bands(threshold: float, num_perm: int) -> tuple[int, int]:
-    """The bands and rows that make the fewest errors if all similarities are equally frequent, as datasketch chooses.
-
-    Errors: pairs below `threshold` that share a band, pairs above it that share none, both weighing the same. Those
-    who check what the bands propose want more bands: what is proposed in vain costs them microseconds.
-
-    Returns: bands, rows; bands * rows <= num_perm. Ties: fewer bands, then fewer rows.
-    """
-    below = (np.arange(STEPS) + 0.5) * (threshold / STEPS)
-    above = threshold + (np.arange(STEPS) + 0.5) * ((1 - threshold) / STEPS)
-    least, best = np.inf, (1, 1)
-    for bands in range(1, num_perm + 1):
-        for rows in range(1, num_perm // bands + 1):
-            too_many = probability_found(below, bands=bands, rows=rows).mean() * threshold
-            too_few = (1 - probability_found(above, bands=bands, rows=rows)).mean() * (1 - threshold)
-            if too_many + too_few < least:
-                least, best = too_many + too_few, (bands, rows)
-    return best
 
 
 def warnings_of(*, bands: int, rows: int, threshold: float, verify: str) -> list[str]:

@@ -5,15 +5,17 @@ over positions. All keys of a band need not be in memory together: slices by the
 another, give what the whole band gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.dedup.candidates import places_of
 from icp.kernels.dedup_components import band_keys, find_buckets
 
-KEY_BYTES = 1 << 26  # memory for the keys of the bands handled at a time where signatures are in memory
+KEY_BYTES = 1 << 26  # memory for the keys that are computed, or sorted, at a time where signatures are in memory
 MAX_SLICE_BITS = 12
 Found = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Members (n,) int64, positions, ascending in a bucket; starts (n_buckets,) int64, where each bucket begins there."""
@@ -68,6 +70,23 @@ def in_slice(keys: NDArray[np.uint64], index: int, bits: int) -> NDArray[np.bool
     return mine
 
 
+def slice_buckets(
+    parts: Iterable[tuple[NDArray[np.uint64], NDArray[np.int64]]], index: int, bits: int, n_positions: int
+) -> Found:
+    """The buckets of slice `index` of ``2 ** bits`` of one band.
+
+    Args:
+        parts: keys of the band, (n,) uint64, and positions, (n,) int64, -1 for a document that is not looked at.
+        n_positions: of all parts.
+    """
+    keys, positions = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    for here, of_part in parts:
+        mine = (of_part >= 0) & in_slice(here, index, bits)
+        keys.append(here[mine])
+        positions.append(of_part[mine])
+    return band_buckets(np.concatenate(keys), np.concatenate(positions), n_positions)
+
+
 def signature_buckets(signatures: NDArray[np.uint32], near: NDArray[np.int64], *, bands: int, rows: int) -> Buckets:
     """The buckets of all bands of signatures in memory.
 
@@ -78,27 +97,41 @@ def signature_buckets(signatures: NDArray[np.uint32], near: NDArray[np.int64], *
     Cost: besides the result, `KEY_BYTES` or 8 bytes a signature, whichever is more, and some 30 bytes a signature.
     """
     n = signatures.shape[0]
-    places = np.full(n, -1, np.int64)
-    places[near] = np.arange(near.size)
-    looked_at = np.flatnonzero(places >= 0)
-    positions = places[looked_at]
+    places, bits = places_of(near, n), slice_bits(near.size, KEY_BYTES)
     step = min(bands, max(1, KEY_BYTES // max(1, 8 * n)))
     room = np.empty((step, n), np.uint64)
     found: list[Found] = []
     for first in range(0, bands, step):
         keys = room[: min(step, bands - first)]
         band_keys(signatures, first, rows, keys)
-        found += [band_buckets(band[looked_at], positions, near.size) for band in keys]
+        slices = product(keys, range(1 << bits))
+        found += [slice_buckets([(band, places)], index, bits, near.size) for band, index in slices]
     return gather_buckets(near, found)
 
 
 def gather_buckets(near: NDArray[np.int64], found: Sequence[Found]) -> Buckets:
     """The buckets of all bands together; `found` speaks of positions in `near`, (n,) int64, documents by preference."""
+    docs, place = pick_candidates(near, (members for members, _ in found))
     members, starts = join_found(found)
+    return Buckets(docs, place[members], starts)
+
+
+def pick_candidates(
+    near: NDArray[np.int64], members: Iterable[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The documents in some bucket.
+
+    Args: near (n_near,) int64, documents by preference; members (any,) int64 each, positions there.
+
+    Returns: docs (n_candidates,) int64, preferred first; place (n_near,) int64, of each that is a candidate, in `docs`.
+    """
     is_candidate = np.zeros(near.size, np.bool_)
-    is_candidate[members] = True
-    place = np.cumsum(is_candidate) - 1
-    return Buckets(near[is_candidate], place[members], starts)
+    for found in members:
+        is_candidate[found] = True
+    docs = near[is_candidate]
+    place = np.cumsum(is_candidate, dtype=np.int64)
+    place -= 1
+    return docs, place
 
 
 def join_found(found: Sequence[Found]) -> Found:

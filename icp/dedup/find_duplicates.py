@@ -1,20 +1,23 @@
 """Which documents repeat others, and which one of each group stays.
 
-In: texts; for large corpora the step ``dedup`` feeds the same functions part by part. Out: rows ``doc, duplicate_of,
+In: texts. The step ``dedup`` calls the same functions over files, part by part. Out: rows ``doc, duplicate_of,
 jaccard, kind``. Exact copies (equal word sequences) go first, by a 128-bit hash; MinHash bands propose pairs among
 the rest, signatures reject most, sets of shingle hashes decide. Promise with ``verify="exact"``: every removed
 document has a kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from icp.dedup.buckets import signature_buckets
-from icp.dedup.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, shingle_sets, sign_and_digest
-from icp.dedup.verdicts import Rules, choose_keepers
+from icp.dedup.candidates import first_copies, length_priority, order_by_priority, pick_near
+from icp.dedup.components import shares_of
+from icp.dedup.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, sign_and_digest
+from icp.dedup.verdicts import Rules, compared_sets, follow_twins, joined_verdicts, judge
 from icp.errors import ConfigError
 from icp.kernels.dedup_components import Evidence
 from icp.texts import Texts, text_buffers
@@ -59,49 +62,12 @@ def find_duplicates(
     order = order_by_priority(_priorities(buffers, keep, priority))
     twins = first_copies(digests, order)
     near = pick_near(order, twins, n_shingles)
-    buckets = signature_buckets(signatures, near, bands=rules.bands, rows=rules.rows)
-    docs = buckets.docs
-    judged = docs if rules.verify == "exact" else docs[:0]
-    values, indptr = shingle_sets(_take(buffers, judged), ngram=scheme.ngram)
-    evidence = Evidence(signatures, docs, values, indptr[:-1], indptr[1:])
-    return choose_keepers(twins, buckets, evidence, rules).table()
-
-
-def order_by_priority(priority: NDArray[Any]) -> NDArray[np.int64]:
-    """(n,) int64: rows by falling priority, ties by row; NaN last."""
-    lowest_last = np.where(np.isnan(priority), -np.inf, priority) if priority.dtype.kind == "f" else priority
-    ascending = np.argsort(lowest_last[::-1], kind="stable")[::-1]  # read backwards: negating fails for unsigned
-    return (lowest_last.size - 1 - ascending).astype(np.int64)
-
-
-def first_copies(digests: NDArray[np.uint64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) int64: for each row the row of equal digest that comes first in `order`, itself if it does.
-
-    Args: digests (n, 2) uint64; order (n,) int64, all rows, preferred first.
-
-    Cost: some 60 bytes a row at most, arguments and result among them.
-    """
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
-    by_digest = np.lexsort((rank, digests[:, 1], digests[:, 0]))
-    del rank
-    is_first = np.zeros(order.size, np.bool_)
-    is_first[:1] = True
-    for column in digests.T:
-        ordered = column[by_digest]
-        is_first[1:] |= ordered[1:] != ordered[:-1]
-        del ordered
-    group = np.cumsum(is_first, dtype=np.int64)
-    group -= 1
-    twins = np.empty_like(order)
-    twins[by_digest] = by_digest[is_first][group]
-    return twins
-
-
-def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows that MinHash looks at, in `order`: one of each set of exact copies, and only those with words."""
-    is_near: NDArray[np.bool_] = (twins == np.arange(twins.size)) & (n_shingles > 0)
-    return np.compress(is_near[order], order)
+    verdicts = []
+    for share in shares_of(signature_buckets(signatures, near, bands=rules.bands, rows=rules.rows)):
+        batches = map(partial(_take, buffers), [share.docs])
+        values, indptr = compared_sets(batches, share.docs.size, rules, ngram=scheme.ngram)
+        verdicts.append(judge(share, Evidence(signatures, share.docs, values, indptr[:-1], indptr[1:]), rules))
+    return follow_twins(twins, joined_verdicts(verdicts)).table()
 
 
 def _check_rules(threshold: float, bands: int, rows: int, verify: str) -> Rules:
@@ -118,7 +84,7 @@ def _priorities(texts: Texts, keep: str, priority: ArrayLike | None) -> NDArray[
     if keep not in ("longest", "first"):
         raise ConfigError(f"keep is {keep!r}, use longest or first (or pass priority=, an array)")
     if priority is None:
-        return np.diff(texts.offsets) if keep == "longest" else np.zeros(texts.n_docs, np.int64)
+        return length_priority(keep, np.diff(texts.offsets))
     given = np.asarray(priority)
     if given.shape != (texts.n_docs,) or given.dtype.kind not in "biuf":
         found = f"{given.dtype} of shape {given.shape}"

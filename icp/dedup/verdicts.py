@@ -5,6 +5,7 @@ those of some components; `Keepers`, the same for all documents or those of a pa
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.dedup.buckets import Buckets
+from icp.dedup.minhash import shingle_sets
 from icp.kernels.dedup_components import BY_ESTIMATE, BY_SETS, Evidence, Rule, agreements, keep_greedily, list_buckets
 from icp.kernels.dedup_union_find import join_buckets
+from icp.texts import Texts
 
 MODES = {"estimate": BY_ESTIMATE, "exact": BY_SETS}
 FLOOR_DEVIATIONS = 4.0  # a pair at the threshold falls below the signature floor once in 30,000 times
@@ -29,6 +32,11 @@ class Rules:
     bands: int
     rows: int
     verify: str
+
+    @property
+    def compares_sets(self) -> bool:
+        """Whether sets of shingles decide, and not signatures."""
+        return self.verify == "exact"
 
     @property
     def kernel_rule(self) -> Rule:
@@ -90,11 +98,6 @@ class Keepers:
         return pa.table(columns, schema=pa.schema([pa.field(name, kind) for name, kind in TYPES.items()]))
 
 
-def choose_keepers(twins: NDArray[np.int64], buckets: Buckets, evidence: Evidence, rules: Rules) -> Keepers:
-    """What becomes of all documents; `twins` (n,) int64 of `duplicates.first_copies`, the rest as `judge` takes it."""
-    return follow_twins(twins, judge(buckets, evidence, rules))
-
-
 def judge(buckets: Buckets, evidence: Evidence, rules: Rules) -> Verdict:
     """Keep greedily; unchecked, one of all that are connected.
 
@@ -114,10 +117,38 @@ def judge(buckets: Buckets, evidence: Evidence, rules: Rules) -> Verdict:
     return Verdict(docs[removed], docs[keeper[removed]], alike[removed], int(n_checks))
 
 
+def compared_sets(
+    batches: Iterable[Texts], n_docs: int, rules: Rules, *, ngram: int
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The shingle sets by which documents are compared, as `icp.dedup.minhash.shingle_sets` gives them.
+
+    Where signatures alone are compared, all sets are empty, and no text is taken from `batches`.
+    """
+    values, sizes = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
+    if rules.compares_sets:
+        for texts in batches:
+            found, indptr = shingle_sets(texts, ngram=ngram)
+            values.append(found)
+            sizes.append(np.diff(indptr))
+    else:
+        sizes.append(np.zeros(n_docs, np.int64))
+    return np.concatenate(values), np.concatenate(([0], np.cumsum(np.concatenate(sizes), dtype=np.int64)))
+
+
+def joined_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdicts on all tasks as one."""
+    docs, keepers, jaccard = (
+        np.concatenate([getattr(verdict, name) for verdict in verdicts]) for name in ("docs", "keepers", "jaccard")
+    )
+    order = np.argsort(docs)
+    return Verdict(docs[order], keepers[order], jaccard[order], sum(verdict.n_checks for verdict in verdicts))
+
+
 def follow_twins(twins: NDArray[np.int64], verdict: Verdict, first: int = 0) -> Keepers:
     """Let exact copies follow their twin to its keeper.
 
-    Args: twins (n,) int64 of `duplicates.first_copies`, those of the documents from `first` on; the verdict on all.
+    Args: twins (n,) int64 of `icp.dedup.candidates.first_copies`, those of the documents from `first` on; the verdict
+        on all.
     """
     near_of, jaccard = twins.copy(), np.ones(twins.size)
     is_near = np.zeros(twins.size, np.bool_)

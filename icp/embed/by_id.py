@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
+from icp.config.addresses import expanded
 from icp.errors import InputError
 
 BLOCK_ROWS = 1 << 13
@@ -27,7 +28,7 @@ def vector_files(pattern: str) -> list[Path]:
 
     Raises: InputError if there are none, or one is neither ``.npy`` nor ``.parquet``.
     """
-    paths = sorted(Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207
+    paths = sorted(Path(name) for name in glob.glob(expanded(pattern), recursive=True))  # noqa: PTH207
     paths = [path for path in paths if path.is_file() and not path.name.endswith(".ids.txt")]
     if not paths:
         raise InputError(f"embed.model files:{pattern}: no such file; {HOW}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels.embed_reduction import unit_rows
+from icp.streams import fixed_generator
 
 ROW_UNIT = 600
 BASIS_UNIT = 16384
@@ -103,7 +104,7 @@ def _largest(matrix: NDArray[np.float64], dim: int) -> tuple[NDArray[np.float64]
     if matrix.shape[0] <= 2 * dim:
         values, vectors = np.linalg.eigh(matrix)
         return values[::-1][:dim], vectors[:, ::-1][:, :dim]
-    start = np.random.default_rng(0).integers(0, 2, (matrix.shape[0], dim + SPARE)) * 2.0 - 1.0
+    start = fixed_generator().integers(0, 2, (matrix.shape[0], dim + SPARE)) * 2.0 - 1.0
     space, _ = np.linalg.qr(matrix @ start)
     for _ in range(ROUNDS - 1):
         space, _ = np.linalg.qr(matrix @ space)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.config.addresses import expanded
 from icp.embed.presets import preset_of
 from icp.errors import ConfigError, InputError
 from icp.machine import WORKER
@@ -151,7 +152,7 @@ def model_source(name: str) -> str:
         if package is None or package.origin is None:
             raise ConfigError(f"embed.model is 'minilm', whose weights come in a package: {INSTALL}; hybrid needs none")
         return str(Path(package.origin).parent / "model")
-    folder = Path(name).expanduser()
+    folder = Path(expanded(name))
     if folder.is_dir():
         return str(folder)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:

@@ -1,11 +1,14 @@
-"""Models that look at the whole corpus before they embed a document: what such a model is, and one corpus in memory.
+"""Models that look at the whole corpus before they embed a document: what such a model is, and how it is driven.
 
-Passes over any cut of the corpus, whose results add up, alternate with single steps over their sums: `read` the texts,
-once; `weigh` their words; `project` each document to a row of integers, `settle` on mean and dimensions; `finish` each
+Passes over the parts of a corpus, whose results add up, alternate with single steps over their sums: `read` the texts,
+once; `weigh` their words; `project` each document to a row of integers; `settle` on mean and dimensions; `finish` each
 row. Sums are sums of integers, and rows that are looked at together are chosen by their number in the corpus, so the
-vectors do not depend on the cut.
+vectors do not depend on how it is cut into parts. `embed_corpus` takes a corpus in memory as one part; the step
+`embeddings` keeps what each pass gives in files; `weigh_words`, `PartTotals`, `settle_parts` and `finish_rows` serve
+both.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +23,7 @@ from icp.texts import Texts
 BLOCK_ROWS = 1 << 12
 """Rows that are finished at once."""
 BUCKETS = 1 << 20
-"""Buckets of document frequencies: 4 MiB; words beyond share buckets and count as one word there."""
+"""Buckets of document frequencies, 4 MiB in all. Words that share a bucket count as one word."""
 
 
 class NotFiniteError(InputError):
@@ -85,12 +88,12 @@ class CorpusEmbedder(Protocol):
 
     @property
     def dtype(self) -> Any:
-        """Of a row of `project`."""
+        """Type of a row of `project`."""
         ...
 
     @property
     def counts_words(self) -> bool:
-        """Do the weights of words matter?"""
+        """Whether rows depend on how many documents hold each word."""
         ...
 
     @property
@@ -104,11 +107,11 @@ class CorpusEmbedder(Protocol):
         ...
 
     def read(self, texts: Texts, /) -> Reading:
-        """Everything the model wants of the texts; they are not needed again."""
+        """Everything the model needs from the texts, which are not read again."""
         ...
 
     def weigh(self, counts: NDArray[np.uint32], n_docs: int, /) -> NDArray[np.int32]:
-        """What `project` wants to know of the counts (of `count_words`) of a whole corpus."""
+        """What `project` needs to know about the counts (of `count_words`) of a whole corpus."""
         ...
 
     def project(self, reading: Reading, weights: NDArray[np.int32], /) -> NDArray[Any]:
@@ -116,7 +119,7 @@ class CorpusEmbedder(Protocol):
         ...
 
     def settle(self, totals: Totals, /) -> dict[str, NDArray[Any]]:
-        """What `finish` wants to know of all rows."""
+        """What `finish` needs to know about all rows."""
         ...
 
     def finish(self, rows: NDArray[Any], settled: dict[str, NDArray[Any]], /) -> NDArray[np.float32]:
@@ -131,31 +134,81 @@ def count_words(reading: Reading) -> NDArray[np.uint32]:
     return frequencies
 
 
-def sample_step(n_docs: int, sample_rows: int) -> int:
-    """Every how many-th row is in the sample: those whose number in the corpus it divides."""
-    return max(1, -(-n_docs // max(1, sample_rows)))
+def weigh_words(embedder: CorpusEmbedder, counts: Iterable[NDArray[np.uint32]], n_docs: int) -> NDArray[np.int32]:
+    """What `CorpusEmbedder.project` needs to know about the words of a whole corpus, by `count_words` of its parts."""
+    total = np.zeros(BUCKETS, np.uint32)
+    for part in counts:
+        total += part
+    return embedder.weigh(total, n_docs) if embedder.counts_words else np.zeros(0, np.int32)
 
 
 def row_totals(rows: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
-    """Sum of the rows, (width,) int64, and how many are not all zero; both add up over pieces of a corpus."""
+    """Sum of the rows, (width,) int64, and how many are not all zero; both add up over parts of a corpus."""
     totals = np.zeros(rows.shape[1], np.int64)
     return totals, int(add_rows(rows, totals))
+
+
+class PartTotals:
+    """What `settle` sees of the rows of one part of a corpus, which are added block by block, in order.
+
+    Attributes:
+        sums: (width + 1,) int64, the sum of the rows so far, and how many of them are not all zero.
+    """
+
+    def __init__(self, embedder: CorpusEmbedder, *, first: int, n_docs: int) -> None:
+        """Of the part that begins with row `first` of a corpus of `n_docs`."""
+        self.sums = np.zeros(embedder.width + 1, np.int64)
+        self._sample = [np.zeros((0, embedder.width), embedder.dtype)]
+        self._row = first
+        self._step = max(1, -(-n_docs // embedder.sample_rows)) if embedder.sample_rows else 0
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Count the next rows. In the sample stand those whose number in the corpus is a multiple of one step."""
+        found, n_filled = row_totals(rows)
+        self.sums[:-1] += found
+        self.sums[-1] += n_filled
+        if self._step:
+            self._sample.append(rows[-self._row % self._step :: self._step].copy())
+        self._row += len(rows)
+
+    @property
+    def sample(self) -> NDArray[Any]:
+        """(m, width), the sampled rows so far."""
+        return np.concatenate(self._sample)
+
+
+def settle_parts(
+    embedder: CorpusEmbedder, parts: Iterable[tuple[NDArray[np.int64], NDArray[Any]]], n_docs: int
+) -> dict[str, NDArray[Any]]:
+    """What `CorpusEmbedder.finish` needs to know, by the sums and the samples of the `PartTotals` of all parts."""
+    total, samples = np.zeros(embedder.width + 1, np.int64), []
+    for sums, sample in parts:
+        total += sums
+        samples.append(sample)
+    return embedder.settle(Totals(total[:-1], int(total[-1]), n_docs, np.concatenate(samples)))
+
+
+def finish_rows(
+    embedder: CorpusEmbedder, rows: NDArray[Any], settled: dict[str, NDArray[Any]]
+) -> Iterator[NDArray[np.float32]]:
+    """The vectors of rows, which may be mapped from a file, in blocks: (n, dim) float32."""
+    for first in range(0, len(rows), BLOCK_ROWS):
+        yield embedder.finish(np.array(rows[first : first + BLOCK_ROWS]), settled)
 
 
 def embed_corpus(embedder: CorpusEmbedder, texts: Texts) -> NDArray[np.float32]:
     """Embed a whole corpus held in memory: the vectors that a run of the same documents has, before float16."""
     n_docs = texts.n_docs
     reading = embedder.read(texts)
-    weights = np.zeros(0, np.int32)
-    if embedder.counts_words:
-        weights = embedder.weigh(count_words(reading), n_docs)
-    rows = embedder.project(reading, weights)
-    sums, n_filled = row_totals(rows)
-    sample = rows[:: sample_step(n_docs, embedder.sample_rows)] if embedder.sample_rows else rows[:0]
-    settled = embedder.settle(Totals(sums, n_filled, n_docs, sample))
-    vectors = np.empty((n_docs, embedder.dim), np.float32)
-    for first in range(0, n_docs, BLOCK_ROWS):
-        vectors[first : first + BLOCK_ROWS] = embedder.finish(rows[first : first + BLOCK_ROWS], settled)
+    counts = [count_words(reading)] if embedder.counts_words else []
+    rows = embedder.project(reading, weigh_words(embedder, counts, n_docs))
+    totals = PartTotals(embedder, first=0, n_docs=n_docs)
+    totals.add(rows)
+    settled = settle_parts(embedder, [(totals.sums, totals.sample)], n_docs)
+    vectors, first = np.empty((n_docs, embedder.dim), np.float32), 0
+    for block in finish_rows(embedder, rows, settled):
+        vectors[first : first + len(block)] = block
+        first += len(block)
     return vectors
 
 

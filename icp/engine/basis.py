@@ -4,9 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from icp.engine.step import Step
-from icp.errors import ArtifactError
+from icp.errors import ArtifactError, ConfigError
 from icp.run import records
 from icp.run.context import Context
+
+
+def refuse_other(step: Step, context: Context, basis: Mapping[str, Any]) -> list[str]:
+    """Raise ConfigError if the folder of a step was made, or begun, with another basis.
+
+    Returns: how the files it reads differ from those that an unfinished step began with; such a step starts anew.
+    """
+    folder = context.folder(step.name)
+    changed = differences(step, context, basis)
+    if changed and all(phrase.startswith("file ") for phrase in changed) and not (folder / records.MANIFEST).exists():
+        return changed
+    if changed:
+        raise ConfigError(
+            f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
+            "change it back, use another run folder, or redo this step and all after it with --fresh"
+        )
+    return []
 
 
 def basis_of(step: Step, context: Context) -> dict[str, Any]:
@@ -23,7 +40,7 @@ def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[
     """How a folder's basis differs from the one asked for, a phrase each; empty if it is done or can go on."""
     folder = context.folder(step.name)
     manifest = records.read_manifest(folder, check_sizes=False)
-    started = folder / records.RECORDS / "basis.json"
+    started = folder / records.BASIS
     if manifest is not None:
         found = manifest.basis
     elif started.exists():

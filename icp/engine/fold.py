@@ -19,6 +19,7 @@ from icp.run.records import (
     PartRecord,
     check_size,
     hash_json,
+    record_name,
     remove_strangers,
     remove_tree,
     write_json,
@@ -50,7 +51,7 @@ def _forget_damaged(step: Step, context: Context, folder: Path) -> None:
                     check_size(folder / name, file)
             except ArtifactError as error:
                 log.warning("%s: %s; its part is done again", step.name, str(error).partition(";")[0])
-                (folder / RECORDS / f"{phase.name}.{part}.json").unlink()
+                (folder / record_name(phase.name, part)).unlink()
 
 
 def tidy(context: Context, manifest: Manifest) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from icp.engine.basis import basis_of, differences
+from icp.engine.basis import basis_of, refuse_other
 from icp.engine.executor import Executor
 from icp.engine.fold import clean, fold, tidy
 from icp.engine.phase import Work, run_phase
 from icp.engine.step import Progress, Step
-from icp.errors import ConfigError
 from icp.run import records
 from icp.run.context import Context
 from icp.run.records import Manifest
@@ -34,8 +33,8 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
     for caution in step.cautions(context.config) if step.cautions else ():
         log.warning("%s", caution)
     started = time.monotonic()
-    records.write_json(folder / records.RECORDS / "basis.json", basis)
-    context.exchange.push(f"{records.RECORDS}/basis.json")
+    records.write_json(folder / records.BASIS, basis)
+    context.exchange.push(records.BASIS)
     if executor.one_machine:
         context.exchange.recall_scratch()
     narrowed = step.narrowed(context)
@@ -48,15 +47,10 @@ def run_step(step: Step, context: Context, executor: Executor, progress: Progres
 def check_basis(step: Step, context: Context, basis: Mapping[str, Any]) -> Manifest | None:
     """The manifest if the step is done already; raises ConfigError if its folder was made otherwise."""
     folder = context.folder(step.name)
-    changed = differences(step, context, basis)
-    if changed and all(phrase.startswith("file ") for phrase in changed) and not (folder / records.MANIFEST).exists():
+    changed = refuse_other(step, context, basis)
+    if changed:
         log.warning("%s: %s; the step was not finished and starts anew", step.name, "; ".join(changed[:3]))
         context.exchange.remove_tree()
-    elif changed:
-        raise ConfigError(
-            f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
-            "change it back, use another run folder, or redo this step and all after it with --fresh"
-        )
     manifest = records.read_manifest(folder, check_sizes=not context.exchange.remote)
     if manifest is not None and (folder / records.RECORDS).exists():
         tidy(context, manifest)
@@ -78,8 +72,8 @@ def run_slice(step: Step, context: Context, index: int, n_slices: int, executor:
     folder = context.folder(step.name)
     try:
         (folder / records.RECORDS).mkdir(parents=True, exist_ok=True)
-        records.write_json(folder / records.RECORDS / "basis.json", basis, replace=False)
-        context.exchange.push(f"{records.RECORDS}/basis.json", replace=False)
+        records.write_json(folder / records.BASIS, basis, replace=False)
+        context.exchange.push(records.BASIS, replace=False)
         narrowed = step.narrowed(context)
         for phase in step.phases:
             missing = run_phase(Work(step, phase, narrowed, basis), executor, _silent, (index, n_slices))

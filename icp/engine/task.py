@@ -33,7 +33,7 @@ class Task:
     def record_path(self) -> Path:
         """Where the record of this part stands."""
         folder = self.context.folder(self.context.step)
-        return folder / records.RECORDS / f"{self.phase.name}.{self.part}.json"
+        return folder / records.record_name(self.phase.name, self.part)
 
     def __str__(self) -> str:
         return f"{self.context.step}: {self.phase.name}"
@@ -53,7 +53,7 @@ def _do(task: Task) -> dict[str, int]:
     folder = task.context.folder(task.context.step)
     if record_path.exists() or (folder / records.MANIFEST).exists():  # records go when the manifest is there
         return {}
-    if not (folder / records.RECORDS / "basis.json").exists():
+    if not (folder / records.BASIS).exists():
         raise ArtifactError(
             f"{folder}: not seen from {host_name()}; the run and its input must lie on storage that all machines share"
         )

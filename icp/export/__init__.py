@@ -20,11 +20,11 @@ from icp.export.readme import readme
 from icp.export.source import Pack, open_pack
 from icp.export.target import Target
 from icp.run import records
+from icp.run.names import EXPORT_SUMMARY, exports_folder, pack_folder
 from icp.run.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
 FORMATS: dict[str, Format] = {name: import_module(f"icp.export.formats.{name}").FORMAT for name in EXPORT_FORMATS}
-SUMMARY = "export.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def export_pack(
         chosen.write(opened, target)
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
-        records.write_json(target.path(SUMMARY), facts)
+        records.write_json(target.path(EXPORT_SUMMARY), facts)
     return Exported(target.folder, facts)
 
 
@@ -96,24 +96,25 @@ def export_all(config: Config, *, pack: str) -> list[Exported]:
     done = []
     for wanted in config.export:
         run = run_folder(config.run)
-        folder = run / "packs" / pack / "exports" / wanted.format
+        name = f"{exports_folder(pack)}/{wanted.format}"
+        folder = run / name
         if _is_current(folder, run, pack):
             continue
         if folder.exists():
             shutil.rmtree(folder)
         options = {"allow_reshuffle": wanted.allow_reshuffle, "allow_padding": wanted.allow_padding}
         done.append(export_pack(run, wanted.format, folder, pack=pack, **options))
-        push_folder(run, f"packs/{pack}/exports/{wanted.format}", last=SUMMARY)
+        push_folder(run, name, last=EXPORT_SUMMARY)
         for line in done[-1].lines():
             log.info("%s", line)
     return done
 
 
 def _is_current(folder: Path, run: Path, pack: str) -> bool:
-    if not (folder / SUMMARY).is_file():
+    if not (folder / EXPORT_SUMMARY).is_file():
         return False
-    manifest = records.read_manifest(run / "packs" / pack / "shards", check_sizes=False)
-    facts = records.read_json(folder / SUMMARY, what="summary of an export")
+    manifest = records.read_manifest(run / pack_folder(pack, "shards"), check_sizes=False)
+    facts = records.read_json(folder / EXPORT_SUMMARY, what="summary of an export")
     return manifest is not None and (facts.get("shards"), facts.get("icp")) == (manifest.digest, __version__)
 
 

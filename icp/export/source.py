@@ -6,6 +6,7 @@ In: ``RUN/packs/<pack>/``. Out: `Pack`, whose arrays come a shard at a time.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.errors import ArtifactError, BrokenPromise
-from icp.run.context import PACK_FOLDERS
+from icp.run.names import PACK_FOLDERS, PACKS, SEGMENTS, SHARDS, TOKENIZER, WINDOWS, of_part, pack_folder, part_name
 from icp.run.records import MANIFEST, Manifest, hash_file, hash_json, read_json, read_manifest
-from icp.tokenizer.vocabulary import JSON_NAME, read_files
+from icp.tokenizer.vocabulary import read_files
 
 _COLUMNS = ("window", "position", "doc", "doc_start", "win_start", "win_stop")
 
@@ -77,7 +78,7 @@ class Pack:
     @property
     def folder(self) -> Path:
         """Where the shards lie."""
-        return self.run / "packs" / self.name / PACK_FOLDERS["shards"]
+        return self.run / pack_folder(self.name, "shards")
 
     @property
     def seq_len(self) -> int:
@@ -123,7 +124,7 @@ class Pack:
     @cached_property
     def tokenizer_pad_id(self) -> int | None:
         """The token that the tokenizer itself names for padding, as trainers read it; None if it names none."""
-        files = read_files(self.run / self.facts["tokens"] / JSON_NAME)
+        files = read_files(self.run / self.facts["tokens"] / TOKENIZER)
         named = files.named("pad_token")
         listed = {entry["content"]: int(entry["id"]) for entry in json.loads(files.text).get("added_tokens", [])}
         return ({**listed, **files.declared_ids()}).get(named) if named else None
@@ -144,7 +145,7 @@ class Pack:
         """The shards in training order."""
         records = self.manifests["shards"].files
         row_bytes = self.stride * self.dtype.itemsize
-        names = sorted(name for name in records if name.endswith(".bin"))
+        names = sorted(name for name in records if fnmatchcase(name, SHARDS))
         return [
             Shard(name, number, records[name].bytes // row_bytes, self.folder / name)
             for number, name in enumerate(names)
@@ -163,8 +164,9 @@ class Pack:
 
     def pieces(self, shard: Shard) -> Pieces:
         """The pieces in the rows of a shard."""
-        table = pq.read_table(self.folder / f"segments/part-{shard.number:05d}.parquet")
-        n_pad = self._column(f"windows/part-{shard.number:05d}.parquet", "n_pad")
+        part = part_name(shard.number)
+        table = pq.read_table(self.folder / of_part(SEGMENTS, part))
+        n_pad = self._column(of_part(WINDOWS, part), "n_pad")
         columns = {name: np.asarray(table.column(name), dtype=np.int64) for name in _COLUMNS}
         row_end = self.stride - n_pad
         begin = columns["win_start"] - ((columns["doc_start"] == 0) if self.facts["policy"]["bos"] == "document" else 0)
@@ -188,15 +190,15 @@ def open_pack(run: Path, name: str) -> Pack:
         hash, steps that do not belong together, and a type of token that cannot hold the vocabulary.
     Cost: every file of the pack is read once.
     """
-    folder = run / "packs" / name
-    found = {step: read_manifest(folder / place) for step, place in PACK_FOLDERS.items()}
+    found = {step: read_manifest(run / pack_folder(name, step)) for step in PACK_FOLDERS}
     manifests = {step: manifest for step, manifest in found.items() if manifest is not None}
     missing = [step for step in PACK_FOLDERS if step not in manifests]
     if missing:
         raise ArtifactError(
-            f"{folder}: step {missing[0]} is not finished, or no such pack; run `icp pack`, or name another with --pack"
+            f"{run / PACKS / name}: step {missing[0]} is not finished, or no such pack; run `icp pack`, or "
+            "name another with --pack"
         )
-    facts = read_json(folder / PACK_FOLDERS["shards"] / MANIFEST, what="manifest")
+    facts = read_json(run / pack_folder(name, "shards") / MANIFEST, what="manifest")
     opened = Pack(run, name, manifests, facts)
     _check_files(opened)
     if np.iinfo(opened.dtype).max < int(facts["vocab_size"]) - 1:
@@ -210,7 +212,7 @@ def open_pack(run: Path, name: str) -> Pack:
 def _check_files(pack: Pack) -> None:
     advice = "`icp verify` tells more; make the pack again with `icp pack --fresh`"
     for step, manifest in pack.manifests.items():
-        folder = pack.run / "packs" / pack.name / PACK_FOLDERS[step]
+        folder = pack.run / pack_folder(pack.name, step)
         for name, record in manifest.files.items():
             if hash_file(folder / name) != record.sha256:
                 raise BrokenPromise(f"{folder / name}: its hash is not the one in the manifest; {advice}")

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from icp.errors import ConfigError, InputError
 from icp.run import records
+from icp.run.names import EXPORT_SUMMARY
 
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES)
 """What a file system answers that cannot link the two names."""
@@ -45,7 +46,7 @@ class Target:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            for path in sorted(self._staging.iterdir(), key=lambda entry: entry.name == "export.json"):
+            for path in sorted(self._staging.iterdir(), key=lambda entry: entry.name == EXPORT_SUMMARY):
                 path.replace(self.folder / path.name)
         shutil.rmtree(self._staging)
 

@@ -28,7 +28,7 @@ from icp.forecast.rates import Line, PhaseRate, Rates, StepRate, fit
 from icp.machine import processor
 from icp.pipeline import build_graph, pack
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 from icp.run.records import Manifest
 
 MOST_SECONDS = 60.0

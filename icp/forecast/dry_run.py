@@ -15,7 +15,8 @@ from icp.errors import IcpError, InputError
 from icp.forecast.estimate import amount
 from icp.pipeline import context_of, load_step, with_tokens
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_STEPS, Context, document_parts
+from icp.run.context import Context, document_parts
+from icp.run.names import BUILD_STEPS, CONFIG, PACK_STEPS
 from icp.run.opening import open_folder
 from icp.run.records import MANIFEST, RECORDS
 from icp.run.storage import address_of
@@ -32,7 +33,7 @@ def show_plan(config: Config, *, pack: str = "main", needs_input: bool = True) -
     """
     context = context_of(config, pack)
     run = open_folder(config.run)
-    yield f"run         {address_of(run)}{'' if (run / 'config.yaml').exists() else ' (new)'}"
+    yield f"run         {address_of(run)}{'' if (run / CONFIG).exists() else ' (new)'}"
     problem: InputError | None = None
     try:
         yield from _input_lines(context)

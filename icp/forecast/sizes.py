@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from icp.config import CorpusConfig
 from icp.errors import InputError
-from icp.run.context import Context, document_parts
+from icp.run.context import Context, document_paths
 from icp.run.records import MANIFEST
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.rows import open_source
@@ -29,8 +29,7 @@ def corpus_size(context: Context) -> tuple[int, int] | None:
     Raises: InputError, ConfigError, as `icp.steps.documents.input_files.corpus_files` does.
     """
     if (context.folder("documents") / MANIFEST).exists():
-        paths = [context.folder("documents") / f"{part}.parquet" for part in document_parts(context)]
-        sizes = [_table(str(path), "text") for path in paths]
+        sizes = [_table(str(path), "text") for path in document_paths(context)]
         return round(sum(rows for rows, _ in sizes)), round(sum(n_bytes for _, n_bytes in sizes))
     files = corpus_files(context.config.corpus)
     rows = n_bytes = 0.0

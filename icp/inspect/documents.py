@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from icp.inspect.lookup import copies_of, excerpt, fate_of, find_docs, open_documents, readable, row_of, wrapped
+from icp.run.names import INDICES, INDPTR, NODES, OFFSETS, SEGMENTS, WEIGHTS
 from icp.run.reader import Run, WrongForm, read_columns
 from icp.run.texts import TextReader
 
@@ -54,13 +55,13 @@ def _document_lines(run: Run, reader: TextReader, doc: int) -> Iterator[str]:
 
 
 def _node_of(run: Run, doc: int) -> int:
-    return row_of(run.array("graph", "nodes.npy"), doc) if "graph" in run.manifests else -1
+    return row_of(run.array("graph", NODES), doc) if "graph" in run.manifests else -1
 
 
 def _tokens_of(run: Run, node: int) -> str:
     if node < 0 or "tokens" not in run.manifests:
         return ""
-    offsets = run.array("tokens", "offsets.npy")
+    offsets = run.array("tokens", OFFSETS)
     return f", {int(offsets[node + 1] - offsets[node]):,} tokens"
 
 
@@ -71,7 +72,7 @@ def _places(run: Run, doc: int) -> Iterator[str]:
         return
     names = ("window", "position", "doc", "doc_start", "doc_stop")
     pieces: list[dict[str, Any]] = []
-    for name in run.names("shards", "segments/part-*.parquet"):
+    for name in run.names("shards", SEGMENTS):
         table = read_columns(run.path("shards", name), names)
         pieces += table.filter(pc.equal(table.column("doc"), doc)).to_pylist()
     pieces.sort(key=lambda piece: (piece["doc_start"], piece["window"]))
@@ -87,10 +88,10 @@ def _places(run: Run, doc: int) -> Iterator[str]:
 
 def _neighbors(run: Run, reader: TextReader, node: int) -> Iterator[str]:
     """The neighbours in the graph, most similar first."""
-    indptr, nodes = run.array("graph", "indptr.npy"), run.array("graph", "nodes.npy")
+    indptr, nodes = run.array("graph", INDPTR), run.array("graph", NODES)
     begin, end = int(indptr[node]), int(indptr[node + 1])
-    docs = nodes[run.array("graph", "indices.npy")[begin:end]].astype(np.int64)
-    weights = run.array("graph", "weights.npy", kinds="f")[begin:end]
+    docs = nodes[run.array("graph", INDICES)[begin:end]].astype(np.int64)
+    weights = run.array("graph", WEIGHTS, kinds="f")[begin:end]
     rows = reader.rows(docs[:SHOWN_DOCS], ("id", "text"))
     if not docs.size:
         yield "similar   none: no document is near enough"

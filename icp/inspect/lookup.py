@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from icp.errors import ArtifactError, InputError
-from icp.run.reader import STEPS, Run, WrongForm, open_run, read_columns
+from icp.run.names import DUPLICATES, STEPS
+from icp.run.reader import Run, WrongForm, open_run, read_columns
 from icp.run.storage import run_folder
 from icp.run.texts import TextReader
 
@@ -85,7 +86,7 @@ def fate_of(run: Run, doc: int) -> Fate:
     for step in ("dedup", "graph"):
         if step not in run.manifests:
             return Fate(f"not decided yet: step {step} is not finished")
-        for name in run.names(step, "duplicates/part-*.parquet"):
+        for name in run.names(step, DUPLICATES):
             table = read_columns(run.path(step, name), ("doc", "duplicate_of", "jaccard", "kind"))
             for row in table.filter(pc.equal(table.column("doc"), doc)).to_pylist():
                 return Fate(str(row["kind"]), int(row["duplicate_of"]), float(row["jaccard"]))
@@ -96,7 +97,7 @@ def copies_of(run: Run, doc: int) -> list[int]:
     """The docs that were removed in favour of a doc."""
     found: list[int] = []
     for step in ("dedup", "graph"):
-        for name in run.names(step, "duplicates/part-*.parquet") if step in run.manifests else ():
+        for name in run.names(step, DUPLICATES) if step in run.manifests else ():
             table = read_columns(run.path(step, name), ("doc", "duplicate_of"))
             found += table.filter(pc.equal(table.column("duplicate_of"), doc)).column("doc").to_pylist()
     return sorted(found)

@@ -12,22 +12,44 @@ from pathlib import Path
 
 from icp.config import Config, load_config
 from icp.engine.step import Step
-from icp.errors import ArtifactError, IcpError
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS, Context
+from icp.errors import IcpError
+from icp.run.context import Context
 from icp.run.lock import RunLock, is_alive
+from icp.run.names import (
+    BUILD_STEPS,
+    CONFIG,
+    DOCUMENTS,
+    LOCK,
+    NEIGHBORS,
+    NODES,
+    ORDER,
+    PACK_FOLDERS,
+    PACKS,
+    PATH_RANK,
+    SHARDS,
+    SURVIVORS,
+    TOKEN_IDS,
+    TOKENS,
+    VECTORS,
+    pack_config,
+    step_folders,
+    subfolders,
+    tokens_folder,
+)  # fmt: skip
+from icp.run.reader import require_run
 from icp.run.records import MANIFEST, RECORDS, Manifest, read_json, read_manifest
 from icp.run.storage import address_of, run_folder
 
 ROWS = {
-    "documents": ("part-*.parquet", "documents"),
-    "dedup": ("survivors.npy", "survivors"),
-    "embeddings": ("part-*.npy", "vectors"),
-    "neighbors": ("part-*.neighbors.npy", "rows"),
-    "graph": ("nodes.npy", "nodes"),
-    "tokens": ("part-*.bin", "tokens"),
-    "order": ("order.npy", "nodes"),
-    "windows": ("path_rank.npy", "windows"),
-    "shards": ("shard-*.bin", "windows"),
+    "documents": (DOCUMENTS, "documents"),
+    "dedup": (SURVIVORS, "survivors"),
+    "embeddings": (VECTORS, "vectors"),
+    "neighbors": (NEIGHBORS, "rows"),
+    "graph": (NODES, "nodes"),
+    "tokens": (TOKEN_IDS, "tokens"),
+    "order": (ORDER, "nodes"),
+    "windows": (PATH_RANK, "windows"),
+    "shards": (SHARDS, "windows"),
 }
 """Files whose rows tell how much a step gave."""
 
@@ -38,32 +60,31 @@ def show_status(run: Path) -> Iterator[str]:
     Raises: ArtifactError if the folder is no run.
     """
     run = run_folder(run)
-    if not (run / "config.yaml").is_file():
-        raise ArtifactError(f"{run}: holds no run of icp (no config.yaml); give the folder that `run:` names")
+    require_run(run)
     yield f"run         {address_of(run)}"
     yield f"lock        {_lock_line(run)}"
     folders = {step: step for step in BUILD_STEPS}
-    config = _config(run / "config.yaml")
+    config = _config(run / CONFIG)
     for step in BUILD_STEPS:
         yield from _step_lines(run, step, run / step, (config, folders, "main"))
-    for folder in sorted(path for path in (run / "tokens").glob("*") if path.is_dir()):
+    for folder in subfolders(run, TOKENS):
         yield f"tokenizer   {folder.name}"
-        yield from _step_lines(run, "tokens", folder, (config, folders | {"tokens": f"tokens/{folder.name}"}, "main"))
-    for pack in sorted(path for path in (run / "packs").glob("*") if path.is_dir()):
-        yield f"pack        {pack.name}"
-        own = _config(pack / "config.yaml")
-        folders |= {step: f"packs/{pack.name}/{name}" for step, name in PACK_FOLDERS.items()}
-        for step, name in PACK_FOLDERS.items():
-            yield from _step_lines(run, step, pack / name, (own, folders, pack.name))
+        where = folders | {"tokens": tokens_folder(folder.name)}
+        yield from _step_lines(run, "tokens", folder, (config, where, "main"))
+    for pack in (path.name for path in subfolders(run, PACKS)):
+        yield f"pack        {pack}"
+        own, folders = _config(run / pack_config(pack)), step_folders(pack)
+        for step in PACK_FOLDERS:
+            yield from _step_lines(run, step, run / folders[step], (own, folders, pack))
 
 
 def _lock_line(run: Path) -> str:
-    holder = RunLock.holder(run / ".lock")
+    holder = RunLock.holder(run / LOCK)
     if holder is None:
         return "free"
     who = f"process {holder.get('pid')} on {holder.get('host')} ({holder.get('command')})"
     if holder.get("host") != socket.gethostname():
-        return f"held by {who}: another machine, whether it lives is not known here"
+        return f"held by {who}, on another machine: whether that process still runs is not known here"
     return f"held by {who}, " + ("running" if is_alive(holder) else "gone: the next command goes on")
 
 
@@ -125,5 +146,5 @@ def _progress(run: Path, step: str, records: Path, where: tuple[Config | None, M
 
 def _tokens(run: Path, folders: Mapping[str, str]) -> dict[str, str]:
     """Where the tokens lie, if there is no choice."""
-    found = [path.name for path in (run / "tokens").glob("*") if path.is_dir()]
-    return {"tokens": f"tokens/{found[0]}"} if "tokens" not in folders and len(found) == 1 else {}
+    found = [path.name for path in subfolders(run, TOKENS)]
+    return {"tokens": tokens_folder(found[0])} if "tokens" not in folders and len(found) == 1 else {}

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from icp.audit.duplicates import cosines, vectors_of
-from icp.audit.segments import SEGMENTS, Layout, layout_of
+from icp.audit.segments import SEGMENT_COLUMNS, Layout, layout_of
 from icp.errors import ConfigError
 from icp.inspect.lookup import excerpt, open_pack, readable, wrapped
+from icp.run.names import SEGMENTS, SURVIVORS, WINDOWS, of_part, part_of, shard_file
 from icp.run.reader import Run, WrongForm, read_columns
 from icp.run.texts import TextReader
 
@@ -39,7 +40,7 @@ def _window_lines(run: Run, reader: TextReader, window: int) -> Iterator[str]:
         f"tokens, mean similarity {figures['mean_similarity']:.4f}, largest {figures['max_pair_similarity']:.4f}"
     )
     yield (
-        f"shard-{figures['shard']:05d}.bin row {figures['row']}, {figures['path_rank']:,} along the path, "
+        f"{shard_file(figures['shard'])} row {figures['row']}, {figures['path_rank']:,} along the path, "
         f"most tokens from {figures['source'] or 'no source'}"
     )
     rows = reader.rows(np.array([piece["doc"] for piece in pieces], dtype=np.int64), ("id", "source"))
@@ -58,10 +59,10 @@ def _window_lines(run: Run, reader: TextReader, window: int) -> Iterator[str]:
 def _rows_of(run: Run, window: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row of a window in ``shards/windows`` and its rows in ``shards/segments``."""
     first = 0
-    for name in run.names("shards", "windows/part-*.parquet"):
+    for name in run.names("shards", WINDOWS):
         table = read_columns(run.path("shards", name), FIGURES)
         if first <= window < first + table.num_rows:
-            segments = read_columns(run.path("shards", name.replace("windows/", "segments/")), SEGMENTS)
+            segments = read_columns(run.path("shards", of_part(SEGMENTS, part_of(name, WINDOWS))), SEGMENT_COLUMNS)
             pieces = segments.filter(pc.equal(segments.column("window"), window)).to_pylist()
             return table.slice(window - first, 1).to_pylist()[0], sorted(pieces, key=lambda row: row["position"])
         first += table.num_rows
@@ -70,7 +71,7 @@ def _rows_of(run: Run, window: int) -> tuple[dict[str, Any], list[dict[str, Any]
 
 def _to_previous(run: Run, pieces: list[dict[str, Any]]) -> list[float | None]:
     """Cosine of each piece's document to the one before it."""
-    survivors = run.array("dedup", "survivors.npy")
+    survivors = run.array("dedup", SURVIVORS)
     rows = np.searchsorted(survivors, [piece["doc"] for piece in pieces])
     found = cosines(vectors_of(run), rows[1:], rows[:-1])
     return [None, *found.tolist()][: len(pieces)]
@@ -78,7 +79,7 @@ def _to_previous(run: Run, pieces: list[dict[str, Any]]) -> list[float | None]:
 
 def _begin_of(run: Run, layout: Layout, piece: dict[str, Any]) -> str:
     """How a piece begins, decoded from the shard."""
-    path = run.path("shards", f"shard-{piece['shard']:05d}.bin")
+    path = run.path("shards", shard_file(piece["shard"]))
     begin = piece["row"] * layout.stride + piece["win_start"]
     count = min(SHOWN_TOKENS, piece["win_stop"] - piece["win_start"])
     tokens = np.memmap(path, dtype=layout.dtype, mode="r")[begin : begin + count]

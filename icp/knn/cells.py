@@ -1,9 +1,9 @@
 """Neighbours within overlapping cells: rows join the cells near to them, and every pair of a cell is compared.
 
 A row joins its most similar centroid's cell and those whose centroid is at most `margin` less similar, `ranks` cells at
-most. `icp.knn.recall` chooses both, so that a sample's true neighbours come together often enough. Cells are
-compared whole, one product each, so the similarities found are exact; a neighbour is missed only where two rows share
-no cell.
+most. `icp.knn.recall` chooses both, so that a sample's true neighbours come together often enough. Each cell is
+compared whole, by one product, so the similarities found are exact; a neighbour is missed only where two rows share no
+cell.
 Source: overlapping clusters of Zhang et al., arXiv 2010.14227, and of cuVS `all_neighbors`.
 """
 
@@ -23,30 +23,30 @@ from icp.knn.vectors import BASE_TILE, empty_keys, improve_within
 
 LEAST_JOINED = 2.5
 """Cells that a row may join in any case: without overlap, passes find no way from one cell to another."""
-EXTRA = 6
-"""Neighbours kept beyond k: room for the copies that the graph takes out, and more ways for passes to go."""
 ROWS_PER_CELL = 256, 512
-"""Rows for each centroid, least and most, in between the root of all; overlap makes cells two to ten times as large.
-Where rows are many, fewer centroids spare more time in finding the nearest than larger cells take."""
+"""Rows for each centroid, least and most; in between, the square root of the number of rows. Overlap makes cells two to
+ten times as large. Where rows are many, having fewer centroids to compare with saves more than larger cells cost."""
 MANY_ROWS = 1 << 18
 ROWS_OF_MANY = 128
-"""Rows for each centroid where there are more than `MANY_ROWS`: the more rows, the more cells must overlap, and time
-grows with the square of that; small ones that do not find enough, and passes after them, take half of it at a
-million."""
+"""Rows for each centroid where there are more than `MANY_ROWS`. The more rows there are, the more must cells overlap,
+and the time grows with the square of the overlap: at a million rows, small cells that do not find enough, and passes
+after them, take half the time of large ones."""
 RANKS = 16
 """Cells that a row joins at most."""
+OWN_MARGIN = -1.0
+"""The margin of `group_rows` at which a row stands in its nearest cell or list only."""
 LARGEST = 4
-"""Cells of more times the mean are split."""
+"""Cells of more than this many times the mean size are split."""
 SPLIT_SAMPLE = 1 << 14
 TASK_MEMBERS = 1 << 14, 1 << 18
 TASKS = 64
 BATCH_MEMBERS = 1 << 16
 """Members of cells whose vectors are held at once."""
 PASS_MEMBERS = 400
-"""Rows that are compared with a row in the time it takes to choose among them."""
+"""To choose the nearest of a row's candidates takes as long as to compare the row with this many others."""
 CHUNK_ROWS = 1 << 14
 MOST_COMPARED = 1536
-"""Rows that a row is compared with in cells of equal size: more find less than passes do in the time."""
+"""Rows that a row is compared with if cells are of equal size; beyond that, passes find more in the same time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from icp.data import Rows, take
 from icp.kernels.knn_topk import mean_rows
 from icp.knn.vectors import BASE_TILE, empty_keys, improve, nearest, sample_rows, unpack
+from icp.streams import CENTROIDS
 
-TRAIN_SALT = 1
 SAMPLE_PER_CENTROID = 32
 MOST_SAMPLED = 1 << 17
 ROUNDS = 5
@@ -43,14 +43,18 @@ class Centroids:
 
 @dataclass(frozen=True, slots=True)
 class AllRows:
-    """Every row, in blocks, for every query."""
+    """Every row, or every row of a range, in blocks, for every query."""
 
     rows: Rows
     size: int = 8 * BASE_TILE
+    within: range | None = None
+
+    def _wanted(self) -> range:
+        return range(self.rows.shape[0]) if self.within is None else self.within
 
     def __len__(self) -> int:
         """Number of blocks."""
-        return -(-self.rows.shape[0] // self.size)
+        return -(-len(self._wanted()) // self.size)
 
     def queries(self, block: int) -> slice:
         """All of them."""
@@ -58,7 +62,8 @@ class AllRows:
 
     def load(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Row numbers and vectors of a block."""
-        ids = np.arange(block * self.size, min((block + 1) * self.size, self.rows.shape[0]), dtype=np.int64)
+        wanted = self._wanted()[block * self.size : (block + 1) * self.size]
+        ids = np.arange(wanted.start, wanted.stop, dtype=np.int64)
         return ids, take(self.rows, ids)
 
 
@@ -100,7 +105,7 @@ def train_centroids(rows: Rows, *, wanted: int, seed: int) -> Centroids:
     Cost: of n centroids in groups about n**1.5 * 64 * `ROUNDS` products.
     """
     size = min(SAMPLE_PER_CENTROID * wanted, MOST_SAMPLED)
-    points = take(rows, sample_rows(rows.shape[0], seed=seed, salt=TRAIN_SALT, size=size))
+    points = take(rows, sample_rows(rows.shape[0], seed=seed, stream=CENTROIDS, size=size))
     # a row of NaN is refused by name when it is given its cell
     usable = points.any(axis=1) & np.isfinite(points).all(axis=1)
     points = points if usable.all() else points[usable]
@@ -127,7 +132,7 @@ def k_means(points: NDArray[np.float32], wanted: int, seed: int) -> NDArray[np.f
     """Mean directions of at most `wanted` clusters: (min(wanted, points), dim) float16; one of zeros without points."""
     if not len(points):
         return np.zeros((1, points.shape[1]), dtype=np.float16)
-    first = np.random.default_rng([TRAIN_SALT, seed]).permutation(len(points))[:wanted]
+    first = CENTROIDS.generator(seed).permutation(len(points))[:wanted]
     means, nobody = points[np.sort(first)], np.full(len(points), -1, dtype=np.int64)
     ids = np.arange(len(means), dtype=np.int64)
     for _ in range(ROUNDS):

@@ -7,7 +7,7 @@ from icp.data import Rows, take
 from icp.kernels.knn_topk import merge_keys
 from icp.knn import gpu
 from icp.knn.methods import Found
-from icp.knn.vectors import TILE, check_rows, empty_keys, improve_both, improve_within, nonzero
+from icp.knn.vectors import TILE, empty_keys, improve_both, improve_within, nonzero
 
 TASK_ROWS = 8192
 MOST_RANGES = 16
@@ -15,30 +15,24 @@ MOST_RANGES = 16
 GPU_TILE = 1 << 17
 
 
-def row_ranges(n_rows: int) -> list[range]:
-    """The rows in ranges of `TASK_ROWS` or more."""
-    size = max(TASK_ROWS, -(-n_rows // MOST_RANGES))
+def row_ranges(n_rows: int, *, least: int | None = None) -> list[range]:
+    """The rows in ranges of `least` or more, `TASK_ROWS` unless told."""
+    size = max(TASK_ROWS if least is None else least, -(-n_rows // MOST_RANGES))
     return [range(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
-def range_pairs(n_rows: int) -> list[tuple[int, int]]:
-    """The tasks: each range with itself and with each later one."""
-    count = len(row_ranges(n_rows))
+def range_pairs(count: int) -> list[tuple[int, int]]:
+    """The tasks of so many ranges: each range with itself and with each later one."""
     return [(one, two) for one in range(count) for two in range(one, count)]
 
 
-def compare_ranges(rows: Rows, one: range, two: range, *, keep: int, where: str | None = "embeddings") -> Found:
-    """Neighbours of the rows of two ranges, equal or `one` before `two`, among the rows of the other.
-
-    `where` begins the message of a wrong row; None: they are checked already.
-
-    Raises: InputError naming the first row that is no vector of norm 1 or 0.
-    """
+def compare_ranges(rows: Rows, one: range, two: range, *, keep: int) -> Found:
+    """Neighbours of the rows of two ranges, equal or `one` before `two`, among the rows of the other."""
     mine = np.array([*one, *two] if one != two else one, dtype=np.int64)
     keys, moved = empty_keys(mine.size, keep), 0
     size = TILE if gpu.faiss_on_gpu() is None else GPU_TILE
     for start in range(one.start, one.stop, size):
-        left_rows, left = _load(rows, range(start, min(start + size, one.stop)), where if one == two else None)
+        left_rows, left = _load(rows, range(start, min(start + size, one.stop)))
         moved += 2 * left.size
         places = np.searchsorted(mine, left_rows)
         left_keys = keys[places]
@@ -46,7 +40,7 @@ def compare_ranges(rows: Rows, one: range, two: range, *, keep: int, where: str 
             if other == start:
                 improve_within(left_keys, left, left_rows)
                 continue
-            right_rows, right = _load(rows, range(other, min(other + size, two.stop)), None)
+            right_rows, right = _load(rows, range(other, min(other + size, two.stop)))
             moved += 2 * right.size
             right_places = np.searchsorted(mine, right_rows)
             right_keys = keys[right_places]
@@ -56,18 +50,9 @@ def compare_ranges(rows: Rows, one: range, two: range, *, keep: int, where: str 
     return Found(mine, keys, moved)
 
 
-def _load(rows: Rows, wanted: range, where: str | None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _load(rows: Rows, wanted: range) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     ids = np.arange(wanted.start, wanted.stop, dtype=np.int64)
-    block = take(rows, ids)
-    if where is not None:
-        check_rows(block, wanted.start, where)
-    return nonzero(ids, block)
-
-
-def search_exact(rows: Rows, *, keep: int) -> NDArray[np.int64]:
-    """Keys of the `keep` most similar rows of every row: (n, keep) int64."""
-    everything = range(rows.shape[0])
-    return compare_ranges(rows, everything, everything, keep=keep).keys
+    return nonzero(ids, take(rows, ids))
 
 
 def merge_found(keys: NDArray[np.int64], first: int, found: Found) -> None:

@@ -19,8 +19,6 @@ MOST_PROBED = 32
 """Lists that a row probes at most."""
 LEAST_LIST_ROWS = 128
 """Rows of a list on average at least: below that, what a block costs outweighs its products."""
-OWN_LIST = -1.0
-"""The margin of `icp.knn.cells.group_rows` at which a row stands in its nearest list only."""
 
 
 def count_lists(n_rows: int) -> int:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.choices import KNN_METHODS
 from icp.errors import ConfigError
 from icp.knn import gpu
 
-METHODS = ("auto", "exact", "cells", "ivf")
+METHODS = ("auto", *KNN_METHODS)
 EXACT_OPERATIONS = 1e12
 """rows * rows * dim up to which `auto` compares all: 44,000 rows of 512, about ten seconds on one core."""
 GPU_SPEED = 100

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from icp.errors import InputError
 from icp.kernels.knn_topk import NO_KEY, improve_keys, score_keys
 from icp.knn import gpu
+from icp.streams import Stream
 
 TILE = 1008
 """Rows of a square of products: it stays in the cache until it is read, and unlike those of a power of two its columns
@@ -166,9 +167,9 @@ def improve_both(
     improve_keys(two, np.ascontiguousarray(products.T), right, right_rows, left, left_rows)
 
 
-def sample_rows(n_rows: int, *, seed: int, salt: int, size: int) -> NDArray[np.int64]:
+def sample_rows(n_rows: int, *, seed: int, stream: Stream, size: int) -> NDArray[np.int64]:
     """A uniform sample without repeats, ascending: (min(size, n_rows),) int64."""
-    drawn = np.random.default_rng([salt, seed]).choice(n_rows, size=min(size, n_rows), replace=False, shuffle=False)
+    drawn = stream.generator(seed).choice(n_rows, size=min(size, n_rows), replace=False, shuffle=False)
     return np.sort(drawn).astype(np.int64)
 
 

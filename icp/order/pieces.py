@@ -6,14 +6,13 @@ a few hundred documents: to each belong the paths nearest to some of these.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icp.data import DocGraph, Rows
 from icp.kernels import order_matching
-from icp.order.matching import ChosenRows, Paths, improve_order, join_paths, match_fragments, whole_rows
+from icp.order.matching import ChosenRows, Paths, improve_order, join_paths, whole_rows
 
 MARKS_PER_PIECE = 16
 """Documents that stand for their surroundings, a piece."""
@@ -99,27 +98,8 @@ def induced_graph(graph: DocGraph, docs: NDArray[np.int64]) -> DocGraph:
     return DocGraph(indptr, places[inside].astype(np.int32), np.ascontiguousarray(graph.weights[edges[inside]]))
 
 
-def joined_in_pieces(graph: DocGraph, embeddings: Rows, n_pieces: int) -> NDArray[np.int32]:
-    """As `icp.order.matching.matching_order`, its paths joined inside pieces before these are joined."""
-    paths = match_fragments(graph)
-    marks = choose_marks(embeddings, n_pieces)
-    near = nearest_marks(embeddings, marks, paths.order[paths.bounds[:-1]].astype(np.int64))
-    pieces = cut_pieces(near, np.diff(paths.bounds), n_pieces)
-    return join_pieces([join_paths(paths.chosen(piece), embeddings) for piece in pieces], embeddings)
-
-
 def join_pieces(pieces: Sequence[NDArray[np.int32]], embeddings: Rows) -> NDArray[np.int32]:
     """The orders of the pieces as one, nearest free ends first."""
     filled = [piece for piece in pieces if piece.size]
     bounds = np.cumsum([0, *(piece.size for piece in filled)]).astype(np.int64)
     return join_paths(Paths(np.concatenate([np.empty(0, np.int32), *filled]), bounds), embeddings)
-
-
-def improved_in_stretches(
-    order: NDArray[np.int32], graph: DocGraph, embeddings: Rows, n_pieces: int
-) -> NDArray[np.int32]:
-    """As `icp.order.matching.improve_order`, in stretches and then in shifted ones."""
-    bounds = stretch_bounds(order.size, n_pieces)
-    stretches = [improve_stretch(order[begin : end + 1], graph, embeddings) for begin, end in pairwise(bounds)]
-    mended = [improve_stretch(shifted(stretches, n), graph, embeddings) for n in range(n_pieces - 1)]
-    return unshifted(stretches, mended)

@@ -34,11 +34,16 @@ def all_pairs(vectors: NDArray[np.int16]) -> Pairs:
     return heads[falling], tails[falling]
 
 
-def nearest_pairs(vectors: NDArray[np.int16], groups: NDArray[np.int32], width: int, probes: int) -> Pairs:
-    """Each row with its `width` most similar of other groups, most similar pairs first."""
+def nearest_pairs(
+    vectors: NDArray[np.int16], groups: NDArray[np.int32], width: int, probes: int, *, exact_ends: int = EXACT_ENDS
+) -> Pairs:
+    """Each row with its `width` most similar of other groups, most similar pairs first.
+
+    Of more than `exact_ends` rows, each is compared with those of its `probes` nearest cells only.
+    """
     n_rows = len(vectors)
     found = _nothing(n_rows, width, groups)
-    blocks = _all_blocks(n_rows) if n_rows <= EXACT_ENDS else _cell_blocks(vectors, probes)
+    blocks = _all_blocks(n_rows) if n_rows <= exact_ends else _cell_blocks(vectors, probes)
     for queries, base in blocks:
         block = vectors[queries].astype(np.float32) @ vectors[base].astype(np.float32).T
         order_matching.keep_best(found, block, queries, base, groups[queries])
@@ -67,23 +72,23 @@ def _all_blocks(n_rows: int) -> _Blocks:
             yield np.arange(query, min(query + QUERY_ROWS, n_rows)), np.arange(base, min(base + CELL_ROWS, n_rows))
 
 
-def _cell_blocks(vectors: NDArray[np.int16], probes: int) -> _Blocks:
-    """Queries and rows to compare: each row with the rows of its nearest cells."""
+def _cell_blocks(vectors: NDArray[np.int16], probes: int, cell_rows: int = CELL_ROWS) -> _Blocks:
+    """Queries and rows to compare: each row with the rows of its nearest cells, `cell_rows` of each at most."""
     cells, first, size = _cells(vectors, probes)
     home = cells[:, 0]
     members = np.argsort(home, kind="stable")
-    # a cell of more than CELL_ROWS counts as several, of which a visitor sees one
-    divided = np.maximum(1, -(-size // CELL_ROWS))
+    # a cell of more than cell_rows counts as several, of which a visitor sees one
+    divided = np.maximum(1, -(-size // cell_rows))
     rows = np.arange(len(vectors))
     part = rows[:, None] % divided[cells]
-    part[members, 0] = (np.arange(members.size) - first[home[members]]) // CELL_ROWS
-    begins = np.where(size[cells] > 0, first[cells] + part * CELL_ROWS, -1).ravel()
+    part[members, 0] = (np.arange(members.size) - first[home[members]]) // cell_rows
+    begins = np.where(size[cells] > 0, first[cells] + part * cell_rows, -1).ravel()
     asked = np.argsort(begins, kind="stable")
     cuts = np.flatnonzero(np.diff(begins[asked], prepend=-1))  # empty cells are passed over
     for cut, stop in zip(cuts, [*cuts[1:], asked.size], strict=True):
         begin = begins[asked[cut]]
         cell = home[members[begin]]
-        base = members[begin : min(begin + CELL_ROWS, first[cell] + size[cell])]
+        base = members[begin : min(begin + cell_rows, first[cell] + size[cell])]
         queries = asked[cut:stop] // probes
         for query in range(0, queries.size, QUERY_ROWS):
             yield queries[query : query + QUERY_ROWS], base

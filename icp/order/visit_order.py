@@ -11,14 +11,13 @@ from icp.errors import ConfigError, InputError
 from icp.kernels import order_tour
 from icp.order.bounds import dual_bound, raw_upper_bound
 from icp.order.matching import improve_order, matching_order
+from icp.streams import ORDER
 
 STRETCH_ROWS = 16_384
 """Documents whose vectors are held at once."""
 
 IMPROVABLE = ("matching", "algorithm1")
 """Methods whose order the local search may change."""
-
-_STREAM = 1  # beside the seed, so that the order and the plan draw different numbers
 
 
 def visit_order(
@@ -83,11 +82,11 @@ def greedy_order(graph: DocGraph, *, recompute_degree: bool = False) -> tuple[ND
     return order, path_starts
 
 
-def order_similarity(order: NDArray[np.int32], embeddings: Rows) -> float:
-    """Sum of the cosines of successive documents; the same bits whatever the stretches."""
+def order_similarity(order: NDArray[np.int32], embeddings: Rows, *, stretch_rows: int = STRETCH_ROWS) -> float:
+    """Sum of the cosines of successive documents; the same bits however many rows are read at a time."""
     total = 0.0
-    for begin in range(0, max(0, order.size - 1), STRETCH_ROWS):
-        rows = order[begin : begin + STRETCH_ROWS + 1].astype(np.int64)
+    for begin in range(0, max(0, order.size - 1), stretch_rows):
+        rows = order[begin : begin + stretch_rows + 1].astype(np.int64)
         total = float(order_tour.path_similarity(np.ascontiguousarray(embeddings[rows], dtype=np.float32), total))
     return total
 
@@ -115,7 +114,7 @@ def _algorithm1(request: _Request) -> _Paths:
 
 def _random(request: _Request) -> _Paths:
     n_docs = request.graph.n_docs
-    order = np.random.default_rng([request.seed, _STREAM]).permutation(n_docs).astype(np.int32)
+    order = ORDER.generator(request.seed).permutation(n_docs).astype(np.int32)
     return order, one_path(n_docs)
 
 

@@ -80,32 +80,44 @@ def _whole(sums: NDArray[np.floating], rows: NDArray[np.int64]) -> NDArray[np.fl
 
 
 BLOCK_ROWS = 8192
-"""Pieces whose vectors are held at once; a window with more is held whole."""
+"""Pieces whose vectors are held at once."""
 
 
-_SCALE = 4096  # vectors of this length in whole numbers: their sums are exact in float64, in any order
+def window_sums(
+    embeddings: Rows, doc: NDArray[np.int64], window: NDArray[np.integer], *, exact: bool = False
+) -> NDArray[np.float64]:
+    """(n_windows, dim) float64: sum of the vectors of the pieces of each window, as whole numbers, exact in any order.
+
+    Args:
+        embeddings: (n_docs, dim) float, norm 1 or all zero.
+        doc, window: (pieces,) integers: the document and the window, from 0 on, of each piece.
+        exact: float64 vectors are rounded from what they are, not from their float32.
+    """
+    rows = np.argsort(window, kind="stable")
+    sums = np.zeros((int(window.max(initial=-1)) + 1, embeddings.shape[1]))
+    for begin in range(0, rows.size, BLOCK_ROWS):
+        block = rows[begin : begin + BLOCK_ROWS]
+        vectors = np.asarray(embeddings[doc[block]])
+        wide = exact and vectors.dtype.itemsize > 4
+        # times a power of two: what is exact in float32 stays so
+        vectors = np.rint(np.asarray(vectors, dtype=np.float64 if wide else np.float32) * _WHOLE)
+        firsts = np.flatnonzero(np.r_[True, np.diff(window[block]) > 0])
+        sums[window[block][firsts]] += np.add.reduceat(vectors, firsts, axis=0, dtype=np.float64)
+    return sums
 
 
 def window_directions(embeddings: Rows, doc: NDArray[np.int64], window: NDArray[np.integer]) -> NDArray[np.float16]:
     """(n_windows, dim) float16, norm 1, or all zero for a window of zero vectors.
 
-    Args:
-        embeddings: (n_docs, dim) float, norm 1 or all zero.
-        doc, window: (pieces,) integers: the document and the window, from 0 on, of each piece.
+    Args: as of `window_sums`, which are held for some windows at a time.
     """
     rows = np.argsort(window, kind="stable")
     bounds = np.searchsorted(window[rows], np.arange(int(window.max(initial=-1)) + 2))
     directions = np.zeros((bounds.size - 1, embeddings.shape[1]), dtype=np.float16)
-    first = 0
-    while first < len(directions):
-        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + BLOCK_ROWS, side="right")) - 1)
+    for first in range(0, len(directions), BLOCK_ROWS):
+        last = min(first + BLOCK_ROWS, len(directions))
         block = rows[bounds[first] : bounds[last]]
-        vectors = np.asarray(embeddings[doc[block]])
-        # a power of two: what is exact in float32 stays so
-        vectors = np.rint(vectors.astype(np.float32 if vectors.dtype.itemsize <= 4 else np.float64) * _SCALE)
-        filled = np.flatnonzero(np.diff(bounds[first : last + 1]))
-        sums = np.add.reduceat(vectors, bounds[first:last][filled] - bounds[first], axis=0, dtype=np.float64)
+        sums = window_sums(embeddings, doc[block], window[block] - first, exact=True)
         norms = np.sqrt(np.square(sums).sum(axis=1, keepdims=True))
-        directions[first + filled] = sums / np.where(norms > 0, norms, 1)
-        first = last
+        directions[first : first + len(sums)] = sums / np.where(norms > 0, norms, 1)
     return directions

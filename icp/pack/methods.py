@@ -15,8 +15,7 @@ from icp.errors import ConfigError
 from icp.pack import baselines
 from icp.pack.planner import plan_related
 from icp.pack.problem import Corpus
-
-_PLAN_STREAM = 2  # beside the seed, so that no two permutations share their numbers
+from icp.streams import PLAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def fit_by_size(request: Request) -> PackPlan:
 
 def cut_at_random(request: Request) -> PackPlan:
     """``random``: along a permutation by the seed, cut where windows end."""
-    rng = np.random.default_rng([request.seed, _PLAN_STREAM])
+    rng = PLAN.generator(request.seed)
     return _cut(request, rng.permutation(request.order.size).astype(np.int64))
 
 

@@ -1,7 +1,5 @@
 """Which piece of which document stands in which window: what `icp.plan_windows` gives."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,10 +8,7 @@ from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
 from icp.kernels import pack_windows
 from icp.pack.methods import Request, plan_by
-from icp.pack.problem import Corpus
-
-CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
-"""Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
+from icp.pack.problem import CUT_COSTS, Corpus, Limits, limited
 
 
 def plan_windows(
@@ -57,22 +52,21 @@ def plan_windows(
             eos from the last.
         groups: (n,) integers from 0 on; a window never mixes them.
         sources: (n,) integers, for ``source`` only.
-        threads: of ``windows``, where there are more documents than one stretch holds; the plan does not hang on it.
+        threads: of ``windows``, where there are more documents than one stretch holds; the plan does not depend on it.
 
     Raises: ConfigError for an unknown method, a window too small, what a method cannot do; InputError for arrays that
         do not fit together.
     Cost: O(n) for all but ``windows``, whose time is about n * dim * 20 neighbours * 16 sweeps.
     Source: arXiv 2310.10638, section 2.2 and figure 2 (``path-cut``); arXiv 2404.10830 (``best-fit``).
     """
-    _check_options(method, split, min_fill, seq_len, specials)
+    limits = Limits(seq_len, specials, min_fill, split)
+    _check_options(method, limits)
     _check_lengths(lengths, sum(specials) + 1)
     _check_rows(lengths.size, graph, embeddings, order, conflicts)
-    for name, numbers in (("groups", groups), ("sources", sources)):
-        if numbers is not None and (numbers.shape != lengths.shape or numbers.dtype.kind not in "iu"):
-            raise InputError(f"{name} are {numbers.shape} {numbers.dtype}, expected ({lengths.size},) integers")
+    _check_numbers(lengths.size, groups=groups, sources=sources)
     if groups is not None and PACK_METHODS[method].repeats:
         raise ConfigError(f"pack.method is {method!r}, a baseline that knows no groups; leave pack.group_by empty")
-    corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), seq_len, min_fill, split, specials)
+    corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), limits)
     return plan_by(method, Request(corpus, lengths.astype(np.int64), order, specials, seed, sources, threads))
 
 
@@ -108,22 +102,11 @@ def corpus_of(
     both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
     bounds = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(both[:, 0], minlength=n), out=bounds[1:])
-    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), 0, 1, 1.0, False, 0.0, 1.0)
+    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32))
 
 
-def limited(corpus: Corpus, seq_len: int, min_fill: float, split: str, specials: tuple[int, int]) -> Corpus:
-    """The corpus with the limits of `plan_windows`."""
-    return replace(
-        corpus,
-        capacity=seq_len,
-        least=max(specials) + 1,
-        min_fill=min_fill,
-        whole=split == "never",
-        cut_cost=CUT_COSTS[split],
-    )
-
-
-def _check_options(method: str, split: str, min_fill: float, seq_len: int, specials: tuple[int, int]) -> None:
+def _check_options(method: str, limits: Limits) -> None:
+    split, min_fill, seq_len = limits.split, limits.min_fill, limits.capacity
     if method not in PACK_METHODS:
         raise ConfigError(f"pack.method is {method!r}, which is not built; use one of {', '.join(PACK_METHODS)}")
     if split not in CUT_COSTS:
@@ -132,7 +115,7 @@ def _check_options(method: str, split: str, min_fill: float, seq_len: int, speci
         raise ConfigError(f"pack.split is 'never', which pack.method {method} cannot do; use minimal or free")
     if not 0 < min_fill <= 1:
         raise ConfigError(f"pack.min_fill is {min_fill}, must be above 0 and at most 1")
-    least = sum(specials) + 1
+    least = sum(limits.specials) + 1
     if seq_len < least:
         raise ConfigError(
             f"pack.seq_len leaves {seq_len} tokens of a window for documents, must be at least {least}: "
@@ -149,6 +132,12 @@ def _check_lengths(lengths: NDArray[np.integer], shortest: int) -> None:
             f"lengths[{wrong[0]}] is {lengths[wrong[0]]}, expected 0 or at least {shortest}: a token and its specials; "
             "lengths count the specials of a document"
         )
+
+
+def _check_numbers(n_docs: int, **numbers: NDArray[np.integer] | None) -> None:
+    for name, found in numbers.items():
+        if found is not None and (found.shape != (n_docs,) or found.dtype.kind not in "iu"):
+            raise InputError(f"{name} are {found.shape} {found.dtype}, expected ({n_docs},) integers")
 
 
 def _check_rows(

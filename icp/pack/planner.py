@@ -5,28 +5,33 @@ windows first; what is left of them, and all others, are planned by stretches of
 one piece, or in partitions where there are many.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icp.data import PackPlan
 from icp.pack import rounds
-from icp.pack.partitions import (
-    NOTHING,
-    divide,
-    is_divided,
-    joined_seams,
-    n_windows,
-    plan_partition,
-    plan_seam,
-    segment_directions,
-    segments_of,
-)
+from icp.pack.partition_plan import Division, plan_divided
+from icp.pack.partitions import NOTHING, is_divided, n_windows, segments_of
 from icp.pack.problem import Corpus, Pieces
 from icp.pack.rounds import begin_windows, finish_windows, ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """What is left of documents when whole windows are taken off their fronts.
+
+    Attributes:
+        corpus: all documents; its `min_fill` is that of the windows of tails.
+        tokens: (n,) int64, see `tail_tokens`.
+        docs: (m,) int64, the documents that have a tail, in path order, one group after another.
+    """
+
+    corpus: Corpus
+    tokens: NDArray[np.int64]
+    docs: NDArray[np.int64]
+
 
 LEAST_FILL = 0.9
 """Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
@@ -38,18 +43,28 @@ def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int, threads
     Args:
         lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
         n_eos: specials at a document's end.
-        threads: stretches, or partitions, planned at a time; the plan does not hang on it.
+        threads: stretches, or partitions, planned at a time; the plan does not depend on it.
     """
-    tails = tail_tokens(lengths, corpus.capacity, n_eos)
-    docs = docs_along(corpus, tails)
-    corpus = replace(corpus, min_fill=fill_of_tails(corpus, lengths, tails))
-    if is_divided(docs.size):
-        pieces = _in_partitions(corpus, docs, tails, threads)
-    elif docs.size:
-        pieces = _in_one_piece(corpus, docs, tails[docs], threads)
+    tails = tails_of(corpus, lengths, n_eos)
+    if is_divided(tails.docs.size):
+        pieces = plan_divided(division_of(tails), threads)
+    elif tails.docs.size:
+        pieces = _in_one_piece(tails.corpus, tails.docs, tails.tokens[tails.docs], threads)
     else:
         pieces = NOTHING
-    return lay_out(corpus, lengths, tails, pieces)
+    return lay_out(corpus, lengths, tails.tokens, pieces)
+
+
+def tails_of(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> Tails:
+    """The tails of the documents; arguments as `plan_related` takes them."""
+    tokens = tail_tokens(lengths, corpus.capacity, n_eos)
+    fuller = replace(corpus, min_fill=fill_of_tails(corpus, lengths, tokens))
+    return Tails(fuller, tokens, docs_along(corpus, tokens))
+
+
+def division_of(tails: Tails) -> Division:
+    """What the tasks of a plan in partitions read."""
+    return Division(tails.corpus, tails.tokens, segments_of(tails.corpus, tails.docs))
 
 
 def docs_along(corpus: Corpus, tails: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -85,16 +100,6 @@ def _in_one_piece(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.in
         again = finish_windows(fuller, begin_windows(fuller, docs, tokens, threads), threads)
         pieces = min(again, pieces, key=n_windows)
     return pieces
-
-
-def _in_partitions(corpus: Corpus, docs: NDArray[np.int64], tails: NDArray[np.int64], threads: int) -> Pieces:
-    segments = segments_of(corpus, docs)
-    with ThreadPoolExecutor(threads) as pool:
-        directions = pool.map(partial(segment_directions, corpus, segments), range(segments.n_ranges))
-        partitions = divide(segments, np.concatenate(list(directions)))
-        parts = [NOTHING, *pool.map(lambda chosen: plan_partition(corpus, chosen, tails, 1), partitions), NOTHING]
-        seams = pool.map(lambda before, after: plan_seam(corpus, before, after, 1), parts[:-1], parts[1:])
-        return joined_seams(list(seams))
 
 
 def lay_out(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64], pieces: Pieces) -> PackPlan:

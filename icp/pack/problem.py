@@ -3,7 +3,7 @@
 In: documents and their tokens, vectors, graph, conflicts. Out: `Items`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,30 @@ NEIGHBORS = 40
 _BLOCK_ROWS = 8192
 
 
+CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
+"""Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a window may hold, and which documents may be cut; see `icp.plan_windows`.
+
+    Attributes:
+        capacity: tokens of a window that documents may take.
+        specials: tokens (bos, eos) at a document's ends.
+        min_fill: share of the windows that must be tokens.
+        split: never | minimal | free.
+    """
+
+    capacity: int
+    specials: tuple[int, int] = (0, 0)
+    min_fill: float = 0.995
+    split: str = "minimal"
+
+
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What all stretches share.
+    """What all stretches share; the limits are set by `limited`.
 
     Attributes:
         embeddings: (n, dim) float.
@@ -42,19 +63,32 @@ class Corpus:
     groups: NDArray[np.int32]
     conflict_bounds: NDArray[np.int64]
     conflicts: NDArray[np.int32]
-    capacity: int
-    least: int
-    min_fill: float
-    whole: bool
-    cut_cost: float
-    scale: float
+    capacity: int = 0
+    least: int = 1
+    min_fill: float = 1.0
+    whole: bool = False
+    cut_cost: float = 0.0
+    scale: float = 1.0
+
+
+def limited(corpus: Corpus, limits: Limits) -> Corpus:
+    """The corpus with limits of its windows."""
+    return replace(
+        corpus,
+        capacity=limits.capacity,
+        least=max(limits.specials) + 1,
+        min_fill=limits.min_fill,
+        whole=limits.split == "never",
+        cut_cost=CUT_COSTS[limits.split],
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """Pieces of documents and where they stand: a document's one after another, the largest first.
 
-    Documents go by the window of that piece, then along the path: what a search visits one after another lies together.
+    Documents go by the window of that piece, then along the path: what a search visits in succession lies
+    together in memory.
 
     Attributes:
         doc, tokens: (pieces,) int64.

@@ -12,8 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.data import Rows
-from icp.pack.bisection import halved_runs
+from icp.pack.bisection import halved_runs, window_sums
 from icp.pack.first_plan import drifted, window_counts
 from icp.pack.problem import Corpus, Pieces, largest_scale
 from icp.pack.spread import window_path
@@ -34,9 +33,6 @@ through each run."""
 
 RESERVE = 1000
 """Windows of which one may be planned away, see `_with_reserve`."""
-
-_WHOLE = 4096  # a vector of this length is rounded to whole numbers
-_BLOCK_ROWS = 8192
 
 
 def begin_windows(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:
@@ -88,7 +84,7 @@ def _round(corpus: Corpus, pieces: Pieces, shift: float, pool: ThreadPoolExecuto
 def _along_windows(corpus: Corpus, pieces: Pieces, pool: ThreadPoolExecutor) -> Pieces:
     """The same windows, numbered so that like ones come into one stretch, and inside runs along a path; one group after
     another."""
-    sums = centroids(corpus.embeddings, pieces.doc, pieces.window)
+    sums = window_sums(corpus.embeddings, pieces.doc, pieces.window)
     one = pieces.doc.size <= STRETCH_DOCS
     few = one or len(sums) <= PATH_WINDOWS
     path = window_path(sums) if few else np.arange(len(sums))
@@ -102,24 +98,6 @@ def _along_windows(corpus: Corpus, pieces: Pieces, pool: ThreadPoolExecutor) -> 
     number = np.empty(path.size, np.int32)
     number[path] = np.arange(path.size, dtype=np.int32)
     return Pieces(pieces.doc, pieces.tokens, number[pieces.window])
-
-
-def centroids(embeddings: Rows, doc: NDArray[np.int64], window: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(windows, dim) float64: sum of the vectors of the pieces of each window, as whole numbers, exact in any order.
-
-    Args:
-        embeddings: (n, dim) float.
-        doc, window: (pieces,) integers, of each piece.
-    """
-    rows = np.argsort(window, kind="stable")
-    sums = np.zeros((int(window.max(initial=-1)) + 1, embeddings.shape[1]))
-    for begin in range(0, rows.size, _BLOCK_ROWS):
-        block = rows[begin : begin + _BLOCK_ROWS]
-        vectors = embeddings[doc[block]].astype(np.float32)
-        vectors *= np.float32(_WHOLE)
-        firsts = np.flatnonzero(np.r_[True, np.diff(window[block]) > 0])
-        sums[window[block][firsts]] += np.add.reduceat(np.rint(vectors, out=vectors), firsts, axis=0, dtype=np.float64)
-    return sums
 
 
 def _stretches(pieces: Pieces, shift: float) -> list[Pieces]:

@@ -35,7 +35,7 @@ class Specials:
 
     @property
     def of_window(self) -> int:
-        """Specials at the begin of a row."""
+        """Specials at the beginning of a row."""
         return int(self.bos == "window")
 
 
@@ -45,7 +45,7 @@ class Segments:
 
     Attributes:
         row: int64, row of the shard.
-        position: int64, the how many-th piece of its row.
+        position: int64, place of the piece among those of its row, from 0.
         node: int64.
         doc_start, doc_stop: int64, tokens of the document, specials not counted.
         win_start, win_stop: int64, where these stand in the row, specials around them not covered.

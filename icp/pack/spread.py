@@ -1,9 +1,8 @@
-"""An order of windows for training in which windows close on the path through them stand far apart.
+"""An order of training that keeps windows that are close on the path far apart in time.
 
 In: a vector of each window. Out: the order of training, and how far apart it keeps them.
 """
 
-from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
@@ -13,46 +12,13 @@ from icp.knn.search import search_neighbors, symmetrize
 from icp.order.matching import improve_order, matching_order
 
 NEAREST = 10
-"""Neighbours of a window."""
+"""Neighbours of a window in the graph through which the path leads."""
 STRIDES = 64
 GOLDEN = 0.6180339887498949
 DISTANCES = (1, 4, 16)
 """Distances on the path up to which the gaps in training order are stated."""
 WORTH = (1, 3, 6)
 """What a gap counts at each of these distances when strides are compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """An order of training.
-
-    Attributes:
-        windows: (n_windows,) int64, the window trained at each step.
-        path_rank: (n_windows,) int64, where the window trained at each step stands on the path through the windows.
-        stride: places on the path between one step and the next, around its end.
-        gaps: for each of `DISTANCES`: steps between two windows no further apart on the path are at least as many. That
-            holds for any `offset`, within one epoch.
-    """
-
-    windows: NDArray[np.int64]
-    path_rank: NDArray[np.int64]
-    stride: int
-    gaps: tuple[int, ...]
-
-
-def spread_order(centroids: NDArray[np.floating], *, seed: int = 0) -> Spread:
-    """The order of training: along the path through the windows in steps of the best stride.
-
-    Args:
-        centroids: (n_windows, dim) float, a vector for each window, of any norm; all zero for none.
-        seed: of the search for neighbours, if there are too many windows to compare all.
-
-    Cost: that of the neighbours and the path of as many documents.
-    """
-    path = window_path(centroids, seed=seed)
-    stride, gaps = best_stride(path.size)
-    path_rank = strided(path.size, stride)
-    return Spread(path[path_rank], path_rank, stride, gaps)
 
 
 def window_path(centroids: NDArray[np.floating], *, seed: int = 0) -> NDArray[np.int64]:

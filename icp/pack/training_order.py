@@ -1,6 +1,7 @@
-"""A share of the windows packed at random, constant or on a schedule along training order.
+"""The order in which windows are trained, and a share of windows that are packed at random.
 
-In: documents' lengths, the share. Out: which documents are packed at random, and where their windows come in training.
+In: numbers of windows, a plan, the documents' lengths. Out: the window of each step of training; the documents that
+are packed at random, and where their windows come, constant or on a schedule; another order of pieces inside windows.
 A start on random windows keeps a model from leaning on context for what it should know by heart.
 """
 
@@ -13,8 +14,8 @@ from icp.data import PackPlan
 from icp.errors import ConfigError
 from icp.pack.lanes import lane_order, lanes_of
 from icp.pack.spread import best_stride, strided
+from icp.streams import INSIDE, MIX, SHUFFLE
 
-_MIX_STREAM = 6  # beside the seed, so that no two permutations share their numbers
 _GRID = 1 << 16
 
 
@@ -48,7 +49,7 @@ def random_documents(lengths: NDArray[np.int64], share: float, *, seed: int = 0)
     chosen = np.zeros(lengths.size, dtype=np.bool_)
     if share <= 0:
         return chosen
-    order = np.random.default_rng([seed, _MIX_STREAM]).permutation(lengths.size)
+    order = MIX.generator(seed).permutation(lengths.size)
     before = np.cumsum(lengths[order]) - lengths[order]
     # a document belongs if its middle token does, so that the share is right on average
     chosen[order] = (before + lengths[order] / 2 < share * int(lengths.sum())) & (lengths[order] > 0)
@@ -80,9 +81,6 @@ def merge_orders(
     return np.concatenate((related, loose))[order], is_loose
 
 
-_SHUFFLE_STREAM = 3
-
-
 def training_order(n_windows: int, *, shuffle: str = "random", seed: int = 0) -> NDArray[np.int64]:
     """(n_windows,) int64: the window of the plan (its rank along the path) that comes at each step of training.
 
@@ -93,7 +91,7 @@ def training_order(n_windows: int, *, shuffle: str = "random", seed: int = 0) ->
     if shuffle == "none":
         return np.arange(n_windows, dtype=np.int64)
     if shuffle == "random":
-        return np.random.default_rng([seed, _SHUFFLE_STREAM]).permutation(n_windows).astype(np.int64)
+        return SHUFFLE.generator(seed).permutation(n_windows).astype(np.int64)
     if shuffle == "spread":
         return strided(n_windows, best_stride(n_windows)[0])
     batch = lanes_of(shuffle)
@@ -111,9 +109,6 @@ def renumber(plan: PackPlan, path_rank: NDArray[np.int64]) -> PackPlan:
     return PackPlan(plan.doc[rows], plan.start[rows], plan.stop[rows], window[rows])
 
 
-_INSIDE_STREAM = 7  # beside the seed, so that no two permutations share their numbers
-
-
 def arrange_inside(plan: PackPlan, how: str, *, seed: int = 0) -> PackPlan:
     """The same windows with their pieces in another order.
 
@@ -125,6 +120,6 @@ def arrange_inside(plan: PackPlan, how: str, *, seed: int = 0) -> PackPlan:
     if how == "path":
         return plan
     place = np.arange(plan.window.size)
-    key = -place if how == "reverse" else np.random.default_rng([seed, _INSIDE_STREAM]).permutation(place.size)
+    key = -place if how == "reverse" else INSIDE.generator(seed).permutation(place.size)
     rows = np.lexsort((key, plan.window))
     return PackPlan(plan.doc[rows], plan.start[rows], plan.stop[rows], plan.window[rows])

@@ -1,7 +1,8 @@
-"""Where a task works: the names of the steps, the folders of a run, and what finished steps left there."""
+"""Where a task works: the folders of a run, and what finished steps left there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,13 +11,9 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.errors import ArtifactError
+from icp.run.names import DOCUMENTS, of_part, part_of
 from icp.run.records import MANIFEST, RECORDS, Manifest, PartRecord, read_manifest, read_record
 from icp.run.storage import Exchange, StagedPath, exchange_of, run_folder
-
-BUILD_STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph")
-PACK_STEPS = ("tokens", "order", "windows", "shards")
-PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
-"""Where the steps of a pack lie, under ``packs/<name>/``."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,14 @@ class Context:
     def folder(self, step: str) -> Path:
         """The folder of a step."""
         return run_folder(self.config.run) / self.folders[step]
+
+    def path(self, step: str, name: str) -> Path:
+        """Where a file of a step lies."""
+        return self.folder(step) / name
+
+    def part_path(self, step: str, name: str, part: str) -> Path:
+        """Where the file of one part lies; `name` is one of `icp.run.names` with ``part-*``."""
+        return self.path(step, of_part(name, part))
 
     @property
     def exchange(self) -> Exchange:
@@ -63,7 +68,7 @@ class Context:
     def doc_bounds(self) -> NDArray[np.int64]:
         """First `doc` of each documents part, and their number at the end: (n_parts + 1,) int64."""
         files = self.manifest("documents").files
-        rows = [files[f"{part}.parquet"].rows or 0 for part in document_parts(self)]
+        rows = [files[of_part(DOCUMENTS, part)].rows or 0 for part in document_parts(self)]
         return np.concatenate(([0], np.cumsum(rows, dtype=np.int64))).astype(np.int64)
 
 
@@ -80,5 +85,15 @@ def _manifest(folder: Path) -> Manifest | None:
 
 def document_parts(context: Context) -> list[str]:
     """The names of the documents parts: part-00000, part-00001, ..."""
-    names = context.manifest("documents").files
-    return sorted(name.removesuffix(".parquet") for name in names if "/" not in name and name.startswith("part-"))
+    files = context.manifest("documents").files
+    return sorted(part_of(name, DOCUMENTS) for name in files if "/" not in name and fnmatchcase(name, DOCUMENTS))
+
+
+def part_paths(context: Context, step: str, name: str) -> list[Path]:
+    """The files of a step that has one for each documents part; `name` is one of `icp.run.names` with ``part-*``."""
+    return [context.part_path(step, name, part) for part in document_parts(context)]
+
+
+def document_paths(context: Context) -> list[Path]:
+    """The files of the documents parts."""
+    return part_paths(context, "documents", DOCUMENTS)

@@ -1,18 +1,23 @@
 """One writer a run: the lock file names its holder, and a dead holder's lock is broken."""
 
+import fcntl
 import json
 import logging
 import os
 import socket
-import uuid
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from icp.errors import ArtifactError, ConfigError
-from icp.run.records import TEMPORARY, write_json
+from icp.run.names import LOCK
+from icp.run.records import write_json
 from icp.run.storage import Mirror, StagedPath, address_of
 
+TRIES = 1000
+"""How often a lock that somebody else leaves and a third one takes is waited for."""
 log = logging.getLogger("icp")
 
 
@@ -20,7 +25,7 @@ class RunLock:
     """One writer a run: ``RUN/.lock`` names its holder; the lock of a dead holder on this host is broken."""
 
     def __init__(self, run: Path, command: str) -> None:
-        self.path = run / ".lock"
+        self.path = run / LOCK
         self._run = address_of(run)
         self._me = {
             "host": socket.gethostname(),
@@ -32,27 +37,36 @@ class RunLock:
     def __enter__(self) -> "RunLock":
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            while not self._take():
+            for _ in range(TRIES):
+                if self._take():
+                    return self
                 self.check()
         except OSError as error:
             raise ArtifactError(
                 f"{self.path.parent}: the run folder cannot be written ({error.strerror}); "
                 "give another folder with --set run=FOLDER or make room there"
             ) from None
-        return self
+        raise ArtifactError(f"{self._run}/.lock: others take and leave it without end; run the same command again")
 
     def __exit__(self, *_: object) -> None:
         self._release()
 
     def check(self) -> None:
-        """Break the lock of a dead holder; raises ConfigError while a living one holds it."""
+        """Break the lock of a dead holder; raises ConfigError while a living one holds it.
+
+        Raises: ArtifactError for a lock that is no file.
+        """
+        with self._one_at_a_time():  # who breaks a lock must see that nobody has taken it in the meantime
+            self._check()
+
+    def _check(self) -> None:
         holder = self._read()
         if holder is None:
             return
         if holder.get("host") != self._me["host"] or is_alive(holder):
             raise ConfigError(
                 f"{self._run}: in use by process {holder.get('pid')} on {holder.get('host')} "
-                f"({holder.get('command')}); wait for it, or remove {self._run}/.lock if that process is gone"
+                f"({holder.get('command')}); wait for it, or remove {self._run}/{LOCK} if that process is gone"
             )
         self._break()
 
@@ -66,17 +80,29 @@ class RunLock:
         self.path.unlink(missing_ok=True)
 
     def _break(self) -> None:
-        stale = self.path.with_name(f"{TEMPORARY}lock-{uuid.uuid4().hex}")
-        try:
-            self.path.rename(stale)
-        except FileNotFoundError:
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Hold a lock of the system on the run's folder; the system lets go of it when its holder dies."""
+        if not self.path.parent.is_dir():
+            yield
             return
-        stale.unlink()
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # some network file systems know no such locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     @staticmethod
     def holder(path: Path) -> dict[str, Any] | None:
         """Who holds the lock at `path`; None if nobody does."""
         try:
+            kind = path.lstat().st_mode
+            if not stat.S_ISREG(kind):
+                raise ArtifactError(f"{path}: is a {_kind(kind)}, no lock of icp; remove it")
             return _holder(path.read_bytes())
         except FileNotFoundError:
             return None
@@ -110,7 +136,7 @@ class RemoteLock(RunLock):
             if self._server.read(self.path.name) == self._data:
                 self._server.remove([self.path.name])
         except ArtifactError as error:  # what ended the command is told, not this
-            log.warning("%s; remove %s/.lock before the next command", error, self._run)
+            log.warning("%s; remove %s/%s before the next command", error, self._run, LOCK)
 
     def _break(self) -> None:
         self._server.remove([self.path.name])
@@ -128,6 +154,11 @@ def _holder(data: bytes) -> dict[str, Any]:
     except ValueError:
         tree = {}
     return tree if isinstance(tree, dict) else {}
+
+
+def _kind(mode: int) -> str:
+    names = ((stat.S_ISLNK, "link"), (stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"))
+    return next((name for test, name in names if test(mode)), "device")
 
 
 def _start_time(pid: int) -> str:

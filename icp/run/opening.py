@@ -12,12 +12,24 @@ from pathlib import Path
 
 from icp.config.addresses import refuse_credentials
 from icp.errors import ConfigError
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS
-from icp.run.records import MANIFEST, RECORDS, read_manifest, remove_tree
+from icp.run.names import (
+    BUILD_STEPS,
+    CONFIG,
+    EXPORT_SUMMARY,
+    LOCK,
+    PACK_FOLDERS,
+    PACKS,
+    STATS,
+    TOKENS,
+    exports_folder,
+    pack_config,
+    pack_folder,
+    tokens_folder,
+)  # fmt: skip
+from icp.run.records import BASIS, MANIFEST, RECORDS, read_manifest, remove_tree
 from icp.run.storage import Mirror, mirror_of, new_mirror, run_folder
 
-LOCK = ".lock"
-STEP_FILES = (MANIFEST, f"{RECORDS}/basis.json")
+STEP_FILES = (MANIFEST, BASIS)
 
 
 def open_folder(run: str | Path, *, records: bool = False) -> Path:
@@ -41,7 +53,7 @@ def open_folder(run: str | Path, *, records: bool = False) -> Path:
 
 @contextmanager
 def fresh_folder(run: str | Path) -> Iterator[Path]:
-    """The folder of a run to judge it by: of one on a server everything comes anew, and goes afterwards."""
+    """The folder of a run to verify: every file of a run on a server is fetched anew, and removed afterwards."""
     mirror = mirror_of(str(run))
     if mirror is None:
         yield open_folder(run)
@@ -57,23 +69,22 @@ def fresh_folder(run: str | Path) -> Iterator[Path]:
 
 
 def _pull(mirror: Mirror, records: bool) -> None:
-    """Have the small files of a run, and know the others."""
+    """Fetch the small files of a run, and learn which others there are."""
     folders = [*BUILD_STEPS]
-    names = ["config.yaml", "stats.json"]
-    for kind in ("tokens", "packs"):
+    names = [CONFIG, STATS]
+    for kind in (TOKENS, PACKS):
         found = mirror.server.folders(kind)
         for path in (mirror.folder / kind).glob("*"):
             if path.name not in found:
                 remove_tree(path)
         for name in found:
-            if kind == "tokens":
-                folders.append(f"tokens/{name}")
+            if kind == TOKENS:
+                folders.append(tokens_folder(name))
                 continue
-            folders += [f"packs/{name}/{folder}" for folder in PACK_FOLDERS.values()]
-            names.append(f"packs/{name}/config.yaml")
-            names += [
-                f"packs/{name}/exports/{fmt}/export.json" for fmt in mirror.server.folders(f"packs/{name}/exports")
-            ]
+            folders += [pack_folder(name, step) for step in PACK_FOLDERS]
+            names.append(pack_config(name))
+            exports = exports_folder(name)
+            names += [f"{exports}/{fmt}/{EXPORT_SUMMARY}" for fmt in mirror.server.folders(exports)]
     mirror.pull([*names, *(f"{folder}/{name}" for folder in folders for name in STEP_FILES)])
     for folder in folders:
         manifest = read_manifest(mirror.folder / folder, check_sizes=False)

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from icp.config import Config, load_config
 from icp.errors import ArtifactError, IcpError
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, CONFIG, DOCUMENTS, PACK_FOLDERS, PACKS, STEPS, TOKENS, pack_config, step_folders
 from icp.run.records import Manifest
-
-STEPS = (*BUILD_STEPS, *PACK_STEPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Run:
 
     def doc_bounds(self) -> NDArray[np.int64]:
         """First `doc` of each documents part and their number, from the files: (n_parts + 1,) int64."""
-        rows = [parquet_rows(self.path("documents", name)) for name in self.names("documents", "part-*.parquet")]
+        rows = [parquet_rows(self.path("documents", name)) for name in self.names("documents", DOCUMENTS)]
         return np.concatenate(([0], np.cumsum(rows, dtype=np.int64))).astype(np.int64)
 
     def shown(self, path: Path) -> str:
@@ -81,12 +79,10 @@ def open_run(folder: Path, *, pack: str = "main") -> Run:
 
     Raises: ArtifactError if the folder is no run, or its configuration or a manifest cannot be read.
     """
-    if not (folder / "config.yaml").is_file():
-        raise ArtifactError(f"{folder}: holds no run of icp (no config.yaml); give the folder that `run:` names")
-    own = folder / "packs" / pack / "config.yaml"
-    config = _config(own if own.is_file() else folder / "config.yaml")
-    folders = {step: folder / step for step in BUILD_STEPS}
-    folders |= {step: folder / "packs" / pack / name for step, name in PACK_FOLDERS.items()}
+    require_run(folder)
+    own = folder / pack_config(pack)
+    config = _config(own if own.is_file() else folder / CONFIG)
+    folders = {step: folder / name for step, name in step_folders(pack).items()}
     found = {step: records.read_manifest(path, check_sizes=False) for step, path in folders.items()}
     manifests = {step: manifest for step, manifest in found.items() if manifest is not None}
     if "shards" in manifests:
@@ -94,9 +90,15 @@ def open_run(folder: Path, *, pack: str = "main") -> Run:
     return Run(folder, pack, config, folders, manifests)
 
 
+def require_run(folder: Path) -> None:
+    """Raise ArtifactError unless a run lies in `folder`."""
+    if not (folder / CONFIG).is_file():
+        raise ArtifactError(f"{folder}: holds no run of icp (no {CONFIG}); give the folder that `run:` names")
+
+
 def pack_names(folder: Path) -> list[str]:
     """The names of the finished packs of a run."""
-    manifests = sorted((folder / "packs").glob(f"*/{PACK_FOLDERS['shards']}/{records.MANIFEST}"))
+    manifests = sorted((folder / PACKS).glob(f"*/{PACK_FOLDERS['shards']}/{records.MANIFEST}"))
     return [path.parent.parent.name for path in manifests]
 
 
@@ -163,13 +165,13 @@ def _tokens(folder: Path, shards: Manifest) -> tuple[Path, Manifest]:
     """The tokens folder of which the shards were made: the one they name, else the one of that content."""
     wanted = shards.basis.get("inputs", {}).get("tokens")
     named = folder / str(shards.facts.get("tokens", "tokens"))
-    paths = sorted(path.parent for path in (folder / "tokens").glob(f"*/{records.MANIFEST}"))
+    paths = sorted(path.parent for path in (folder / TOKENS).glob(f"*/{records.MANIFEST}"))
     for path in (named, *paths):
         manifest = records.read_manifest(path, check_sizes=False)
         if manifest is not None and (path == named or manifest.digest == wanted):
             return path, manifest
     raise ArtifactError(
-        f"{folder / 'tokens'}: none of the {len(paths)} folders there is the one the pack was made of; "
+        f"{folder / TOKENS}: none of the {len(paths)} folders there is the one the pack was made of; "
         "restore it, or run `icp pack --fresh`"
     )
 
@@ -186,4 +188,4 @@ def _unreadable(path: Path, error: Exception) -> ArtifactError:
 
 
 class WrongForm(Exception):  # noqa: N818 - it says what a file is
-    """A file can be read but has not the shape or type that a check needs; a breach of the promise in hand."""
+    """A file can be read, but is not of the shape or type that a check needs: a breach of the promise being checked."""

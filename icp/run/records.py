@@ -4,6 +4,7 @@ In: temporary files a task wrote. Out: files under their final names, each named
 while a step runs and by `manifest.json` when it is done. Whoever comes first wins; nothing is overwritten.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -19,7 +20,11 @@ from icp.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 RECORDS = ".parts"
+BASIS = f"{RECORDS}/basis.json"
+"""What a started step depends on; there until its manifest says it."""
 TEMPORARY = ".tmp-"
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
+"""What systems say where a file cannot have a second name: FAT, some network and user-space file systems."""
 TAKE_OVER_SECONDS = 10.0
 """How long a name without a record is left to whoever holds it; a part needs milliseconds from name to record."""
 
@@ -84,15 +89,19 @@ def hash_file(path: Path) -> str:
 def write_json(path: Path, value: Any, *, replace: bool = True) -> bool:
     """Write whole or not at all; with ``replace=False`` False is returned if the name is taken."""
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    if replace:
-        temporary.replace(path)
-        return True
-    return _take_name(temporary, path)
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            json.dump(value, stream, indent=1, sort_keys=True)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        if replace:
+            temporary.replace(path)
+            return True
+        return _take_name(temporary, path)
+    except (OSError, ArtifactError):
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path, *, what: str = "file") -> Any:
@@ -125,6 +134,11 @@ def commit(folder: Path, staged: Mapping[str, Path], record_path: Path, record: 
                 time.sleep(0.05)
         temporary.unlink()
     return write_json(record_path, asdict(record), replace=False)
+
+
+def record_name(phase: str, part: str) -> str:
+    """The record of a part, relative to the step's folder."""
+    return f"{RECORDS}/{phase}.{part}.json"
 
 
 def read_record(path: Path) -> PartRecord | None:
@@ -188,6 +202,13 @@ def _take_name(temporary: Path, final: Path, *, keep: bool = False) -> bool:
         if not keep:
             temporary.unlink()
         return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        raise ArtifactError(
+            f"{final.parent}: its file system knows no hard links ({error.strerror}), by which icp gives a finished "
+            "file its name at once; give a run folder on another disk with --set run=FOLDER"
+        ) from None
     if not keep:
         temporary.unlink()
     return True

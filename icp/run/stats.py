@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from icp.run import records
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS
+from icp.run.names import BUILD_STEPS, PACK_FOLDERS, PACKS, STATS, pack_folder, subfolders
 from icp.run.records import Manifest
 from icp.run.storage import push_small
 
@@ -13,13 +13,13 @@ COSTS = ("seconds", "peak_rss_mib", "cpu_seconds")
 
 
 def write_stats(run: Path) -> dict[str, Any]:
-    """Fold the manifests that are there into ``RUN/stats.json`` and return it."""
+    """Fold the manifests of the finished steps into ``RUN/stats.json``, and return what it holds."""
     found = {name: records.read_manifest(run / name, check_sizes=False) for name in BUILD_STEPS}
     done = {name: manifest for name, manifest in found.items() if manifest}
     stats: dict[str, Any] = {"documents": _document_figures(done)}
     if "graph" in done:
         stats["graph"] = _graph_figures(done)
-    packs = {path.name: _pack_figures(path) for path in sorted((run / "packs").glob("*")) if path.is_dir()}
+    packs = {path.name: _pack_figures(run, path.name) for path in subfolders(run, PACKS)}
     stats["packs"] = {name: figures for name, figures in packs.items() if figures}
     stats["seconds"] = {name: manifest.seconds for name, manifest in done.items()}
     stats["peak_rss_mib"] = {name: manifest.peak_rss_mib for name, manifest in done.items()}
@@ -27,8 +27,8 @@ def write_stats(run: Path) -> dict[str, Any]:
     for figures in stats["packs"].values():
         for key in COSTS:
             stats[key] = {**stats[key], **figures[key]}
-    records.write_json(run / "stats.json", stats)
-    push_small(run, "stats.json")
+    records.write_json(run / STATS, stats)
+    push_small(run, STATS)
     return stats
 
 
@@ -59,13 +59,13 @@ def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
     }
 
 
-def _pack_figures(folder: Path) -> dict[str, Any]:
-    found = {step: records.read_manifest(folder / name, check_sizes=False) for step, name in PACK_FOLDERS.items()}
+def _pack_figures(run: Path, pack: str) -> dict[str, Any]:
+    found = {step: records.read_manifest(run / pack_folder(pack, step), check_sizes=False) for step in PACK_FOLDERS}
     done = {step: manifest for step, manifest in found.items() if manifest}
-    if "shards" not in done:
+    if len(done) < len(found):  # removed to be made again, perhaps, when the command was killed
         return {}
     tokens = {name: done["shards"].counts.get(name, 0) for name in ("documents_in", "specials", "padding", "repeated")}
-    made = records.read_manifest(folder.parents[1] / done["shards"].facts["tokens"], check_sizes=False)
+    made = records.read_manifest(run / done["shards"].facts["tokens"], check_sizes=False)
     done |= {"tokens": made} if made else {}
     return {
         "order": done["order"].facts,
@@ -83,11 +83,11 @@ def _cpu_seconds(manifest: Manifest) -> float:
 
 def read_stats(run: Path) -> dict[str, Any]:
     """The figures of a run; raises ArtifactError if there are none yet."""
-    return dict(records.read_json(run / "stats.json", what="figures of the run"))
+    return dict(records.read_json(run / STATS, what="figures of the run"))
 
 
 def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
-    """What a person wants to read when a command ends, a line each."""
+    """The figures that a command prints when it ends, a line each."""
     documents = stats["documents"]
     removed = documents["exact_duplicates"] + documents["near_duplicates"] + documents["semantic_duplicates"]
     lines = [
@@ -101,11 +101,11 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
             recall += " (misses graph.target_recall)"
         lines.append(f"graph       {graph['edges']:,} edges, k = {graph['k']}, {graph['method']}{recall}")
     if pack and (figures := stats["packs"].get(pack)):
-        lines += _pack_summary(figures, run / "packs" / pack)
+        lines += _pack_summary(figures, run / pack_folder(pack, "shards"))
     return lines
 
 
-def _pack_summary(figures: Mapping[str, Any], folder: Path) -> list[str]:
+def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
     tokens, windows = figures["tokens"], figures["windows"]
     return [
         f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
@@ -114,5 +114,5 @@ def _pack_summary(figures: Mapping[str, Any], folder: Path) -> list[str]:
         f"{windows['split_documents']:,} documents split",
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
-        f"shards      {folder / 'shards'}",
+        f"shards      {shards}",
     ]

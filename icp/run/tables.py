@@ -20,17 +20,20 @@ ROW_BYTES = 64
 """What a row counts besides its strings, so that empty texts fill a part too."""
 
 
-def write_parts(tables: Iterable[pa.Table], part_bytes: int, new_file: Callable[[int], Path]) -> list[int]:
+def write_parts(
+    tables: Iterable[pa.Table], part_bytes: int, new_file: Callable[[int], Path], *, group_bytes: int = ROW_GROUP
+) -> list[int]:
     """Write rows in row groups, to the next file once one holds `part_bytes`.
 
     Args:
         tables: rows of one schema, in order; large ones are not held longer than a row group.
         part_bytes: strings and binaries of all columns and `ROW_BYTES` a row.
         new_file: path of the k-th file.
+        group_bytes: strings and binaries of a row group, at most.
 
     Returns: rows of each file; no file is made for no row.
     """
-    n_groups = -(-part_bytes // ROW_GROUP)
+    n_groups = -(-part_bytes // group_bytes)
     rows: list[int] = []
     with ExitStack() as stack:
         writer: Any = None

@@ -178,7 +178,7 @@ def trained_ids(name: str) -> int | None:
     if not name.startswith("train:"):
         return None
     wanted = name.removeprefix("train:")
-    if not wanted.isdecimal() or not LEAST_TRAINED_IDS <= int(wanted) <= 1 << 24:
+    if not (wanted.isdecimal() and len(wanted) <= 8) or not LEAST_TRAINED_IDS <= int(wanted) <= 1 << 24:
         raise ConfigError(
             f"tokenizer.name is {name!r}, expected train:N with N from {LEAST_TRAINED_IDS} (the 256 bytes and "
             f"{' '.join(TRAINED_SPECIALS)}) to {1 << 24}, e.g. train:16384"

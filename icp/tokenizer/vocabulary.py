@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from icp.config.addresses import expanded
 from icp.errors import ConfigError, InputError
 
 JSON_NAME = "tokenizer.json"
@@ -90,7 +91,7 @@ def find_files(name: str) -> TokenizerFiles:
 
     Raises: InputError if there are none, they are not readable, or the hub cannot be asked.
     """
-    path = Path(name).expanduser()
+    path = Path(expanded(name))
     if path.is_dir():
         if not (path / JSON_NAME).is_file():
             raise InputError(

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 import icp
 from icp.dedup.buckets import signature_buckets
 from icp.dedup.minhash import make_hashing, make_scheme, to_lean_minhash
-from icp.dedup.verdicts import Rules, choose_keepers
+from icp.dedup.verdicts import Rules, follow_twins, judge
 from icp.kernels.dedup_components import Evidence, agreement
 from icp.kernels.dedup_minhash import LANES, mix, permute
 
@@ -231,7 +231,7 @@ def group_all(signatures: np.ndarray) -> int:
     none = np.zeros(0, np.int64)
     buckets = signature_buckets(signatures, np.arange(len(signatures)), bands=20, rows=6)
     evidence = Evidence(signatures, buckets.docs, np.zeros(0, np.uint32), none, none)
-    keepers = choose_keepers(np.arange(len(signatures)), buckets, evidence, Rules(0.8, 20, 6, "estimate"))
+    keepers = follow_twins(np.arange(len(signatures)), judge(buckets, evidence, Rules(0.8, 20, 6, "estimate")))
     return int(keepers.is_near.sum())
 
 

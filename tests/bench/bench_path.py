@@ -14,16 +14,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from corpora import ALIKE, K, Rows, neighbors_of, timed, vectors_of
 from numpy.typing import NDArray
+from order_pieces import improved_in_stretches, joined_in_pieces
 
 import icp
 from icp import DocGraph, KnnGraph
 from icp.order.bounds import dual_bound, raw_upper_bound
 from icp.order.matching import improve_order, matching_order
-from icp.order.pieces import improved_in_stretches, joined_in_pieces
 from icp.order.visit_order import greedy_order, order_similarity
-from icp.pack.spread import DISTANCES, spread_order, strided, window_path
+from icp.pack.spread import DISTANCES, best_stride, strided, window_path
 
 SUBSET = 2000
 PER_WINDOW = 8
@@ -115,14 +117,15 @@ def spread(name: str, rows: Rows) -> None:
     members = rows[path[: n_windows * PER_WINDOW]].astype(np.float32).reshape(n_windows, PER_WINDOW, -1)
     centroids = members.mean(axis=1)
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-9)
-    found, seconds = timed(lambda: spread_order(centroids))
+    path, seconds = timed(lambda: window_path(centroids))
+    stride, gaps = best_stride(n_windows)
     chance = np.random.default_rng(0).permutation(n_windows)
-    orders = {"path": window_path(centroids), "random": chance, "spread": found.windows}
+    orders = {"path": path, "random": chance, "spread": path[strided(n_windows, stride)]}
     for kind, order in orders.items():
         alike = (centroids[order[1:]] * centroids[order[:-1]]).sum(axis=1)
         print(f"{name}, {kind}: adjacent windows {alike.mean():.4f}, above .6 {np.mean(alike > 0.6):.4f}")
-    least = np.min([measured_gaps(strided(n_windows, found.stride, o)) for o in range(0, n_windows, 97)], axis=0)
-    print(f"  {n_windows} windows, stride {found.stride}, gaps at {DISTANCES} stated {found.gaps}, ", end="")
+    least = np.min([measured_gaps(strided(n_windows, stride, o)) for o in range(0, n_windows, 97)], axis=0)
+    print(f"  {n_windows} windows, stride {stride}, gaps at {DISTANCES} stated {gaps}, ", end="")
     print(f"least over offsets {least.tolist()}; {seconds:.2f} s")
 
 

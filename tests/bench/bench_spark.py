@@ -28,7 +28,7 @@ from icp.config import Config, parse_config  # noqa: E402
 from icp.engine.executor import ProcessExecutor, SerialExecutor  # noqa: E402
 from icp.pipeline import build_graph, pack  # noqa: E402
 from icp.run import records  # noqa: E402
-from icp.run.context import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS  # noqa: E402
+from icp.run.names import BUILD_STEPS, PACK_FOLDERS, PACK_STEPS  # noqa: E402
 from icp.warm import fill_kernel_cache, run_tiny_corpus  # noqa: E402
 
 STEPS = (*BUILD_STEPS, *PACK_STEPS)

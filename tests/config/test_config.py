@@ -15,7 +15,7 @@ def test_smallest_configuration_has_the_documented_defaults():
     config = parse_config(SMALLEST)
     assert (config.seed, config.corpus.text, config.corpus.min_chars) == (0, "text", 1)
     assert (config.dedup.num_perm, config.dedup.threshold, config.dedup.verify) == (120, 0.8, "exact")
-    assert (config.graph.k, config.pack.seq_len, config.pack.capacity) == (10, 8192, 8192)
+    assert (config.graph.k, config.pack.seq_len, config.pack.row_tokens) == (10, 8192, 8192)
     assert (config.embed.model, config.order.method, config.pack.method) == ("hybrid", "matching", "windows")
 
 
@@ -36,7 +36,7 @@ def test_overrides_are_yaml_and_win(tmp_path):
 
 
 def test_stride_of_one_more_token_widens_the_row():
-    assert parse_config(changed("pack", seq_len=16, stride="seq_len+1")).pack.capacity == 17
+    assert parse_config(changed("pack", seq_len=16, stride="seq_len+1")).pack.row_tokens == 17
 
 
 def test_bundled_presets_are_valid_and_found_by_name():
@@ -109,3 +109,54 @@ def test_values_of_a_section_are_flat_and_sorted():
     assert list(values) == ["order.improve", "order.method", "order.partitions", "order.recompute_degree", "seed"]
     with pytest.raises(AssertionError):
         parse_config(SMALLEST).values(("nothing",))
+
+
+def test_a_wrong_override_is_named_not_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({**SMALLEST, "dedup": {"threshold": 3}}))
+    with pytest.raises(ConfigError) as raised:
+        load_config(tmp_path / "c.yaml", ["pack.seq_len=1", "pakc.method=x"])
+    lines = str(raised.value).splitlines()
+    assert any(line.startswith("--set pack.seq_len=1: pack.seq_len is 1") for line in lines)
+    assert any(line.startswith("--set pakc.method=x: unknown key pakc") for line in lines)
+    assert any(line.startswith(f"{tmp_path}/c.yaml: dedup.threshold is 3") for line in lines)
+
+
+def test_a_preset_that_is_not_there_lists_those_that_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"quickstrat: .*did you mean quickstart\?.*presets .*paper.*quickstart"):
+        load_config("quickstrat")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+def test_numbers_that_are_none_are_refused(tmp_path, value):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(SMALLEST))
+    with pytest.raises(ConfigError, match=r"graph\.min_similarity is -?(nan|inf)"):
+        load_config(tmp_path / "c.yaml", [f"graph.min_similarity={value}"])
+
+
+def test_home_and_variables_are_filled_in(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("PLACE", "/data")
+    assert parse_config({**SMALLEST, "run": "~/x"}).run == "/home/somebody/x"
+    assert parse_config({**SMALLEST, "run": "$PLACE/x-${PLACE}"}).run == "/data/x-/data"
+    assert parse_config({**SMALLEST, "run": "s3://b/$PLACE"}).run == "s3://b/$PLACE"
+    monkeypatch.setenv("ODD", "a$b~")
+    assert parse_config({**SMALLEST, "run": "$ODD/x"}).run == "a$b~/x"
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {**SMALLEST, "run": "$NOWHERE/x"},
+        {**SMALLEST, "run": "a/${NOWHERE}"},
+        changed("corpus", input=["$NOWHERE/*.jsonl"]),
+        changed("corpus", exclude="$NOWHERE/ids"),
+        changed("tokenizer", name="$NOWHERE/tokenizer.json"),
+        changed("embed", model="files:$NOWHERE/*.npy"),
+        changed("embed", model="hybrid:$NOWHERE/model"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_refused_everywhere(tree, monkeypatch):
+    monkeypatch.delenv("NOWHERE", raising=False)
+    with pytest.raises(ConfigError, match=r"names the variable \$\{?NOWHERE\}?, which is not set"):
+        parse_config(tree)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icp.config import load_config
-from icp.dedup.bands import best_bands, probability_found, turning_point, warnings_of
+from icp.dedup.bands import probability_found, turning_point, warnings_of
 
 PRESETS = {"fineweb": (14, 8), "datasketch": (9, 13), "curator": (20, 13)}
 
@@ -36,12 +36,6 @@ def test_curve_rises_with_similarity_and_bands_and_falls_with_rows(bands, rows):
     assert (probability_found(at, bands=bands, rows=rows + 1) <= curve).all()
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95])
-@pytest.mark.parametrize("num_perm", [16, 128, 200])
-def test_best_bands_are_those_of_datasketch(threshold, num_perm):
-    assert best_bands(threshold, num_perm) == _optimal_param(threshold, num_perm, 0.5, 0.5)
-
-
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_what_others_use_and_tell_what_it_costs(name):
     config = load_config(name).dedup
@@ -55,7 +49,7 @@ def test_presets_are_what_others_use_and_tell_what_it_costs(name):
 
 
 def test_preset_datasketch_is_its_optimum_for_128_permutations():
-    assert PRESETS["datasketch"] == best_bands(0.8, 128)
+    assert PRESETS["datasketch"] == _optimal_param(0.8, 128, 0.5, 0.5)
 
 
 def test_defaults_need_no_warning_and_an_estimate_does():

@@ -1,4 +1,5 @@
 import random
+from importlib import import_module
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +10,11 @@ from hypothesis import strategies as st
 
 import icp
 from icp.dedup import buckets
+from icp.dedup import components as library
 from icp.dedup.verdicts import TYPES
 from icp.errors import ConfigError, InputError
+
+find_duplicates = import_module("icp.dedup.find_duplicates")  # `icp.find_duplicates` is the function
 
 MAX_LEFT = 0.005  # share of removed documents that may be left as duplicates, research/dedup.md section 6
 
@@ -118,6 +122,20 @@ def test_few_bands_at_a_time_change_nothing(monkeypatch):
     expected = found(texts)
     monkeypatch.setattr(buckets, "KEY_BYTES", 1)
     assert found(texts) == expected
+
+
+@pytest.mark.parametrize("verify", ["exact", "estimate", "none"])
+def test_candidates_judged_in_many_tasks_are_judged_the_same(monkeypatch, verify):
+    texts = noisy_corpus()
+    expected = found(texts, verify=verify)
+    monkeypatch.setattr(library, "TASK_CANDIDATES", 4)
+    judged = []
+    real = find_duplicates.judge
+    monkeypatch.setattr(find_duplicates, "judge", lambda share, *rest: judged.append(share) or real(share, *rest))
+    assert found(texts, verify=verify) == expected
+    assert len(judged) > 10, "most topics are a component, and so a task, of their own"
+    docs = np.concatenate([share.docs for share in judged])
+    assert np.unique(docs).size == docs.size
 
 
 def test_modes_trade_the_check_for_speed():

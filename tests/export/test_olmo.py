@@ -26,6 +26,7 @@ def test_pieces_are_listed_beside_the_tokens(packed, read):
     sizes = [spans[2] - spans[1] for spans in read["documents"]]
     assert sizes == [length for lengths, _ in pieces_of(packed) for length in lengths]
     starts = [int(span[1]) for span in read["documents"] if span[0] == 0]
+    assert len(starts) > 1
     assert starts == sorted(starts)
 
 
@@ -47,8 +48,9 @@ def test_two_ranks_share_the_windows_of_each_epoch(packed, read, how, epoch):
 
 
 def test_labels_are_the_windows_own_and_padding_has_none(packed, made, read):
-    ends = dict(zip(map(bytes, rows_of(packed)), end_of_rows(packed), strict=True))
-    padded = 0
+    windows, all_ends = rows_of(packed), end_of_rows(packed)
+    ends = dict(zip(map(bytes, windows), all_ends, strict=True))
+    padded = labelled = 0
     for rank in range(2):
         rows, labels = read[f"ordered_{rank}_1_rows"], read[f"ordered_{rank}_1_labels"]
         for row, label in zip(rows, labels, strict=True):
@@ -56,7 +58,10 @@ def test_labels_are_the_windows_own_and_padding_has_none(packed, made, read):
             assert np.array_equal(label[: end - 1], row[1:end])
             assert (label[end - 1 :] == -100).all()
             padded += SEQ_LEN - end
-    assert padded in (0, made.facts["padding"])
+            labelled += 1
+    assert labelled == len(windows) // 2 * 2
+    assert padded == (SEQ_LEN - all_ends[:labelled]).sum()
+    assert made.facts["padding"] == (SEQ_LEN - all_ends).sum() > 0
 
 
 def test_the_padded_window_is_masked(packed, made, read):
@@ -76,8 +81,13 @@ def test_document_lengths_are_found_by_the_end_token(packed, read):
     counts = {bytes(row): len(lengths) for row, (lengths, _) in zip(windows, pieces_of(packed), strict=True)}
     ends = end_of_rows(packed)
     whole = {bytes(row) for row, end in zip(windows, ends, strict=True) if end == SEQ_LEN}
-    for row, count in zip(read["ordered_0_1_rows"], read["ordered_0_1_lengths"], strict=True):
-        assert bytes(row) not in whole or counts[bytes(row)] == count
+    found = {
+        bytes(row): count for row, count in zip(read["ordered_0_1_rows"], read["ordered_0_1_lengths"], strict=True)
+    }
+    full = sorted(found.keys() & whole)
+    assert len(full) > 1
+    assert [found[row] for row in full] == [counts[row] for row in full]
+    assert max(found[row] for row in full) > 1
 
 
 def test_state_goes_on_where_it_stopped(read):

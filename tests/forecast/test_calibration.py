@@ -7,7 +7,7 @@ from icp.engine.executor import SerialExecutor
 from icp.forecast import calibration
 from icp.forecast.calibration import calibrate, speed_settings, stored_rates
 from icp.forecast.machine import rates_path
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 
 TREE = {
     "run": "run", "corpus": {"input": "x.jsonl"}, "embed": {"model": "lexical"}, "tokenizer": {"name": "bytes"},

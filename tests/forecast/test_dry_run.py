@@ -4,7 +4,7 @@ from tiny import make_run, tiny_config
 from icp.config import load_config, parse_config
 from icp.errors import InputError
 from icp.forecast.dry_run import show_plan
-from icp.run.context import BUILD_STEPS, PACK_STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 
 
 def lines_of(config):

@@ -1,19 +1,18 @@
 """Executors that lack the package: told in one line; with the zip of `icp.jobs.bundle` they need only its libraries."""
 
 import json
+import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 import yaml
-from tiny import data_files, make_run, quiet, tiny_config
+from bare_python import make_bare_python
+from tiny import assert_same, copied_run, data_files
 
-from icp.engine.executor import SerialExecutor
 from icp.errors import ConfigError
 from icp.jobs.bundle import write_bundle
-from icp.pipeline import build_graph
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -21,16 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory):
-    """A Python with all libraries but not the package itself."""
-    folder = tmp_path_factory.mktemp("bare") / "env"
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    (site / "libraries.pth").write_text("\n".join(path for path in sys.path if "site-packages" in path))
-    python = folder / "bin" / "python"
-    there = "from importlib.util import find_spec; print(find_spec('numba') is not None, find_spec('icp') is not None)"
-    found = subprocess.run([python, "-P", "-c", there], check=True, capture_output=True, text=True)
-    assert found.stdout.split() == ["True", "False"]
-    return python
+    return make_bare_python(tmp_path_factory.mktemp("bare") / "env")
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +63,10 @@ def test_the_zip_holds_the_same_code(bare_python, bundle):
     assert json.loads(done.stdout) == code_here()
 
 
-def test_spark_submit_with_the_zip_gives_the_same_bytes(cluster, bare_python, bundle, tmp_path):
-    config = tiny_config(tmp_path, corpus={"part_mib": 0.01})
-    build_graph(config, SerialExecutor(), quiet)
+def test_spark_submit_with_the_zip_gives_the_same_bytes(cluster, bare_python, bundle, tmp_path, cut_run, cut_files):
+    config = copied_run(cut_run, tmp_path, pack={"seq_len": 64, "shard_mib": 0.002})
+    for made in ("packs", "tokens"):
+        shutil.rmtree(Path(config.run) / made)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
     import pyspark
@@ -90,8 +81,7 @@ def test_spark_submit_with_the_zip_gives_the_same_bytes(cluster, bare_python, bu
     )
     assert done.returncode == 0, done.stderr
     assert "windows" in done.stdout
-    again = tiny_config(tmp_path / "again", corpus={"part_mib": 0.01, "input": str(tmp_path / "tiny.jsonl")})
-    assert data_files(Path(config.run)) == data_files(make_run(again))
+    assert_same(data_files(Path(config.run)), cut_files)
 
 
 def test_the_other_job_takes_the_options_of_its_command():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import data_files, make_run, tiny_config
+from tiny import assert_same, cut_config, data_files, tiny_config
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "slurm.sh"
 SLICES = 2
@@ -40,9 +40,8 @@ def slice_of(tmp_path):
         process.communicate()
 
 
-def test_slices_of_which_one_is_killed_give_the_same_bytes(tmp_path, slice_of):
-    section = {"corpus": {"part_mib": 0.01}, "pack": {"seq_len": 64, "shard_mib": 0.002}}
-    config = tiny_config(tmp_path, **section)
+def test_slices_of_which_one_is_killed_give_the_same_bytes(tmp_path, slice_of, tiny_corpus, cut_files):
+    config = cut_config(tmp_path, tiny_corpus)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
     tasks = [slice_of(index, SLURM_ARRAY_TASK_COUNT=str(SLICES)) for index in range(SLICES)]
     watched = Path(config.run) / "embeddings" / ".parts" / "basis.json"
@@ -58,8 +57,7 @@ def test_slices_of_which_one_is_killed_give_the_same_bytes(tmp_path, slice_of):
         assert task.returncode == 0, message
         assert "Traceback" not in message
         assert out.splitlines()[-1] == "shards: done"
-    section["corpus"]["input"] = str(tmp_path / "tiny.jsonl")
-    assert data_files(Path(config.run)) == data_files(make_run(tiny_config(tmp_path / "again", **section)))
+    assert_same(data_files(Path(config.run)), cut_files)
 
 
 def test_a_slice_that_waits_in_vain_says_so(tmp_path, slice_of):

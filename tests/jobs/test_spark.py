@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import spark_faults
 import yaml
-from tiny import data_files, make_run, tiny_config, write_jsonl
+from tiny import assert_same, cut_config, data_files, make_run, tiny_config
 
 from icp.engine.executor import ATTEMPTS, Failure, ProcessExecutor
 from icp.errors import InputError
-from icp.run.context import BUILD_STEPS, PACK_STEPS
-from icp.warm import tiny_rows
+from icp.run.names import BUILD_STEPS, PACK_STEPS
 
 # a JVM's sockets are closed when Python ends
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -32,27 +31,6 @@ def spark(cluster):
             patch.setenv(name, value)
         with SparkExecutor(cluster.url) as executor:
             yield executor
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_jsonl(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", tiny_rows())
-
-
-def many_parts(folder, corpus):
-    folder.mkdir(exist_ok=True)
-    section = {"input": str(corpus), "part_mib": 0.01}
-    return tiny_config(folder, corpus=section, pack={"seq_len": 64, "shard_mib": 0.002})
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory, corpus):
-    return data_files(make_run(many_parts(tmp_path_factory.mktemp("expected"), corpus)))
-
-
-def assert_same(found, wanted):
-    assert sorted(found) == sorted(wanted)
-    assert [name for name in wanted if found[name] != wanted[name]] == []
 
 
 def test_every_result_comes_with_its_position(spark):
@@ -92,12 +70,12 @@ def test_a_part_that_takes_its_executor_along_does_not_take_the_others(spark):
     assert "its executor was lost 4 times" in found[1].message
 
 
-def test_an_executor_killed_in_each_step_changes_nothing(spark, tmp_path, corpus, expected):
+def test_an_executor_killed_in_each_step_changes_nothing(spark, tmp_path, tiny_corpus, cut_files):
     markers = tmp_path / "killed"
     markers.mkdir()
-    run = make_run(many_parts(tmp_path, corpus), spark_faults.KillingExecutor(spark, markers))
+    run = make_run(cut_config(tmp_path, tiny_corpus), spark_faults.KillingExecutor(spark, markers))
     assert {path.name for path in markers.iterdir()} == {*BUILD_STEPS, *PACK_STEPS}
-    assert_same(data_files(run), expected)
+    assert_same(data_files(run), cut_files)
 
 
 @pytest.mark.shared
@@ -138,9 +116,11 @@ def interrupted(cluster, config, watched, end):
         return process.wait(60), message
 
 
-def test_the_same_command_goes_on_after_its_driver_was_ended_or_killed(cluster, spark, tmp_path, corpus, expected):
+def test_the_same_command_goes_on_after_its_driver_was_ended_or_killed(
+    cluster, spark, tmp_path, tiny_corpus, cut_files
+):
     spark.__exit__()  # its cores are needed
-    config = many_parts(tmp_path, corpus)
+    config = cut_config(tmp_path, tiny_corpus)
     code, message = interrupted(cluster, config, "dedup/.parts/basis.json", subprocess.Popen.terminate)
     assert (code, message.splitlines()[-1]) == (
         130,
@@ -152,4 +132,4 @@ def test_the_same_command_goes_on_after_its_driver_was_ended_or_killed(cluster, 
     done = subprocess.run(command(cluster, config), **settings)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr + message
-    assert_same(data_files(Path(config.run)), expected)
+    assert_same(data_files(Path(config.run)), cut_files)

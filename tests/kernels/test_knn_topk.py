@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icp.kernels._jit import at_least, lowest_bit
+from icp.kernels._intrinsics import at_least, lowest_bit
 from icp.kernels.knn_topk import (
     NO_KEY,
     count_members,

@@ -5,38 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icp.kernels.pack_windows import _largest_dots, cut_path, member_similarities, share_a_window
+from icp.kernels.pack_windows import _largest_dots, member_similarities, share_a_window
 
 both = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "python"])
 
 
 def impl(kernel, compiled):
     return kernel if compiled else kernel.py_func
-
-
-def cut(kernel, order, lengths, capacity, n_bos=0, n_eos=0):
-    arrays = np.array(order, dtype=np.int64), np.array(lengths, dtype=np.int64)
-    return list(zip(*kernel(*arrays, capacity, n_bos, n_eos).tolist(), strict=True))
-
-
-def reference_cut(order, lengths, capacity, n_bos, n_eos):
-    """One token at a time: a token opens a window where it does not fit, with all that may not be parted from it."""
-    pieces, window, room = [], 0, capacity
-    for doc in (doc for doc in order if lengths[doc]):
-        tokens = list(range(lengths[doc]))
-        head, tail = tokens[: n_bos + 1], tokens[len(tokens) - n_eos - 1 :]
-        units = [head, *([token] for token in tokens[len(head) : -len(tail)]), tail]
-        if len(tokens) < len(head) + len(tail):  # the first token is the last
-            units = [tokens]
-        for unit in units:
-            if len(unit) > room:
-                window, room = window + 1, capacity
-            if pieces and pieces[-1][0] == doc and pieces[-1][3] == window and pieces[-1][2] == unit[0]:
-                pieces[-1] = (doc, pieces[-1][1], unit[-1] + 1, window)
-            else:
-                pieces.append((doc, unit[0], unit[-1] + 1, window))
-            room -= len(unit)
-    return pieces
 
 
 def reference_similarities(vectors, bounds):
@@ -47,53 +22,6 @@ def reference_similarities(vectors, bounds):
             mean.append(sum(others) / len(others) if others else 0.0)
             largest.append(max(others, default=0.0))
     return mean, largest
-
-
-def test_documents_are_laid_along_the_order_and_cut():
-    assert cut(cut_path, [2, 0, 1], [3, 5, 4], 4) == [
-        (2, 0, 4, 0),
-        (0, 0, 3, 1),
-        (1, 0, 1, 1),
-        (1, 1, 5, 2),
-    ]
-
-
-def test_document_longer_than_a_window_spans_windows():
-    assert cut(cut_path, [0], [10], 4) == [(0, 0, 4, 0), (0, 4, 8, 1), (0, 8, 10, 2)]
-
-
-def test_empty_document_takes_no_window():
-    assert cut(cut_path, [0, 1, 2], [0, 4, 0], 4) == [(1, 0, 4, 0)]
-    assert cut(cut_path, [0], [0], 4) == []
-    assert cut(cut_path, [], [], 4) == []
-
-
-def test_eos_is_not_cut_from_the_last_token():
-    # 5 tokens + eos; after 5 only eos would be left, so the cut comes one token earlier
-    assert cut(cut_path, [0], [6], 5, 0, 1) == [(0, 0, 4, 0), (0, 4, 6, 1)]
-    # a document of one token and eos does not fit beside the first
-    assert cut(cut_path, [0, 1], [4, 2], 5, 0, 1) == [(0, 0, 4, 0), (1, 0, 2, 1)]
-
-
-def test_bos_does_not_stand_alone_at_the_end_of_a_window():
-    assert cut(cut_path, [0, 1], [4, 4], 5, 1, 0) == [(0, 0, 4, 0), (1, 0, 4, 1)]
-    assert cut(cut_path, [0, 1], [3, 4], 5, 1, 0) == [(0, 0, 3, 0), (1, 0, 2, 0), (1, 2, 4, 1)]
-
-
-def test_one_token_with_both_specials_is_never_cut():
-    assert cut(cut_path, [0, 1, 2], [3, 3, 3], 5, 1, 1) == [(0, 0, 3, 0), (1, 0, 3, 1), (2, 0, 3, 2)]
-
-
-@both
-@settings(max_examples=80, deadline=None)
-@given(st.data(), st.integers(0, 1), st.integers(0, 1))
-def test_cut_matches_reference(compiled, data, n_bos, n_eos):
-    least = n_bos + 1 + n_eos
-    lengths = data.draw(st.lists(st.one_of(st.just(0), st.integers(least, 20)), max_size=8))
-    capacity = data.draw(st.integers(least, 12))
-    order = data.draw(st.permutations(range(len(lengths))))
-    pieces = cut(impl(cut_path, compiled), order, lengths, capacity, n_bos, n_eos)
-    assert pieces == reference_cut(order, lengths, capacity, n_bos, n_eos)
 
 
 def test_mean_and_largest_of_three_and_of_one():

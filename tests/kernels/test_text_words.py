@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - many alphabets on purpose
-"""`reference_words` is the definition of a word in code (DESIGN.md, section 3)."""
+"""`reference_words` is the definition of a word in code."""
 
 import re
 from itertools import pairwise
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from word_hashes import word_hashes
 
+from icp import texts
 from icp.kernels import text_words as kernels
 from icp.texts import OWN_WORDS, text_buffers, word_table
 
@@ -30,8 +32,7 @@ def normalized(texts, kernel=kernels.normalize_texts):
 
 def hashed(texts):
     buffers = text_buffers(texts)
-    hashes, indptr = kernels.word_hashes(buffers.data, buffers.offsets, word_table())
-    return [hashes[start:stop].tolist() for start, stop in pairwise(indptr.tolist())]
+    return word_hashes(buffers.data, buffers.offsets)
 
 
 # letters of many kinds, marks, separators, everything the rules name
@@ -119,6 +120,12 @@ def test_texts_do_not_touch_each_other():
     assert hashed(texts) == [hashed([text])[0] for text in texts]
 
 
+def test_flags_are_those_of_the_table():
+    names = ("BREAK_BEFORE", "BREAK_AFTER", "CASED", "CASE_IGNORABLE")
+    assert [getattr(kernels, name) for name in names] == [getattr(texts, name) for name in names]
+    assert sum(getattr(kernels, name) for name in names) & kernels.CODE_POINT == 0
+
+
 def test_no_texts_give_no_words():
     assert normalized([]) == []
     assert hashed([]) == []
@@ -128,6 +135,5 @@ def test_no_texts_give_no_words():
 @given(st.binary(max_size=12))
 def test_bytes_that_are_not_utf8_are_survived(raw):
     data, offsets = np.frombuffer(raw, np.uint8), np.array([0, len(raw)])
-    hashes, indptr = kernels.word_hashes(data, offsets, word_table())
-    assert indptr[1] == hashes.size <= (len(raw) + 1) // 2
+    assert len(word_hashes(data, offsets)[0]) <= (len(raw) + 1) // 2
     assert kernels.normalize_texts(data, offsets, word_table())[1][1] <= 2 * len(raw)

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from icp.data import KnnGraph, RowParts
 from icp.errors import ConfigError, InputError
-from icp.knn import exact, gpu, methods, search, vectors
+from icp.knn import exact, gpu, methods, phases, vectors
 from icp.knn.centroids import AllRows
-from icp.knn.exact import compare_ranges, merge_found, range_pairs, row_ranges, search_exact
+from icp.knn.exact import compare_ranges, merge_found, range_pairs, row_ranges
+from icp.knn.groupings import Search, count_kept
 from icp.knn.methods import choose_method
-from icp.knn.search import recall_estimate, search_neighbors, symmetrize
+from icp.knn.recall import recall_interval
+from icp.knn.search import search_neighbors, symmetrize
 from icp.knn.vectors import empty_keys, nearest, sample_rows, unpack
+from icp.streams import TUNING
 
 LEAST_RECALL = 0.9
 METHODS = ["exact", "cells", "ivf"]
@@ -100,11 +103,10 @@ def test_blocks_change_nothing(tile, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [50, 64, 200])
-def test_ranges_of_rows_find_what_all_rows_find(size, monkeypatch):
+def test_ranges_of_rows_find_what_all_rows_find(size):
     rows = np.concatenate([topics(100), np.zeros((5, 32), np.float16), topics(80, seed=2)])
-    monkeypatch.setattr(exact, "TASK_ROWS", size)
-    ranges, keys = row_ranges(len(rows)), empty_keys(len(rows), 6)
-    for one, two in range_pairs(len(rows)):
+    ranges, keys = row_ranges(len(rows), least=size), empty_keys(len(rows), 6)
+    for one, two in range_pairs(len(ranges)):
         merge_found(keys, 0, compare_ranges(rows, ranges[one], ranges[two], keep=6))
     np.testing.assert_array_equal(unpack(keys)[0], reference(rows, 6)[0])
 
@@ -113,6 +115,7 @@ def test_ranges_are_few_however_many_rows():
     assert len(row_ranges(10**9)) == 16
     assert [len(rows) for rows in row_ranges(20_000)] == [8192, 8192, 3616]
     assert row_ranges(0) == range_pairs(0) == []
+    assert range_pairs(3) == [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("n_parts", [1, 3, 7])
@@ -122,7 +125,8 @@ def test_parts_change_nothing(n_parts, tmp_path):
     for number, part in enumerate(np.array_split(rows, n_parts)):
         paths.append(tmp_path / f"part-{number:05}.npy")
         np.save(paths[-1], part)
-    np.testing.assert_array_equal(unpack(search_exact(RowParts(paths), keep=5))[0], reference(rows, 5)[0])
+    found = compare_ranges(RowParts(paths), range(100), range(100), keep=5)
+    np.testing.assert_array_equal(unpack(found.keys)[0], reference(rows, 5)[0])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -205,6 +209,14 @@ def test_no_gpu_where_the_machine_has_none_or_faiss_cannot_use_it(tmp_path, monk
     assert gpu.faiss_on_gpu.__wrapped__() is stand_in
 
 
+def recall_estimate(rows, knn, *, seed=0, size=1000):
+    """The recall and its interval as the step `neighbors` measures them."""
+    k = knn.neighbors.shape[1]
+    sample = Search(*rows.shape, k, count_kept(k), "exact", 1.0, seed).recall_rows(size)
+    truth = unpack(phases.true_neighbors(rows, sample, k=k))
+    return recall_interval(knn.neighbors[sample], knn.similarities[sample].astype(np.float16), *truth)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(-2, 2)] * 3), max_size=60), st.integers(1, 8))
 def test_exact_equals_reference_on_crowded_rows(rows, k):
@@ -225,15 +237,14 @@ def test_the_wanted_recall_is_reached_and_repeats(method):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_interval_contains_the_true_recall(seed, monkeypatch):
+def test_the_interval_contains_the_true_recall(seed):
     rows = topics(2500, 16, n_topics=100, noise=0.7, seed=seed)
     found = search_neighbors(rows, k=5, method="cells", target_recall=0.8, seed=seed)
     truth = search_neighbors(rows, k=5, method="exact")
     least = truth.similarities[:, -1:]
     true_recall = (found.similarities >= least).mean()
     assert true_recall < 0.99, f"true recall {true_recall}: the test shows nothing"
-    monkeypatch.setattr(search, "SAMPLE_ROWS", 400)
-    _, low, high = recall_estimate(rows, found, seed=seed)
+    _, low, high = recall_estimate(rows, found, seed=seed, size=400)
     assert low <= true_recall <= high
 
 
@@ -281,11 +292,20 @@ def test_recall_of_exact_neighbours_is_one_and_of_none_zero():
 
 
 def test_sample_is_uniform_without_repeats_and_by_seed():
-    one = sample_rows(1000, seed=1, salt=2, size=100)
+    one = sample_rows(1000, seed=1, stream=TUNING, size=100)
     assert np.unique(one).size == 100
-    assert (one == sample_rows(1000, seed=1, salt=2, size=100)).all()
-    assert (one != sample_rows(1000, seed=2, salt=2, size=100)).any()
-    assert sample_rows(5, seed=1, salt=2, size=100).tolist() == [0, 1, 2, 3, 4]
+    assert (one == sample_rows(1000, seed=1, stream=TUNING, size=100)).all()
+    assert (one != sample_rows(1000, seed=2, stream=TUNING, size=100)).any()
+    assert sample_rows(5, seed=1, stream=TUNING, size=100).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_neighbours_within_a_range_are_numbered_as_among_all():
+    rows, sample = topics(300), np.array([3, 99, 100, 180, 299])
+    ranges = [range(100), range(100, 101), range(101, 300)]
+    parts = [phases.true_neighbors(rows, sample, k=4, within=within) for within in ranges]
+    assert all(np.isin(unpack(part)[0], [-1, *within]).all() for part, within in zip(parts, ranges, strict=True))
+    together = np.sort(np.concatenate(parts, axis=1), axis=1)[:, :4]
+    np.testing.assert_array_equal(together, phases.true_neighbors(rows, sample, k=4))
 
 
 def test_a_row_outside_the_blocks_may_be_a_query():

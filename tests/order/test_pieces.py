@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from order_pieces import improved_in_stretches, joined_in_pieces
 
 from icp import DocGraph, search_neighbors, symmetrize
 from icp.order.matching import improve_order, matching_order
@@ -9,10 +10,8 @@ from icp.order.pieces import (
     choose_marks,
     cut_pieces,
     improve_stretch,
-    improved_in_stretches,
     induced_graph,
     join_pieces,
-    joined_in_pieces,
     nearest_marks,
     shifted,
     stretch_bounds,

@@ -18,10 +18,9 @@ def test_all_pairs_fall_in_similarity():
 
 
 @pytest.mark.parametrize("exact_ends", [20_000, 100], ids=["exact", "cells"])
-def test_nearest_pairs_name_other_groups_only(monkeypatch, exact_ends):
-    monkeypatch.setattr(stitching, "EXACT_ENDS", exact_ends)
+def test_nearest_pairs_name_other_groups_only(exact_ends):
     whole, groups = whole_clusters(400), (np.arange(400) // 2).astype(np.int32)
-    heads, tails = nearest_pairs(whole, groups, 4, 3)
+    heads, tails = nearest_pairs(whole, groups, 4, 3, exact_ends=exact_ends)
     assert (groups[heads] != groups[tails]).all()
     assert np.unique(heads * 400 + tails).size == heads.size
     alike = whole.astype(np.int64) @ whole.T
@@ -38,20 +37,18 @@ def test_exact_pairs_are_the_nearest():
         assert sorted(alike[row, tails[heads == row]]) == sorted(alike[row])[-4:]
 
 
-def test_cells_find_most_of_the_nearest(monkeypatch):
+def test_cells_find_most_of_the_nearest():
     whole, groups = whole_clusters(3000), np.arange(3000, dtype=np.int32)
     exact = set(zip(*nearest_pairs(whole, groups, 1, 3), strict=True))
-    monkeypatch.setattr(stitching, "EXACT_ENDS", 100)
-    found = set(zip(*nearest_pairs(whole, groups, 1, 3), strict=True))
+    found = set(zip(*nearest_pairs(whole, groups, 1, 3, exact_ends=100), strict=True))
     assert len(exact & found) > 0.7 * len(exact)
 
 
 @pytest.mark.parametrize("cell_rows", [7, 100, 4096])
-def test_cells_offer_each_row_at_most_once(monkeypatch, cell_rows):
-    monkeypatch.setattr(stitching, "CELL_ROWS", cell_rows)
+def test_cells_offer_each_row_at_most_once(cell_rows):
     whole = whole_clusters(500)
     offered = np.zeros((500, 500), dtype=np.int64)
-    for queries, base in stitching._cell_blocks(whole, 3):
+    for queries, base in stitching._cell_blocks(whole, 3, cell_rows):
         assert base.size <= cell_rows
         np.add.at(offered, (queries[:, None], base[None, :]), 1)
     assert offered.max() == 1

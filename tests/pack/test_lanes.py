@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -17,10 +19,15 @@ def test_seven_windows_in_three_lanes_by_hand():
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 7, 12, 13, 20])
 @pytest.mark.parametrize("n_windows", [0, 1, 2, 11, 12, 13])
-def test_order_is_a_permutation_whose_rows_go_on(n_windows, batch):
+def test_batches_take_one_window_of_each_lane_and_lanes_follow_the_path(n_windows, batch):
+    bounds = lane_starts(n_windows, batch).tolist()
+    lanes = [list(range(begin, end)) for begin, end in pairwise(bounds)]
+    sizes = [len(lane) for lane in lanes]
+    assert (bounds[0], bounds[-1], len(lanes)) == (0, n_windows, batch)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] - sizes[-1] <= 1
     order = lane_order(n_windows, batch)
-    assert sorted(order.tolist()) == list(range(n_windows))
-    assert np.all(order[batch:] == order[:-batch] + 1) if n_windows > batch else True
+    assert order.tolist() == [lane[row] for row in range(sizes[0]) for lane in lanes if row < len(lane)]
     windows = np.arange(n_windows)
     assert np.array_equal(lane_windows(order, n_windows, batch), windows)
     assert np.array_equal(lane_places(windows, n_windows, batch), order)

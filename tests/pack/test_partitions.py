@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from topics import SEQ_LEN, SPECIALS, check_every_token_once, planned, rows_of
 
 import icp
 from icp import plan_windows
@@ -9,15 +10,14 @@ from icp.data import DocGraph
 from icp.pack import bisection, partitions
 from icp.pack.bisection import halved_runs
 from icp.pack.partitions import divide, joined_seams, part_of, plan_partition, plan_seam, segments_of
-from icp.pack.plan_windows import broken_conflicts, corpus_of, limited
-from icp.pack.problem import Pieces
+from icp.pack.plan_windows import broken_conflicts, corpus_of
+from icp.pack.problem import Limits, Pieces, limited
 from icp.pack.similarity import window_figures
 
 LOSS_OF_PARTITIONS = 0.08
 """Share of mean_similarity that a small corpus may lose: some 9 windows a partition."""
 HOMES = 2.0
 """Partitions in which a topic of 20 documents lies: where its segments hold no other, only a cut parts them."""
-SEQ_LEN, SPECIALS = 256, (0, 1)
 
 
 @pytest.fixture
@@ -27,39 +27,9 @@ def small(monkeypatch):
     monkeypatch.setattr(partitions, "RANGE_SEGMENTS", 7)
 
 
-@pytest.fixture(scope="module")
-def topics():
-    """600 documents of 30 topics, spread all over: vectors, graph, path, lengths, topic of each."""
-    random = np.random.default_rng(11)
-    topic = random.integers(0, 30, 600)
-    vectors = np.linalg.qr(random.normal(size=(32, 32)))[0][topic] + 0.12 * random.normal(size=(600, 32))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    graph = icp.symmetrize(icp.search_neighbors(vectors, k=10))
-    order = icp.visit_order(graph, vectors, method="algorithm1", improve=False).order
-    return vectors, graph, order, random.integers(5, 60, 600).astype(np.int64), topic
-
-
-def planned(topics, **options):
-    vectors, graph, order, lengths, _ = topics
-    return plan_windows(graph, vectors, order, lengths, seq_len=SEQ_LEN, specials=SPECIALS, **options)
-
-
 def corpus(topics, groups=None, conflicts=None):
     vectors, graph, order, *_ = topics
-    return limited(corpus_of(graph, vectors, order, groups, conflicts), SEQ_LEN, 0.995, "minimal", SPECIALS)
-
-
-def rows_of(plan):
-    return np.stack([plan.doc, plan.start, plan.stop, plan.window]).tolist()
-
-
-def check_every_token_once(plan, lengths):
-    reached = np.zeros(lengths.size, np.int64)
-    for doc, start, stop, _ in sorted(zip(*rows_of(plan), strict=True)):
-        assert start == reached[doc]
-        reached[doc] = stop
-    assert reached.tolist() == lengths.tolist()
-    assert np.bincount(plan.window, weights=plan.stop - plan.start).max(initial=0) <= SEQ_LEN
+    return limited(corpus_of(graph, vectors, order, groups, conflicts), Limits(SEQ_LEN, SPECIALS))
 
 
 def directions_of(corpus, segments):

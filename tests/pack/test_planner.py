@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from topics import SEQ_LEN, check_every_token_once, planned, rows_of
 
 import icp
 from icp import plan_windows
@@ -14,36 +15,6 @@ from icp.pack.similarity import window_figures
 
 LOSS_OF_STRETCHES = 0.05
 """Share of mean_similarity that small corpora may lose: some 8 windows a stretch."""
-
-
-@pytest.fixture(scope="module")
-def topics():
-    """600 documents of 30 topics, spread all over: vectors, graph, path, lengths, topic of each."""
-    random = np.random.default_rng(11)
-    topic = random.integers(0, 30, 600)
-    vectors = np.linalg.qr(random.normal(size=(32, 32)))[0][topic] + 0.12 * random.normal(size=(600, 32))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    graph = icp.symmetrize(icp.search_neighbors(vectors, k=10))
-    order = icp.visit_order(graph, vectors, method="algorithm1", improve=False).order
-    return vectors, graph, order, random.integers(5, 60, 600).astype(np.int64), topic
-
-
-def planned(topics, **options):
-    vectors, graph, order, lengths, _ = topics
-    return plan_windows(graph, vectors, order, lengths, seq_len=256, specials=(0, 1), **options)
-
-
-def rows_of(plan):
-    return np.stack([plan.doc, plan.start, plan.stop, plan.window]).tolist()
-
-
-def check_every_token_once(plan, lengths, seq_len=256):
-    reached = np.zeros(lengths.size, np.int64)
-    for doc, start, stop, _ in sorted(zip(*rows_of(plan), strict=True)):
-        assert start == reached[doc]
-        reached[doc] = stop
-    assert reached.tolist() == lengths.tolist()
-    assert np.bincount(plan.window, weights=plan.stop - plan.start).max(initial=0) <= seq_len
 
 
 @pytest.mark.parametrize("path_windows", [8192, 0], ids=["one path", "a path a run"])
@@ -82,7 +53,7 @@ def test_stretches_lose_little_and_take_one_window_more_at_most(topics, monkeypa
     many = planned(topics)
     vectors, lengths = topics[0], topics[3]
     assert many.n_windows <= one.n_windows + 1
-    one, many = (window_figures(plan, vectors, lengths, capacity=256) for plan in (one, many))
+    one, many = (window_figures(plan, vectors, lengths, capacity=SEQ_LEN) for plan in (one, many))
     lost = 1 - many.mean_similarity / one.mean_similarity
     assert lost <= LOSS_OF_STRETCHES, f"lost {lost:.3f}, at most {LOSS_OF_STRETCHES}"
 

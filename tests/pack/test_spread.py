@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icp.pack.spread import DISTANCES, WORTH, best_stride, spread_order, stride_gaps, strided, window_path
+from icp.pack.spread import DISTANCES, WORTH, best_stride, stride_gaps, strided, window_path
+from icp.pack.training_order import training_order
 
 
 def measured_gaps(path_rank):
@@ -17,6 +18,11 @@ def measured_gaps(path_rank):
 def circle(n, seed):
     angles = np.linspace(0, 3, n)[np.random.default_rng(seed).permutation(n)]
     return np.stack((np.cos(angles), np.sin(angles)), axis=1).astype(np.float32)
+
+
+def spread_order(centroids):
+    """The window trained at each step."""
+    return window_path(centroids)[training_order(len(centroids), shuffle="spread")]
 
 
 @settings(max_examples=50, deadline=None)
@@ -58,17 +64,14 @@ def test_windows_follow_their_path():
 
 
 def test_order_is_the_path_in_strides():
-    centroids = circle(300, 2)
-    found, path = spread_order(centroids), window_path(centroids)
-    assert found.windows.tolist() == path[found.path_rank].tolist()
-    assert found.path_rank.tolist() == strided(300, found.stride).tolist()
-    assert sorted(found.windows.tolist()) == list(range(300))
-    assert found.gaps == stride_gaps(300, found.stride)
+    stride, gaps = best_stride(300)
+    assert training_order(300, shuffle="spread").tolist() == [step * stride % 300 for step in range(300)]
+    assert gaps == stride_gaps(300, stride)
 
 
 def test_neighbours_in_training_are_less_alike_than_by_chance():
     centroids = circle(400, 3)
-    found = spread_order(centroids).windows
+    found = spread_order(centroids)
     chance = np.random.default_rng(0).permutation(400)
     alike = [float((centroids[order[1:]] * centroids[order[:-1]]).sum(axis=1).mean()) for order in (found, chance)]
     assert alike[0] < alike[1]
@@ -77,13 +80,14 @@ def test_neighbours_in_training_are_less_alike_than_by_chance():
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 17])
 def test_few_windows(n):
     found = spread_order(circle(n, 0) if n else np.empty((0, 2), np.float32))
-    assert sorted(found.windows.tolist()) == list(range(n))
-    assert len(found.gaps) == len(DISTANCES)
+    assert sorted(found.tolist()) == list(range(n))
+    gaps, path_rank = best_stride(n)[1], training_order(n, shuffle="spread")
+    assert len(gaps) == len(DISTANCES)
     if n > 1:
-        assert all(gap <= real for gap, real in zip(found.gaps, measured_gaps(found.path_rank), strict=True))
+        assert all(gap <= real for gap, real in zip(gaps, measured_gaps(path_rank), strict=True))
 
 
 def test_windows_without_a_vector_have_a_place():
     centroids = circle(50, 0)
     centroids[::3] = 0
-    assert sorted(spread_order(centroids).windows.tolist()) == list(range(50))
+    assert sorted(spread_order(centroids).tolist()) == list(range(50))

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icp.run import tables
 from icp.run.tables import ROW_BYTES, row_bytes, write_parts
 
 
@@ -37,9 +36,13 @@ def test_row_larger_than_a_file_stands_alone(tmp_path):
     assert write_parts([table([10, 5000, 10])], 500, lambda k: tmp_path / f"{k}.parquet") == [2, 1]
 
 
-def test_row_groups_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROW_GROUP", 1000)
-    assert write_parts([table([36] * 100)], 2500, lambda k: tmp_path / f"{k}.parquet") == [27, 27, 27, 19]
+def test_row_groups_are_bounded(tmp_path):
+    assert write_parts([table([36] * 100)], 2500, lambda k: tmp_path / f"{k}.parquet", group_bytes=1000) == [
+        27,
+        27,
+        27,
+        19,
+    ]
     metadata = pq.read_metadata(tmp_path / "0.parquet")
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [9, 9, 9]
 

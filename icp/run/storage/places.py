@@ -31,7 +31,9 @@ def run_folder(run: str | Path) -> Path:
     mirror = mirror_of(run)
     if mirror is not None:
         return mirror.path
-    return Path(unquote(run.removeprefix("file://"))) if run.startswith("file://") else Path(run)
+    folder = Path(unquote(run.removeprefix("file://"))) if run.startswith("file://") else Path(run)
+    # pyarrow takes a relative path that begins like a URL (exp:1) for one
+    return folder.absolute() if ":" in "".join(folder.parts[:1]) else folder
 
 
 def push_small(run: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from icp.errors import ArtifactError
 from icp.run.records import (
+    BASIS,
     MANIFEST,
     RECORDS,
     TEMPORARY,
@@ -27,7 +28,6 @@ from icp.run.storage.mirror import Mirror
 
 WAIT_SECONDS = 60.0
 """How long a file of other bytes is left to the attempt that sent it, before its name is taken over."""
-BASIS = f"{RECORDS}/basis.json"
 MARK = "mirror"
 log = logging.getLogger("icp")
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.dedup.buckets import Found, band_buckets, in_slice, slice_bits
-from icp.dedup.find_duplicates import first_copies, order_by_priority, pick_near
+from icp.dedup.buckets import Found, pick_candidates, slice_bits, slice_buckets
+from icp.dedup.candidates import first_copies, length_priority, order_by_priority, pick_near, places_of
 from icp.dedup.minhash import Scheme, make_scheme
+from icp.dedup.verdicts import Rules
 from icp.engine.step import PartOutput
 from icp.errors import ArtifactError
 from icp.kernels.dedup_components import band_keys
@@ -56,9 +57,7 @@ def find_twins(context: Context, part: str, output: PartOutput) -> None:
     near = np.zeros(0, np.int64)
     if context.config.dedup.near:
         near = pick_near(order, twins, _numbers(_signature_files(context), "n_shingles"))
-    places = np.full(twins.size, -1, np.int64)
-    places[near] = np.arange(near.size)
-    for name, array in (("twins", twins), ("near", near), ("places", places)):
+    for name, array in (("twins", twins), ("near", near), ("places", places_of(near, twins.size))):
         save_array(output, f"twins/{name}.npy", array)
 
 
@@ -74,15 +73,12 @@ def find_bucket_part(context: Context, part: str, output: PartOutput) -> None:
     """Write members and starts of the buckets of one slice of one band."""
     band, index = (int(number) for number in part.split("-")[1:])
     places, bits = load_array(context, "twins/places.npy", mapped=True), _slice_bits(context)
-    keys, positions = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    for name in document_parts(context):
-        first, stop = docs_of(context, name)
-        here, of_part = load_array(context, f"keys/{name}.npy", mapped=True)[band], places[first:stop]
-        mine = (of_part >= 0) & in_slice(here, index, bits)
-        keys.append(here[mine])
-        positions.append(of_part[mine])
+    parts = (
+        (load_array(context, f"keys/{name}.npy", mapped=True)[band], places[slice(*docs_of(context, name))])
+        for name in document_parts(context)
+    )
     n_near = load_array(context, "twins/near.npy", mapped=True).size
-    members, starts = band_buckets(np.concatenate(keys), np.concatenate(positions), n_near)
+    members, starts = slice_buckets(parts, index, bits, n_near)
     save_array(output, f"buckets/{part}.members.npy", members)
     save_array(output, f"buckets/{part}.starts.npy", starts)
 
@@ -91,12 +87,8 @@ def gather_candidates(context: Context, part: str, output: PartOutput) -> None:
     """Write ``docs.npy``, the documents in some bucket, preferred first, and the members of each file of buckets as
     positions in it. Cost: 9 bytes a document, and one file of buckets at a time."""
     near = load_array(context, "twins/near.npy", mapped=True)
-    is_candidate = np.zeros(near.size, np.bool_)
-    for name in bucket_parts(context):
-        is_candidate[load_array(context, f"buckets/{name}.members.npy")] = True
-    docs = near[is_candidate]
-    place = np.cumsum(is_candidate, dtype=np.int64)
-    place -= 1
+    members = (load_array(context, f"buckets/{name}.members.npy") for name in bucket_parts(context))
+    docs, place = pick_candidates(near, members)
     for name in bucket_parts(context):
         save_array(output, f"candidates/{name}.npy", place[load_array(context, f"buckets/{name}.members.npy")])
     save_array(output, "candidates/docs.npy", docs)
@@ -111,6 +103,11 @@ def n_candidates(context: Context) -> int:
 def load_found(context: Context, part: str) -> Found:
     """One file of buckets, its members as positions in ``candidates/docs.npy``."""
     return load_array(context, f"candidates/{part}.npy"), load_array(context, f"buckets/{part}.starts.npy")
+
+
+def rules_of(config: Config) -> Rules:
+    """How near-duplicates are found and checked."""
+    return Rules(config.dedup.threshold, config.dedup.bands, config.dedup.rows, config.dedup.verify)
 
 
 def scheme_of(config: Config) -> Scheme | None:
@@ -147,8 +144,7 @@ def _priorities(context: Context) -> NDArray[Any]:
     if kind == "max":
         paths = [context.folder("documents") / f"{part}.parquet" for part in document_parts(context)]
         return np.concatenate([read_column(path, field).cast(pa.float64()).to_numpy() for path in paths])
-    n_bytes = _numbers(_signature_files(context), "n_bytes")
-    return n_bytes if kind == "longest" else np.zeros_like(n_bytes)
+    return length_priority(kind, _numbers(_signature_files(context), "n_bytes"))
 
 
 def _numbers(paths: list[Path], column: str) -> NDArray[np.int64]:

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.dedup.buckets import Buckets
-from icp.dedup.minhash import shingle_sets
-from icp.dedup.verdicts import Rules, Verdict, judge
+from icp.dedup.components import task_buckets
+from icp.dedup.verdicts import Verdict, compared_sets, joined_verdicts, judge
 from icp.engine.step import PartOutput
 from icp.kernels.dedup_components import Evidence
 from icp.run.context import Context, document_parts
 from icp.run.tables import fixed_values, read_rows
-from icp.steps.dedup.candidates import docs_of, load_array, save_array, scheme_of
+from icp.steps.dedup.candidates import docs_of, load_array, rules_of, save_array, scheme_of
 from icp.steps.dedup.components import load_share, task_names, tasks_of
 from icp.texts import text_buffers
 
@@ -32,22 +31,17 @@ def gather_evidence(context: Context, part: str, output: PartOutput) -> None:
     positions = positions[np.argsort(docs[positions])]
     rows = docs[positions] - first
     signatures = [np.zeros((0, config.num_perm), np.uint32)]
-    sets, sizes = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
     if rows.size:
         path = context.folder("dedup") / "signatures" / f"{part}.parquet"
         signatures += [fixed_values(chosen, "<u4") for chosen in read_rows(path, "signature", rows, scheme)]
-    if config.verify == "exact" and rows.size:
-        for chosen in read_rows(context.folder("documents") / f"{part}.parquet", "text", rows):
-            found, indptr = shingle_sets(text_buffers(chosen), ngram=config.ngram)
-            sets.append(found)
-            sizes.append(np.diff(indptr))
-    else:
-        sizes.append(np.zeros(rows.size, np.int64))
+    texts = read_rows(context.folder("documents") / f"{part}.parquet", "text", rows) if rows.size else ()
+    batches = (text_buffers(chosen) for chosen in texts)
+    values, bounds = compared_sets(batches, rows.size, rules_of(context.config), ngram=config.ngram)
     tasks = tasks_of(context, positions)
     order = np.argsort(tasks, kind="stable")
-    indptr = _bounds_of(np.concatenate(sizes)[order])
+    indptr = np.concatenate(([0], np.cumsum(np.diff(bounds)[order])))
     save_array(output, f"evidence/{part}.signatures.npy", np.concatenate(signatures)[order])
-    save_array(output, f"evidence/{part}.values.npy", _in_order(np.concatenate(sets), np.concatenate(sizes), order))
+    save_array(output, f"evidence/{part}.values.npy", _in_order(values, bounds, order))
     save_array(output, f"evidence/{part}.indptr.npy", indptr)
     n_tasks = len(task_names(context))
     save_array(output, f"evidence/{part}.bounds.npy", np.searchsorted(tasks[order], np.arange(n_tasks + 1)))
@@ -55,15 +49,10 @@ def gather_evidence(context: Context, part: str, output: PartOutput) -> None:
 
 def judge_task(context: Context, part: str, output: PartOutput) -> None:
     """Write the `Verdict` on the candidates of a task."""
-    config = context.config.dedup
-    members, starts = load_share(context, part)
-    positions = np.unique(members)
-    docs = load_array(context, "candidates/docs.npy", mapped=True)[positions]
-    buckets = Buckets(docs, np.searchsorted(positions, members), starts)
-    rules = Rules(config.threshold, config.bands, config.rows, config.verify)
+    buckets = task_buckets(load_array(context, "candidates/docs.npy", mapped=True), load_share(context, part))
     with ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile(dir=context.folder("dedup"))) for _ in range(2)]
-        verdict = judge(buckets, _load_evidence(context, part, docs, *files), rules)
+        verdict = judge(buckets, _load_evidence(context, part, buckets.docs, *files), rules_of(context.config))
     for name in ("docs", "keepers", "jaccard"):
         save_array(output, f"verdicts/{part}.{name}.npy", getattr(verdict, name))
     output.info["checks"] = verdict.n_checks
@@ -71,14 +60,14 @@ def judge_task(context: Context, part: str, output: PartOutput) -> None:
 
 def load_verdict(context: Context) -> Verdict:
     """The verdicts on all tasks as one."""
-    names = task_names(context)
+    return joined_verdicts([_load_verdict(context, task) for task in task_names(context)])
+
+
+def _load_verdict(context: Context, task: str) -> Verdict:
     docs, keepers, jaccard = (
-        np.concatenate([load_array(context, f"verdicts/{name}.{which}.npy") for name in names])
-        for which in ("docs", "keepers", "jaccard")
+        load_array(context, f"verdicts/{task}.{name}.npy") for name in ("docs", "keepers", "jaccard")
     )
-    order = np.argsort(docs)
-    n_checks = sum(record.info["checks"] for record in context.records("verdicts").values())
-    return Verdict(docs[order], keepers[order], jaccard[order], n_checks)
+    return Verdict(docs, keepers, jaccard, context.records("verdicts")[task].info["checks"])
 
 
 def _load_evidence(
@@ -105,11 +94,6 @@ def _load_evidence(
     return Evidence(np.asarray(signatures), np.arange(docs.size), np.asarray(sets), starts, stops)
 
 
-def _bounds_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
-
-
-def _in_order(values: NDArray[np.uint32], sizes: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.uint32]:
+def _in_order(values: NDArray[np.uint32], indptr: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Sets laid one after another, in another order."""
-    indptr = _bounds_of(sizes)
     return np.concatenate([values[:0], *(values[a:b] for a, b in zip(indptr[order], indptr[order + 1], strict=True))])

@@ -97,7 +97,7 @@ def _suspicious(groups: list[dict[str, int]], n_docs: int) -> list[str]:
 
 
 def _cautions(config: Config) -> list[str]:
-    """What the settings cost, for who takes them from elsewhere."""
+    """Warnings of what the settings cost, for users who take them over from other tools."""
     dedup = config.dedup
     if not dedup.near:
         return []

@@ -7,13 +7,13 @@ their documents are numbered: patterns as given, matches sorted, the shards of a
 import glob
 import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from icp.config import CorpusConfig
+from icp.config.addresses import expanded
 from icp.errors import ConfigError, InputError
 from icp.steps.documents.stores import Disk, Server, store_of
 
@@ -91,7 +91,7 @@ def kind_of(path: str) -> str | None:
 
 def _matches(store: Disk | Server, pattern: str) -> list[str]:
     """Paths of files: a name that exists is taken as it stands, otherwise as a glob; folders are looked into."""
-    name = os.path.expanduser(pattern) if pattern.startswith("~") else pattern  # noqa: PTH111
+    name = expanded(pattern)
     found = [name] if store.exists(name) else sorted(store.glob(name)) if glob.has_magic(name) else []
     files = [path for entry in found for path in (_inside(store, entry) if store.is_folder(entry) else [entry])]
     if not files:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+from icp.config.addresses import expanded
 from icp.errors import InputError
 from icp.run.storage.server import trouble_of
 from icp.steps.documents.stores import server_of
@@ -155,7 +156,7 @@ def load_excluded(path: str) -> frozenset[str]:
     """
     ids: set[str] = set()
     try:
-        for lines, _ in line_blocks(path, LONGEST_LINE):
+        for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
             ids.update(line.removesuffix(b"\r").decode() for line in lines)
     except UnicodeDecodeError:
         raise InputError(f"{path}: corpus.exclude is not UTF-8; save it with one id a line, as UTF-8") from None

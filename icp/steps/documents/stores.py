@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from icp.config.addresses import expanded
 from icp.errors import ConfigError, InputError
 from icp.run.storage.server import open_filesystem, trouble_of
 
@@ -162,7 +163,7 @@ def store_of(pattern: str) -> Disk | Server:
 def file_identity(path: str) -> str:
     """Size and stamp of one file or URL; raises InputError if it cannot be looked at."""
     try:
-        size, stamp = store_of(path).stat(path)
+        size, stamp = store_of(path).stat(expanded(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its name") from None
     return f"{size} bytes, {stamp}"

@@ -11,11 +11,12 @@ from icp.embed.two_pass import (
     BUCKETS,
     CorpusEmbedder,
     NotFiniteError,
+    PartTotals,
     Reading,
-    Totals,
     count_words,
-    row_totals,
-    sample_step,
+    finish_rows,
+    settle_parts,
+    weigh_words,
 )
 from icp.engine.step import PartOutput
 from icp.run.context import Context, document_parts
@@ -31,8 +32,8 @@ from icp.steps.embeddings.survivors import (
 )
 from icp.texts import text_buffers
 
-BLOCK_ROWS = 1 << 12
 READ_ROWS = 1 << 10
+"""Rows of a part that are projected at once: their words are read from a file."""
 
 
 def read(context: Context, part: str, output: PartOutput) -> None:
@@ -65,10 +66,8 @@ def read(context: Context, part: str, output: PartOutput) -> None:
 
 def weigh(context: Context, part: str, output: PartOutput) -> None:
     """What each word counts, from the counts of all parts."""
-    total = np.zeros(BUCKETS, np.uint32)
-    for name in made(context, "read", "counts"):
-        total += load_array(context, name)
-    weights = of_corpus(context).weigh(total, survivors(context).size)
+    counts = (load_array(context, name) for name in made(context, "read", "counts"))
+    weights = weigh_words(of_corpus(context), counts, survivors(context).size)
     np.save(output.path("weights.npy"), weights, allow_pickle=False)
 
 
@@ -76,26 +75,18 @@ def project(context: Context, part: str, output: PartOutput) -> None:
     """The rows of the documents of a part, their sum, and those of them that are in the sample."""
     embedder = of_corpus(context)
     weights = np.array(load_array(context, "weights.npy")) if embedder.counts_words else np.zeros(0, np.int32)
-    sums, sample = np.zeros(embedder.width + 1, np.int64), []
-    number, _, docs = wanted(context, part)
-    step = sample_step(survivors(context).size, embedder.sample_rows)
+    first, _, docs = wanted(context, part)
+    totals = PartTotals(embedder, first=first, n_docs=survivors(context).size)
 
     def blocks() -> Iterator[NDArray[Any]]:
-        nonlocal number
         for reading in _readings(context, part):
             rows = embedder.project(reading, weights)
-            found, n_filled = row_totals(rows)
-            sums[:-1] += found
-            sums[-1] += n_filled
-            if embedder.sample_rows:
-                sample.append(rows[-number % step :: step].copy())
-            number += len(rows)
+            totals.add(rows)
             yield rows
 
     write_rows(output.path(f"rows/{part}.npy"), docs.size, embedder.width, embedder.dtype, blocks())
-    np.save(output.path(f"sums/{part}.npy"), sums, allow_pickle=False)
-    together = np.concatenate([np.zeros((0, embedder.width), embedder.dtype), *sample])
-    np.save(output.path(f"sample/{part}.npy"), together, allow_pickle=False)
+    np.save(output.path(f"sums/{part}.npy"), totals.sums, allow_pickle=False)
+    np.save(output.path(f"sample/{part}.npy"), totals.sample, allow_pickle=False)
 
 
 def _readings(context: Context, part: str) -> Iterator[Reading]:
@@ -116,23 +107,19 @@ def _readings(context: Context, part: str) -> Iterator[Reading]:
 
 def settle(context: Context, part: str, output: PartOutput) -> None:
     """What all rows have in common."""
-    embedder, parts = of_corpus(context), document_parts(context)
-    sums = np.zeros(embedder.width + 1, np.int64)
-    for name in parts:
-        sums += load_array(context, f"sums/{name}.npy")
-    sample = np.concatenate([load_array(context, f"sample/{name}.npy") for name in parts])
-    totals = Totals(sums[:-1], int(sums[-1]), survivors(context).size, sample)
-    for name, array in embedder.settle(totals).items():
+    parts = (
+        (load_array(context, f"sums/{name}.npy"), load_array(context, f"sample/{name}.npy"))
+        for name in document_parts(context)
+    )
+    for name, array in settle_parts(of_corpus(context), parts, survivors(context).size).items():
         np.save(output.path(f"settled/{name}.npy"), array, allow_pickle=False)
 
 
 def finished(context: Context, part: str) -> Iterator[NDArray[np.float32]]:
     """The vectors of a part, in blocks: (n, dim) float32."""
-    embedder, rows = of_corpus(context), load_array(context, f"rows/{part}.npy")
     names = [name.removesuffix(".npy") for name in made(context, "settle", "settled")]
     settled = {name.rpartition("/")[2]: np.array(load_array(context, f"{name}.npy")) for name in names}
-    for first in range(0, len(rows), BLOCK_ROWS):
-        yield embedder.finish(np.array(rows[first : first + BLOCK_ROWS]), settled)
+    return finish_rows(of_corpus(context), load_array(context, f"rows/{part}.npy"), settled)
 
 
 def of_corpus(context: Context) -> CorpusEmbedder:

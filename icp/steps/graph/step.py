@@ -22,9 +22,9 @@ from icp.kernels.knn_graph import candidate_similarities, component_sizes, union
 from icp.run.context import Context, document_parts
 from icp.steps.graph.arrays import load, nodes_by_part, paths, raw_part, rows_of_nodes, save, survivors_of
 from icp.steps.graph.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
+from icp.streams import PAIRS
 
 RANDOM_PAIRS = 100_000
-RANDOM_SALT = 4
 FEWEST_FOR_RANDOM = 100
 """Nodes below which random pairs say nothing: then `min_similarity: auto` is 0."""
 SPARED = 3
@@ -183,7 +183,7 @@ def random_pairs(n_rows: int, seed: int) -> NDArray[np.int64]:
     """Up to `RANDOM_PAIRS` pairs of different rows by seed, every pair once where there are no more: (m, 2) int64."""
     if n_rows * (n_rows - 1) // 2 <= RANDOM_PAIRS:
         return np.stack(np.triu_indices(n_rows, k=1), axis=1).astype(np.int64)
-    rng = np.random.default_rng([RANDOM_SALT, seed])
+    rng = PAIRS.generator(seed)
     left = rng.integers(0, n_rows, RANDOM_PAIRS)
     right = (left + rng.integers(1, n_rows, RANDOM_PAIRS)) % n_rows
     return np.stack((left, right), axis=1)

@@ -14,28 +14,30 @@ from icp.config import Config
 from icp.data import RowParts, take
 from icp.engine.step import PartOutput, one_part
 from icp.errors import ArtifactError
-from icp.knn.cells import CHUNK_ROWS, EXTRA, Cells, cell_tasks
+from icp.knn import phases
+from icp.knn.cells import CHUNK_ROWS, Cells
 from icp.knn.centroids import Centroids
-from icp.knn.exact import merge_found, range_pairs
+from icp.knn.exact import merge_found
 from icp.knn.expansion import PASSES
-from icp.knn.methods import Found, choose_method
-from icp.knn.recall import enough_found
-from icp.knn.vectors import check_rows, empty_keys, sample_rows, tuning_size
+from icp.knn.groupings import GROUPINGS, Expansion, Groups, Search, Tuning, count_kept
+from icp.knn.methods import Found
+from icp.knn.vectors import check_rows, empty_keys
 from icp.run.context import Context, document_parts
 
-FILTERED = 4
-"""Times k that are kept where the graph passes over neighbours by source or similarity."""
-SAMPLE_ROWS = 1000
-TUNE_SALT, RECALL_SALT = 2, 3
 RANGE_ROWS = 1 << 14
 MOST_RANGES = 1024
 
 
-def kept(config: Config) -> int:
-    """Neighbours kept of each row."""
-    graph = config.graph
-    filtered = graph.same_source != "any" or graph.max_similarity is not None
-    return graph.k * (FILTERED if filtered else 1) + EXTRA
+def is_filtered(config: Config) -> bool:
+    """Whether the graph passes over neighbours by source or similarity."""
+    return config.graph.same_source != "any" or config.graph.max_similarity is not None
+
+
+def search_of(context: Context) -> Search:
+    """What the configuration asks for."""
+    config = context.config
+    graph, keep = config.graph, count_kept(config.graph.k, is_filtered=is_filtered(config))
+    return Search(*shape(context), graph.k, keep, graph.method, graph.target_recall, config.seed)
 
 
 def embedding_paths(context: Context) -> list[Path]:
@@ -59,7 +61,7 @@ def embeddings(context: Context) -> RowParts:
 
 
 def shape(context: Context) -> tuple[int, int]:
-    """Rows and dimensions, by the manifest, so that who only counts needs no file."""
+    """Rows and dimensions; the manifest tells them where it can, without opening the files."""
     manifest = context.manifest("embeddings")
     records = [manifest.files.get(f"{part}.npy") for part in document_parts(context)]
     rows = [record.rows if record is not None else None for record in records]
@@ -80,25 +82,6 @@ def checked(context: Context, rows: range) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def planned(context: Context) -> str:
-    """The method by the size of the corpus."""
-    n_rows, dim = shape(context)
-    return choose_method(n_rows, dim, context.config.graph.method)
-
-
-def method(context: Context) -> str:
-    """What is done in the end: cells that overlap too much give way to all pairs."""
-    first = planned(context)
-    return first if first == "exact" else str(context.records("lists")["all"].info["method"])
-
-
-def samples(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to choose the overlap by, and rows to measure recall by."""
-    n_rows, seed = shape(context)[0], context.config.seed
-    tune = sample_rows(n_rows, seed=seed, salt=TUNE_SALT, size=tuning_size(n_rows))
-    return tune, sample_rows(n_rows, seed=seed, salt=RECALL_SALT, size=SAMPLE_ROWS)
-
-
 def _range_rows(n_rows: int) -> int:
     return max(RANGE_ROWS, -(-n_rows // MOST_RANGES))
 
@@ -111,33 +94,39 @@ def range_of(context: Context, part: str) -> range:
 
 
 def ranges(context: Context) -> list[str]:
-    """Ranges of rows; none where all rows are compared."""
-    if planned(context) == "exact":
+    """Ranges of rows; none where exact search is planned."""
+    if search_of(context).planned == "exact":
         return []
     n_rows = shape(context)[0]
     return [f"rows-{number:05}" for number in range(max(1, -(-n_rows // _range_rows(n_rows))))]
 
 
 def one_unless_exact(context: Context) -> list[str]:
-    """One task; none where all rows are compared."""
-    return [] if planned(context) == "exact" else one_part(context)
+    """One task; none where exact search is planned."""
+    return [] if search_of(context).planned == "exact" else one_part(context)
 
 
-def tasks(context: Context, name: str = "members") -> dict[str, range]:
-    """Ranges of cells or lists; `name` as of `cells`."""
-    return {f"cells-{number:06}": wanted for number, wanted in enumerate(cell_tasks(cells(context, name)))}
+def check_task(context: Context, task: phases.Task) -> None:
+    """Checks the rows of a range that is to be compared with itself; so each row is checked once."""
+    if isinstance(task, tuple) and task[0] == task[1]:
+        for _ in checked(context, task[0]):
+            pass
+
+
+def method(context: Context) -> str:
+    """What is done in the end: cells that overlap too much give way to the comparison of all rows."""
+    planned = search_of(context).planned
+    return planned if planned == "exact" else str(context.records("lists")["all"].info["method"])
+
+
+def expands(context: Context) -> bool:
+    """Whether passes among neighbours' neighbours may follow the search."""
+    return method(context) != "exact" and "joined.npy" in context.records("lists")["all"].files
 
 
 def search_parts(context: Context) -> list[str]:
     """Ranges of cells or lists, or pairs of ranges of rows."""
-    if method(context) != "exact":
-        return list(tasks(context))
-    return [f"rows-{one:03}-{two:03}" for one, two in range_pairs(shape(context)[0])]
-
-
-def expands(context: Context) -> bool:
-    """Whether passes among neighbours' neighbours follow the search."""
-    return method(context) == "cells" and bool(context.records("tune")["all"].info["expands"])
+    return list(phases.search_tasks(search_of(context), groups(context)))
 
 
 def expand_parts(context: Context, number: int) -> list[str]:
@@ -146,18 +135,19 @@ def expand_parts(context: Context, number: int) -> list[str]:
     if not records:
         return []
     shares = np.array([share for part in document_parts(context) for share in records[part].info["shares"]])
-    reached = enough_found(shares, context.config.graph.target_recall)
-    return [] if reached else list(tasks(context, "own"))
+    if not phases.needs_pass(number - 1, shares, search_of(context)):
+        return []
+    return list(phases.expansion_tasks(expansion(context)))
 
 
 def merge_parts(context: Context, number: int) -> list[str]:
-    """Parts whose keys change: after a search that passes follow, and after a pass."""
+    """Parts whose keys change: after a search that passes may follow, and after a pass."""
     changed = expand_parts(context, number) if number else expands(context)
     return document_parts(context) if changed else []
 
 
 def n_passes(context: Context) -> int | None:
-    """How many passes are done; None if none are to follow the search."""
+    """How many passes are done; None if none may follow the search."""
     if not expands(context):
         return None
     return max(number for number in range(PASSES + 1) if number == 0 or context.records(f"merge-{number}"))
@@ -172,28 +162,65 @@ def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64],
         keys = np.load(context.folder("neighbors") / f"{part}.merged-{number - 1}.npy", allow_pickle=False)
         names = f"rows-{number}", f"keys-{number}"
     else:
-        keys = empty_keys(sizes[at], kept(context.config))
+        keys = empty_keys(sizes[at], search_of(context).keep)
     for files in zip(*(paths(context, name) for name in names), strict=True):
         rows, found = (np.load(path, mmap_mode="r", allow_pickle=False) for path in files)
         merge_found(keys, first, Found(rows, found))
     return keys, first
 
 
-def cells(context: Context, name: str = "members") -> Cells:
-    """The rows of each cell, or the rows that probe each list; ``own``: the rows of each list."""
+def groups(context: Context) -> Groups | None:
+    """The rows of each cell or list; None where all rows are compared."""
+    found = method(context)
+    if found == "exact":
+        return None
+    own = _cells(context, "own") if GROUPINGS[found].has_own else None
+    return Groups(found, _cells(context, "members"), own)
+
+
+def expansion(context: Context) -> Expansion:
+    """What passes go by; the pages of its arrays are private, so that kernels see one type of array."""
+    path = context.folder("neighbors") / "joined.npy"
+    joined: NDArray[np.int32] = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    return Expansion(_cells(context, "own"), joined)
+
+
+def _cells(context: Context, name: str) -> Cells:
     return Cells(load(context, name), load(context, f"{name}-bounds"))
+
+
+def save_cells(output: PartOutput, name: str, found: Cells) -> None:
+    """Write rows by cell or list, as ``members`` or ``own``."""
+    save(output, f"{name}.npy", found.members)
+    save(output, f"{name}-bounds.npy", found.bounds)
+
+
+def tuning(context: Context) -> Tuning:
+    """As *tune* left it in its record."""
+    info = context.records("tune")["all"].info
+    if "nprobe" in info:
+        return Tuning(info["nlist"], info["ranks"], float(info["nprobe"] - 1))
+    margin = np.inf if info["margin"] is None else info["margin"]
+    return Tuning(info["cells"], info["ranks"], margin, info["share_in_sample"], info["expands"])
+
+
+def tuning_info(found: Tuning, method: str) -> dict[str, Any]:
+    """What `tuning` reads, for a record and for the manifest, which has no infinite numbers."""
+    if method == "ivf":
+        return {"method": method, "nlist": found.n_groups, "nprobe": found.ranks, "ranks": found.ranks}
+    return {
+        "method": method,
+        "cells": found.n_groups,
+        "ranks": found.ranks,
+        "share_in_sample": found.share,
+        "expands": found.expands,
+        "margin": None if np.isinf(found.margin) else found.margin,
+    }
 
 
 def centroids(context: Context) -> Centroids:
     """As trained."""
     return Centroids(load(context, "means"), load(context, "leaders"), load(context, "groups"))
-
-
-def joined(context: Context) -> NDArray[np.int32]:
-    """The cells that each row joined, memory-mapped; its pages are private, so that kernels see one array type."""
-    path = context.folder("neighbors") / "joined.npy"
-    found: NDArray[np.int32] = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
-    return found
 
 
 def paths(context: Context, name: str) -> list[Path]:

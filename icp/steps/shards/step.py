@@ -42,10 +42,10 @@ def write_shard(context: Context, part: str, output: PartOutput) -> None:
     """Write one shard, and the rows of its pieces and windows."""
     shard = int(part.removeprefix("part-"))
     first, stop = (int(edge) for edge in _shard_bounds(context)[shard : shard + 2])
-    name, n_tokens = f"shard-{shard:05d}.bin", (stop - first) * context.config.pack.capacity
+    name, n_tokens = f"shard-{shard:05d}.bin", (stop - first) * context.config.pack.row_tokens
     segments, ends = write_rows(context, first, stop, output.path(name))
     output.rows(name, stop - first)
-    n_pad = context.config.pack.capacity - ends
+    n_pad = context.config.pack.row_tokens - ends
     _write_segments(context, output, part, segments, first)
     _write_windows(context, output, part, segments, first, n_pad)
     of_documents = int((segments.doc_stop - segments.doc_start).sum())
@@ -64,7 +64,7 @@ def write_rows(context: Context, first: int, stop: int, path: Path) -> tuple[Seg
     n_tokens = np.asarray(offsets[plan.doc + 1] - offsets[plan.doc], dtype=np.int64)
     segments = place_segments(plan, n_tokens, specials)
     ends = row_ends(segments, stop - first, specials)
-    rows = np.full((stop - first, context.config.pack.capacity), specials.pad_id, dtype=tokenizer.dtype)
+    rows = np.full((stop - first, context.config.pack.row_tokens), specials.pad_id, dtype=tokenizer.dtype)
     assert ends.max() <= rows.shape[1], "a window holds more than its row"
     _gather(context, rows, segments, np.asarray(offsets[plan.doc], dtype=np.int64) + segments.doc_start)
     _check_ids(rows, segments, specials, tokenizer)
@@ -81,14 +81,12 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
     n_tokens = context.manifest("tokens").counts["tokens"]
     config, (specials, tokenizer) = context.config, _specials(context)
     repeated = total.get("documents_in", 0) - n_tokens
-    assert 0 <= repeated <= repeated * PACK_METHODS[config.pack.method].repeats, (
-        f"{total} do not tile {n_tokens} tokens"
-    )
+    assert 0 <= repeated <= repeated * PACK_METHODS[config.pack.method].repeats, f"{total} do not tile {n_tokens}"
     output.count("repeated", repeated)  # added to the counts of the shards, which cannot tell them
     output.count("documents_in", -repeated)
     output.info.update(
         seq_len=config.pack.seq_len,
-        stride=config.pack.capacity,
+        stride=config.pack.row_tokens,
         dtype=tokenizer.dtype.name,
         vocab_size=tokenizer.vocab_size,
         bos_id=specials.bos_id,
@@ -121,7 +119,7 @@ def _specials(context: Context) -> tuple[Specials, Tokenizer]:
 def _shard_bounds(context: Context) -> NDArray[np.int64]:
     """First window of each shard, and the number of windows at the end: (n_shards + 1,) int64."""
     n_windows = context.manifest("windows").files["path_rank.npy"].rows or 0
-    row_bytes = context.config.pack.capacity * np.dtype(context.manifest("tokens").facts["dtype"]).itemsize
+    row_bytes = context.config.pack.row_tokens * np.dtype(context.manifest("tokens").facts["dtype"]).itemsize
     per_shard = max(1, int(context.config.pack.shard_mib * 2**20) // row_bytes)
     return np.append(np.arange(0, n_windows, per_shard, dtype=np.int64), n_windows)
 

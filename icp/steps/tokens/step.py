@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icp.config import Config
+from icp.config.addresses import expanded
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.run.context import Context, document_parts
 from icp.run.nodes import load_nodes, node_batches
@@ -146,7 +147,9 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 def _tokenizer_files(config: Config) -> Iterable[tuple[str, str]]:
     """Hashes of the user's own tokenizer files; a trained one and one from the hub are known by name."""
-    path = Path(config.tokenizer.name).expanduser()
+    if trained_ids(config.tokenizer.name) is not None:
+        return []
+    path = Path(expanded(config.tokenizer.name))
     path = path / JSON_NAME if path.is_dir() else path
     files = (path, path.with_name(CONFIG_NAME)) if path.is_file() else ()
     return [(file.name, hash_file(file)) for file in files if file.is_file()]

@@ -13,12 +13,11 @@ import numpy as np
 from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput
 from icp.order.visit_order import greedy_order
-from icp.pack.similarity import Members, WindowFigures, figures_of, member_similarities, members_of
+from icp.pack.similarity import Members, WindowFigures, figures_of, member_similarities, members_of, window_figures
 from icp.run.context import Context
 from icp.run.nodes import load_vectors
 from icp.steps.windows.inputs import (
     Inputs,
-    capacity_of,
     load_array,
     load_inputs,
     load_order,
@@ -67,8 +66,8 @@ def measured(context: Context) -> dict[str, dict[str, Any]]:
     plans = {OWN: load_plan(context)} | {name: _baseline(context, inputs, name) for name in BASELINES}
     found = {}
     for name, plan in plans.items():
-        members = members_of(plan)
-        found[name] = asdict(_summed(members, member_similarities(members, inputs.embeddings), inputs, context))
+        figures = window_figures(plan, inputs.embeddings, inputs.lengths, **_room(context))
+        found[name] = asdict(figures)
     return found
 
 
@@ -121,5 +120,10 @@ def _baseline(context: Context, inputs: Inputs, name: str) -> PackPlan:
 
 
 def _summed(members: Members, found: tuple[Any, Any], inputs: Inputs, context: Context) -> WindowFigures:
-    specials = int(context.config.tokenizer.bos == "window")
-    return figures_of(members, found, inputs.lengths, capacity=capacity_of(context.config), window_specials=specials)
+    return figures_of(members, found, inputs.lengths, **_room(context))
+
+
+def _room(context: Context) -> dict[str, int]:
+    """Tokens of a window for documents, and beside them."""
+    capacity = context.config.capacity
+    return {"capacity": capacity, "window_specials": context.config.pack.row_tokens - capacity}

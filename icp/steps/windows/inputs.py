@@ -91,11 +91,6 @@ def save_plan(output: PartOutput, folder: str, plan: PackPlan) -> None:
         save_array(output, f"{folder}{name}", getattr(plan, name))
 
 
-def capacity_of(config: Config) -> int:
-    """Tokens of a window that documents may take."""
-    return config.pack.capacity - int(config.tokenizer.bos == "window")
-
-
 def mix_of(config: Config) -> Mix:
     """Where random windows come in training."""
     return Mix(config.pack.mix_random.begin, config.pack.mix_random.end, config.pack.mix_random.over)
@@ -125,7 +120,7 @@ def plan_of(
         inputs.embeddings,
         order,
         inputs.lengths,
-        seq_len=capacity_of(config),
+        seq_len=config.capacity,
         method=method,
         min_fill=config.pack.min_fill,
         split=config.pack.split if PACK_METHODS[method].knows_split else "minimal",

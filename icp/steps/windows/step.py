@@ -110,11 +110,7 @@ STEP = Step(
     inputs=("documents", "dedup", "embeddings", "graph", "tokens", "order"),
     keys=_keys,
     phases=(
-        Phase("prepare", partition_tasks.prepared, partition_tasks.prepare, scratch=True),
-        Phase("segments", partition_tasks.ranges, partition_tasks.point, scratch=True),
-        Phase("divide", partition_tasks.divided, partition_tasks.halve, scratch=True),
-        Phase("partition", partition_tasks.partitions, partition_tasks.plan_part, scratch=True),
-        Phase("seam", partition_tasks.seams, partition_tasks.mend_seam, scratch=True),
+        *partition_tasks.phases(),
         Phase("lay", training_path_tasks.laid, training_path_tasks.lay, scratch=True),
         Phase("directions", training_path_tasks.pointed, training_path_tasks.point, scratch=True),
         Phase("runs", training_path_tasks.halved, training_path_tasks.halve, scratch=True),

@@ -12,12 +12,12 @@ from icp.data import PackPlan, RowParts
 from icp.engine.step import ALL, PartOutput, one_part
 from icp.pack.bisection import halved_runs, window_directions
 from icp.pack.partitions import is_divided
+from icp.pack.rounds import PATH_WINDOWS
 from icp.pack.spread import window_path
 from icp.run.context import Context
 from icp.run.nodes import load_vectors
 from icp.steps.windows.inputs import (
     Inputs,
-    capacity_of,
     chosen_lengths,
     load_array,
     load_inputs,
@@ -30,9 +30,6 @@ from icp.steps.windows.inputs import (
     save_plan,
 )
 from icp.steps.windows.partition_tasks import is_parted, number_of, parted_plan
-
-PATH_WINDOWS = 8192
-"""Windows up to which one path leads through all; of more, whose neighbours cost more, one leads through each run."""
 
 RANGE_WINDOWS = 4096
 """Windows of one task of *directions*."""
@@ -92,7 +89,7 @@ def related_path(context: Context, inputs: Inputs, plan: PackPlan) -> NDArray[np
 def laid(context: Context) -> list[str]:
     """The one part of *lay*, where there may be many documents or windows."""
     offsets = np.load(context.folder("tokens") / "offsets.npy", mmap_mode="r", allow_pickle=False)
-    many = int(offsets[-1]) > PATH_WINDOWS // 2 * capacity_of(context.config)
+    many = int(offsets[-1]) > PATH_WINDOWS // 2 * context.config.capacity
     return one_part(context) if many or is_divided(offsets.size - 1) else []
 
 

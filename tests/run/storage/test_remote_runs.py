@@ -11,7 +11,7 @@ import threading
 import pytest
 from buckets import KEYS, Proxy, s3_server
 from click.testing import CliRunner
-from tiny import data_files, make_run, quiet, tiny_config, write_jsonl
+from tiny import assert_same, data_files, make_run, quiet, tiny_config
 
 from icp import pipeline
 from icp.cli import main
@@ -19,6 +19,7 @@ from icp.dataset.windows import WindowDataset
 from icp.engine.executor import SerialExecutor
 from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
 from icp.pipeline import build_graph
+from icp.run.claim import claim
 from icp.run.opening import open_folder
 from icp.run.records import RECORDS, FileRecord, PartRecord, hash_file, read_record
 from icp.run.storage import exchange_of, mirror_of, run_folder
@@ -28,7 +29,7 @@ from icp.warm import tiny_rows
 pytest.importorskip("s3fs", reason='pip install "icp[s3]"')
 pytest.importorskip("moto.server", reason='pip install "icp[dev]"')
 
-UNLIKE = ("manifest.json", "stats.json", "config.yaml", "export.json", "README.md")
+UNLIKE = (".icp-run.json", "manifest.json", "stats.json", "config.yaml", "export.json", "README.md")
 """Files that tell times, versions or addresses."""
 
 
@@ -53,11 +54,6 @@ def _calm(s3):
     s3.answer = lambda method, path: None
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_jsonl(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", tiny_rows())
-
-
 def config_of(folder, corpus, **sections):
     folder.mkdir(exist_ok=True)
     cut = {"corpus": {"input": str(corpus), "part_mib": 0.02}, "pack": {"seq_len": 64, "shard_mib": 0.004}}
@@ -65,15 +61,15 @@ def config_of(folder, corpus, **sections):
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory, corpus):
+def expected(tmp_path_factory, tiny_corpus):
     """The bytes of a local run."""
-    return data_files(make_run(config_of(tmp_path_factory.mktemp("expected"), corpus)))
+    return data_files(make_run(config_of(tmp_path_factory.mktemp("expected"), tiny_corpus)))
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, s3, corpus):
+def finished(tmp_path_factory, s3, tiny_corpus):
     """A finished run in the bucket; read it, do not change it."""
-    config = config_of(tmp_path_factory.mktemp("finished"), corpus, run="s3://bucket/finished", export=["parquet"])
+    config = config_of(tmp_path_factory.mktemp("finished"), tiny_corpus, run="s3://bucket/finished", export=["parquet"])
     make_run(config)
     return config
 
@@ -83,11 +79,6 @@ def files_of(url):
     server = Server(url)
     names = [name for name in server.sizes("") if name.rpartition("/")[2] not in UNLIKE and "/exports/" not in name]
     return server.read_all(names)
-
-
-def assert_same(found, wanted):
-    assert sorted(found) == sorted(wanted)
-    assert [name for name in wanted if found[name] != wanted[name]] == []
 
 
 def icp(*arguments):
@@ -188,8 +179,8 @@ class EmptyMirrors(SerialExecutor):
         return super().map(alone, items)
 
 
-def test_tasks_that_share_nothing_but_the_bucket_give_the_same_bytes(s3, corpus, expected, tmp_path):
-    config = config_of(tmp_path, corpus, run="s3://bucket/alone")
+def test_tasks_that_share_nothing_but_the_bucket_give_the_same_bytes(s3, tiny_corpus, expected, tmp_path):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/alone")
     make_run(config, EmptyMirrors(tmp_path))
     assert_same(files_of(config.run), expected)
 
@@ -223,8 +214,10 @@ def processes():
         process.kill()
 
 
-def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, corpus, expected, tmp_path, processes):
-    config = config_of(tmp_path, corpus, run="s3://bucket/sliced")
+def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(
+    s3, tiny_corpus, expected, tmp_path, processes
+):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/sliced")
     path = tmp_path / "config.yaml"
     path.write_text(json.dumps(config.model_dump(mode="json")))
 
@@ -251,15 +244,15 @@ def test_processes_with_mirrors_of_their_own_share_the_parts_and_one_dies(s3, co
     assert_same(files_of(config.run), made)
 
 
-def test_slice_that_looked_before_another_began_takes_part_in_the_run(s3, corpus, tmp_path):
-    config = config_of(tmp_path, corpus, run="s3://bucket/beside")
+def test_slice_that_looked_before_another_began_takes_part_in_the_run(s3, tiny_corpus, tmp_path):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/beside")
     open_folder(config.run)  # nothing is there yet
     server = Server(config.run)
     server.write("documents/.parts/basis.json", b"{}")
     with pytest.raises(ConfigError, match="holds documents but is no run of icp"):
-        pipeline._claim(run_folder(config.run), config)
+        claim(run_folder(config.run))
     server.write("config.yaml", b"run: s3://bucket/beside")
-    pipeline._claim(run_folder(config.run), config)
+    claim(run_folder(config.run))
 
 
 def attempt(exchange, folder, data, name="part-0.npy"):
@@ -319,8 +312,8 @@ def test_large_file_goes_in_pieces_and_is_whole(s3, tmp_path, monkeypatch):
     assert sum("uploadId" in path and method == "PUT" for method, path in s3.requests) >= 3
 
 
-def test_run_in_use_is_refused_with_its_holder(s3, corpus, tmp_path):
-    config = config_of(tmp_path, corpus, run="s3://bucket/locked")
+def test_run_in_use_is_refused_with_its_holder(s3, tiny_corpus, tmp_path):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/locked")
     holder = {"host": "elsewhere", "pid": 7, "command": "pack"}
     Server(config.run).write(".lock", json.dumps(holder).encode())
     with pytest.raises(
@@ -333,24 +326,24 @@ def test_run_in_use_is_refused_with_its_holder(s3, corpus, tmp_path):
     assert Server(config.run).read(".lock") is None
 
 
-def test_server_without_conditional_put_is_refused(s3, corpus, tmp_path, monkeypatch):
-    config = config_of(tmp_path, corpus, run="s3://bucket/careless")
+def test_server_without_conditional_put_is_refused(s3, tiny_corpus, tmp_path, monkeypatch):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/careless")
     monkeypatch.setattr(Server, "create", lambda self, name, data: self.write(name, data) or True)
     with pytest.raises(ConfigError, match="no conditional put"):
         build_graph(config, SerialExecutor(), quiet)
     assert Server(config.run).read(".lock") is None
 
 
-def test_folder_of_somebody_else_is_left_alone(s3, corpus, tmp_path):
-    config = config_of(tmp_path, corpus, run="s3://bucket/theirs")
+def test_folder_of_somebody_else_is_left_alone(s3, tiny_corpus, tmp_path):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/theirs")
     Server(config.run).write("documents/thesis.txt", b"theirs")
     with pytest.raises(ConfigError, match="s3://bucket/theirs: holds documents but is no run of icp"):
         build_graph(config, SerialExecutor(), quiet)
     assert Server(config.run).read("documents/thesis.txt") == b"theirs"
 
 
-def test_missing_bucket_is_one_line(s3, corpus, tmp_path):
-    config = config_of(tmp_path, corpus, run="s3://nobody/run")
+def test_missing_bucket_is_one_line(s3, tiny_corpus, tmp_path):
+    config = config_of(tmp_path, tiny_corpus, run="s3://nobody/run")
     with pytest.raises(ArtifactError, match=r"^s3://nobody/run.*: there is no such bucket; create it[^\n]*$"):
         build_graph(config, SerialExecutor(), quiet)
     path = tmp_path / "config.yaml"
@@ -361,8 +354,8 @@ def test_missing_bucket_is_one_line(s3, corpus, tmp_path):
         assert "there is no such bucket" in done.output
 
 
-def test_refused_access_is_one_line_and_nothing_is_lost(s3, corpus, tmp_path):
-    config = config_of(tmp_path, corpus, run="s3://bucket/refused")
+def test_refused_access_is_one_line_and_nothing_is_lost(s3, tiny_corpus, tmp_path):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/refused")
     s3.answer = lambda method, path: 403
     with pytest.raises(ArtifactError, match=r"^s3://bucket/refused.*: access is refused \(.*\); check the cred[^\n]*$"):
         build_graph(config, SerialExecutor(), quiet)
@@ -375,14 +368,14 @@ def test_refused_access_is_one_line_and_nothing_is_lost(s3, corpus, tmp_path):
     assert Server(config.run).read("documents/manifest.json") == manifest
 
 
-def test_endpoint_that_nobody_answers_is_one_line(corpus, tmp_path, monkeypatch):
+def test_endpoint_that_nobody_answers_is_one_line(tiny_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    config = config_of(tmp_path, corpus, run="s3://bucket/run")
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/run")
     with pytest.raises(ArtifactError, match=r"^s3://bucket/run.*: the server cannot be reached \([^\n]*$"):
         build_graph(config, SerialExecutor(), quiet)
 
 
-def test_server_that_fails_now_and_then_is_asked_again(s3, corpus, tmp_path):
+def test_server_that_fails_now_and_then_is_asked_again(s3, tiny_corpus, tmp_path):
     failed = set()
 
     def now_and_then(method, path):
@@ -392,14 +385,14 @@ def test_server_that_fails_now_and_then_is_asked_again(s3, corpus, tmp_path):
         return None
 
     s3.answer = now_and_then
-    config = config_of(tmp_path, corpus, run="s3://bucket/flaky")
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/flaky")
     build_graph(config, SerialExecutor(), quiet, until="documents")
     assert len(failed) >= 2
     assert Server(config.run).read(".lock") is None
 
 
-def test_server_that_fails_for_long_leaves_what_is_done(s3, corpus, tmp_path):
-    config = config_of(tmp_path, corpus, run="s3://bucket/failing")
+def test_server_that_fails_for_long_leaves_what_is_done(s3, tiny_corpus, tmp_path):
+    config = config_of(tmp_path, tiny_corpus, run="s3://bucket/failing")
     s3.answer = lambda method, path: 500 if "/dedup/signatures/part-00001" in path else None
     with pytest.raises(
         PartsFailedError, match=r"1 of \d+ parts of phase signatures failed; part-00001: .*server fails"
@@ -478,10 +471,10 @@ def resumed(config, until="dedup"):
 
 
 @pytest.fixture
-def stopped(s3, corpus, tmp_path, monkeypatch, request):
+def stopped(s3, tiny_corpus, tmp_path, monkeypatch, request):
     """A run that ended when all scratch phases of dedup were done, in a mirror of its own."""
     monkeypatch.setenv("ICP_MIRROR", str(tmp_path / "one"))
-    config = config_of(tmp_path, corpus, run=f"s3://bucket/{request.node.name}")
+    config = config_of(tmp_path, tiny_corpus, run=f"s3://bucket/{request.node.name}")
     build_graph(config, SerialExecutor(), quiet, until="documents")
     s3.answer = lambda method, path: 403 if method == "PUT" and "/dedup/duplicates/" in path else None
     executor = Noting()

@@ -6,9 +6,10 @@ from bucket_files import do_phase, made_context
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from icp.dedup import components as library
+from icp.dedup.components import cut_tasks
 from icp.engine.step import Phase
 from icp.steps.dedup import components, rounds
-from icp.steps.dedup.components import cut_tasks
 
 PHASES = (
     *rounds.star_phases(),
@@ -59,7 +60,7 @@ def test_few_candidates_are_one_task_of_all_buckets(tmp_path):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_stars_and_union_find_give_the_same_labels_and_tasks(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(components, "TASK_CANDIDATES", 8)
+    monkeypatch.setattr(library, "TASK_CANDIDATES", 8)
     expected = shares_of(tmp_path / "one", buckets_of(seed))
     monkeypatch.setattr(rounds, "UNION_FIND_POSITIONS", 10)
     for size in (20, 50, 100):
@@ -68,7 +69,7 @@ def test_stars_and_union_find_give_the_same_labels_and_tasks(tmp_path, monkeypat
 
 
 def test_tasks_hold_whole_components_in_the_order_of_their_buckets(tmp_path, monkeypatch):
-    monkeypatch.setattr(components, "TASK_CANDIDATES", 8)
+    monkeypatch.setattr(library, "TASK_CANDIDATES", 8)
     files = [[[0, 7], [3, 5]], [[5, 9], [1, 2], [7, 80]], [[20, 21], [3, 9], [40, 41, 42]]]
     tasks, labels = shares_of(tmp_path, files)
     assert tasks == [[[0, 7], [3, 5], [5, 9], [1, 2], [7, 80], [3, 9]], [[20, 21]], [[40, 41, 42]]]

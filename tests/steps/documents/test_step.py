@@ -199,7 +199,7 @@ def test_saved_dataset(step, tmp_path):
 
 
 def test_folder_of_texts(step, monkeypatch):
-    monkeypatch.setattr("icp.steps.documents.step.TEXTS_PER_TASK", 2)
+    monkeypatch.setattr("icp.steps.documents.read_tasks.TEXTS_PER_TASK", 2)
     files = {
         "t/b.txt": b"\xef\xbb\xbfbee\r\n",
         "t/a/x.md": b"ex",

@@ -6,6 +6,7 @@ import pytest
 
 from icp.config import parse_config
 from icp.embed import embed_documents, hybrid, transformer
+from icp.embed import two_pass as passes
 from icp.engine import basis_of, run_step
 from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.engine.step import Phase, Step, one_part
@@ -104,10 +105,26 @@ def test_parts_and_workers_do_not_change_the_rows(workers, whole, tmp_path):
 
 def test_batches_do_not_change_the_rows(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(survivors, "BATCH_ROWS", 7)
-    monkeypatch.setattr(two_pass, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(passes, "BLOCK_ROWS", 5)
     monkeypatch.setattr(two_pass, "READ_ROWS", 6)
     folder, _ = make_run(tmp_path, corpus_texts())
     assert (folder / "part-00000.npy").read_bytes() == (whole / "part-00000.npy").read_bytes()
+
+
+@pytest.mark.parametrize("model", ["lexical", "static", "hybrid", "triple"])
+def test_a_run_in_uneven_parts_gives_what_a_corpus_in_memory_does(model, letters, tmp_path, monkeypatch):
+    monkeypatch.setattr(hybrid, "load_transformer", lambda settings: Letters())
+    monkeypatch.setattr(hybrid, "SAMPLE_ROWS", 100)  # every third row: parts begin anywhere between two of them
+    monkeypatch.setattr(two_pass, "READ_ROWS", 7)
+    monkeypatch.setattr(passes, "BLOCK_ROWS", 11)
+    model = f"hybrid:{letters}" if model == "triple" else model
+    texts = corpus_texts()
+    texts[:9] = [f"{text} " * 300 for text in texts[:9]]  # the first parts hold a few long documents, the last many
+    folder, context = make_run(tmp_path, texts, part_mib=0.008, model=model)
+    sizes = np.diff(context.doc_bounds())
+    assert sizes.max() > 4 * sizes.min(), f"parts of {sizes} documents: the test shows nothing"
+    kept = [text for row, text in enumerate(texts) if row not in DROPPED]
+    assert np.array_equal(vectors_in(folder), embed_documents(kept, model=model).astype(np.float16))
 
 
 @pytest.mark.parametrize("model", ["lexical", "hybrid"])

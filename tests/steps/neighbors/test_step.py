@@ -13,12 +13,12 @@ from icp.engine.step import Phase
 from icp.errors import ArtifactError, ConfigError, InputError, PartsFailedError
 from icp.knn import cells, centroids, exact, methods
 from icp.knn.expansion import PASSES
+from icp.knn.groupings import EXTRA
 from icp.knn.search import search_neighbors
 from icp.pipeline import context_of
 from icp.steps.graph.step import STEP as GRAPH
 from icp.steps.neighbors import tasks
 from icp.steps.neighbors.step import STEP
-from icp.steps.neighbors.tasks import EXTRA
 
 LEAST_RECALL = 0.9
 METHODS = ["exact", "cells", "ivf"]
@@ -123,6 +123,34 @@ def test_passes_find_what_small_cells_leave(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         found[0][0][:, :5], search_neighbors(vectors, k=5, method="cells", target_recall=0.9).neighbors
     )
+
+
+@pytest.mark.parametrize("method", [*METHODS, "auto", "passes", "split"])
+def test_files_in_uneven_parts_and_memory_give_the_same_neighbours(tmp_path, method, monkeypatch):
+    """In tasks of other sizes too, and where some rows are zero or equal."""
+    vectors = np.concatenate([topics(1500, 24, n_topics=40, noise=0.8), unit(np.ones((400, 24))), topics(300, 24)])
+    vectors[[0, 700, 2199]] = 0
+    monkeypatch.setattr(tasks, "RANGE_ROWS", 170)
+    monkeypatch.setattr(exact, "TASK_ROWS", 300)
+    monkeypatch.setattr(cells, "TASK_MEMBERS", (400, 400))
+    if method == "auto":
+        monkeypatch.setattr(methods, "EXACT_OPERATIONS", 1)
+    elif method == "passes":
+        as_if_many(monkeypatch)
+    elif method == "split":
+        monkeypatch.setattr(cells, "BASE_TILE", 150)
+        monkeypatch.setattr(cells, "LARGEST", 1)
+        monkeypatch.setattr(cells, "ROWS_PER_CELL", (40, 40))
+    chosen = {"passes": "cells", "split": "cells"}.get(method, method)
+    memory = search_neighbors(vectors, k=5, method=chosen, target_recall=0.9, seed=3)
+    graph = {"k": 5, "method": chosen, "target_recall": 0.9}
+    context = make_vectors(tmp_path, vectors, parts=(1, 90, 91, 1400), dropped=(90, 2000), seed=3, **graph)
+    facts = do(STEP, context).facts
+    assert method != "passes" or facts["passes"] > 0
+    assert method != "split" or facts["split_cells"] > 0
+    neighbors, similarities = arrays(context)
+    np.testing.assert_array_equal(neighbors[:, :5], memory.neighbors)
+    np.testing.assert_array_equal(similarities[:, :5], memory.similarities)
 
 
 def test_similarities_of_passes_are_those_of_all_pairs(tmp_path, monkeypatch):

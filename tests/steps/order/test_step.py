@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from order_pieces import improved_in_stretches, joined_in_pieces
 from pack_inputs import RAW_BOUND, ROWS, VECTORS, do, load, make_inputs
 
 from icp.data import load_graph
-from icp.order.pieces import improved_in_stretches, joined_in_pieces
 from icp.order.visit_order import greedy_order
 from icp.steps.order.step import STEP
 

@@ -56,7 +56,7 @@ def test_every_token_is_written_once(tmp_path, seq_len, bos, stride):
     )
     make_graph(tmp_path, texts, parts=(3, 9))
     do(tokens.STEP, config)
-    made, path_rank = plan_for(texts, config.pack.capacity, bos)
+    made, path_rank = plan_for(texts, config.pack.row_tokens, bos)
     names = ("doc", "start", "stop", "window")
     make_plan(tmp_path, **{name: getattr(made, name) for name in names}, path_rank=path_rank)
     counts = do(shards.STEP, config).counts
@@ -65,8 +65,8 @@ def test_every_token_is_written_once(tmp_path, seq_len, bos, stride):
     n_whole = sum(1 for text in texts if text)
     expected = {"none": n_whole, "document": 2 * n_whole, "window": n_whole + path_rank.size}
     assert counts["specials"] == expected[bos]
-    assert counts["written"] == path_rank.size * config.pack.capacity
-    check_texts(tmp_path, texts, config.pack.capacity)
+    assert counts["written"] == path_rank.size * config.pack.row_tokens
+    check_texts(tmp_path, texts, config.pack.row_tokens)
 
 
 def check_texts(run, texts, stride):

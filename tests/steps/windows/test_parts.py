@@ -15,7 +15,7 @@ from icp.engine import run_step
 from icp.engine.executor import SerialExecutor
 from icp.pipeline import context_of, pack, run_part, with_tokens
 from icp.steps.windows import figure_tasks
-from icp.steps.windows.inputs import capacity_of, load_inputs, load_order
+from icp.steps.windows.inputs import load_inputs, load_order
 from icp.steps.windows.step import STEP
 
 NAMES = PackPlan.__slots__
@@ -120,7 +120,7 @@ def test_the_api_makes_the_same_plan(graph, small):
         inputs.embeddings,
         load_order(context),
         inputs.lengths,
-        seq_len=capacity_of(context.config),
+        seq_len=context.config.capacity,
         conflicts=inputs.conflicts,
         specials=inputs.specials,
         threads=2,

@@ -1,0 +1,85 @@
+"""The sections of a configuration that say how windows are made and written: ``pack`` and ``export``."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_serializer, model_validator
+
+from icp.choices import EXPORT_FORMATS, PACK_METHODS
+from icp.config.section import Section
+
+if TYPE_CHECKING:
+    PackMethodName = str
+    ExportFormatName = str
+else:  # a type checker knows no literals that are computed
+    PackMethodName = Literal[tuple(PACK_METHODS)]
+    ExportFormatName = Literal[EXPORT_FORMATS]
+
+
+class MixConfig(Section):
+    """The share of windows packed at random: a number, or a ramp ``{from, to, over}`` along training order."""
+
+    begin: float = Field(ge=0, le=1, alias="from")
+    end: float = Field(ge=0, le=1, alias="to")
+    over: float = Field(1.0, gt=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constant(cls, value: Any) -> Any:
+        return {"from": value, "to": value} if isinstance(value, int | float) else value
+
+    @model_serializer
+    def _as_written(self) -> float | dict[str, float]:
+        return self.begin if self.begin == self.end else {"from": self.begin, "to": self.end, "over": self.over}
+
+
+class PackConfig(Section):
+    """How windows are made of documents and written."""
+
+    seq_len: int = Field(8192)
+    stride: Literal["seq_len", "seq_len+1"] = "seq_len"
+    method: PackMethodName = "windows"
+    min_fill: float = Field(0.995, gt=0, le=1)
+    split: Literal["minimal", "free", "never"] = "minimal"
+    group_by: tuple[str, ...] = ()
+    inside: Literal["path", "reverse", "random"] = "path"
+    mix_random: MixConfig = Field(0.0, validate_default=True)
+    shuffle: Literal["spread", "random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "spread"
+    shard_mib: float = Field(256, gt=0)
+
+    @field_validator("seq_len")
+    @classmethod
+    def _at_least_two(cls, value: int) -> int:
+        if value < 2:
+            raise ValueError(f"is {value}, must be at least 2; set it to your model's context length, e.g. 8192")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PackConfig":
+        chosen = PACK_METHODS[self.method]
+        if self.split == "never" and not chosen.knows_split:
+            fitting = " or ".join(name for name, method in PACK_METHODS.items() if method.knows_split)
+            raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")
+        if self.group_by and chosen.repeats:
+            raise ValueError(
+                f"group_by is set, but pack.method {self.method} is a baseline that knows no groups; leave it empty"
+            )
+        if (self.mix_random.begin or self.mix_random.end) and (chosen.repeats or self.shuffle.startswith("lanes")):
+            repeating = " or ".join(name for name, method in PACK_METHODS.items() if method.repeats)
+            raise ValueError(
+                f"mix_random is set, which pack.method {self.method} with pack.shuffle {self.shuffle} cannot do: "
+                f"random windows would break the lanes, and {repeating} is a baseline of its own; leave it at 0"
+            )
+        return self
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of one row: the stride as a number."""
+        return self.seq_len + (self.stride == "seq_len+1")
+
+
+class ExportConfig(Section):
+    """A format that `icp pack` writes itself; a bare name stands for its defaults."""
+
+    format: ExportFormatName
+    allow_reshuffle: bool = False
+    allow_padding: bool = False

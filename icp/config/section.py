@@ -1,0 +1,22 @@
+"""What all sections of a configuration have in common: known keys, checked values, nothing that changes later."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Section(BaseModel):
+    """A section: frozen, with the keys that it names and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                texts = item if isinstance(item, tuple | list) else (item,)
+                if any(isinstance(text, str) and "\0" in text for text in texts):
+                    raise ValueError(f"has a NUL character in {key}, which no name or path may hold; take it out")
+        return value

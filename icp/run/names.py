@@ -1,0 +1,112 @@
+"""What the folders and files of a run are called. No other package spells these names.
+
+    config.yaml  stats.json  .lock  .icp-run.json
+    documents/   part-*.parquet  rejected/part-*.parquet
+    dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
+    embeddings/  part-*.npy
+    neighbors/   part-*.neighbors.npy  part-*.similarities.npy
+    graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  indptr.npy  indices.npy  weights.npy
+    tokens/<tokenizer>-<hash>/   tokenizer.json  tokenizer_config.json  part-*.bin  lengths/part-*.npy  offsets.npy
+    packs/<pack>/                config.yaml
+                 order/          order.npy  path_starts.npy
+                 plan/           doc.npy  start.npy  stop.npy  window.npy  path_rank.npy
+                 shards/         shard-*.bin  segments/part-*.parquet  windows/part-*.parquet
+                 exports/<format>/   export.json and the files of the format
+
+Each step's folder also holds its manifest, and its records while it runs (`icp.run.records`). A name with ``part-*``
+stands for one file a part; `of_part` gives the name of one of them. Scratch files, which a step makes for itself and
+which go when it is done, are named by the step.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+BUILD_STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph")
+PACK_STEPS = ("tokens", "order", "windows", "shards")
+STEPS = (*BUILD_STEPS, *PACK_STEPS)
+PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
+"""Where the steps of a pack lie, under ``packs/<name>/``."""
+
+CONFIG, STATS, LOCK, MARKER = "config.yaml", "stats.json", ".lock", ".icp-run.json"
+"""`MARKER` says that icp made the folder, and with which version."""
+TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
+EXPORT_SUMMARY = "export.json"
+"""What an export says of itself; written last, so that an export with this file is whole."""
+
+DOCUMENTS, REJECTED = "part-*.parquet", "rejected/part-*.parquet"
+SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"
+"""`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
+VECTORS = "part-*.npy"
+NEIGHBORS, SIMILARITIES = "part-*.neighbors.npy", "part-*.similarities.npy"
+NODES, CONFLICTS = "nodes.npy", "conflicts.npy"
+INDPTR, INDICES, WEIGHTS = "indptr.npy", "indices.npy", "weights.npy"
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+TOKEN_IDS, LENGTHS, OFFSETS = "part-*.bin", "lengths/part-*.npy", "offsets.npy"
+ORDER, PATH_STARTS = "order.npy", "path_starts.npy"
+PLAN, PATH_RANK = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "path_rank.npy"
+"""`PLAN` holds a file for each field of `icp.data.PackPlan`, in the order of the fields."""
+SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
+
+FILES: Mapping[str, tuple[str, ...]] = {
+    "documents": (DOCUMENTS, REJECTED),
+    "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
+    "embeddings": (VECTORS,),
+    "neighbors": (NEIGHBORS, SIMILARITIES),
+    "graph": (DUPLICATES, NODES, CONFLICTS, INDPTR, INDICES, WEIGHTS),
+    "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS),
+    "order": (ORDER, PATH_STARTS),
+    "windows": (*PLAN, PATH_RANK),
+    "shards": (SHARDS, SEGMENTS, WINDOWS),
+}
+"""The files that each finished step leaves."""
+
+
+def part_name(number: int) -> str:
+    """The name of a numbered part: ``part-00000``, ``part-00001``, ..."""
+    return f"part-{number:05d}"
+
+
+def of_part(name: str, part: str) -> str:
+    """The file of one part, of a name with ``part-*``: ``part-*.npy`` of ``part-00003`` is ``part-00003.npy``."""
+    return name.replace("part-*", part)
+
+
+def part_of(file: str, name: str) -> str:
+    """The part that a file is of, the inverse of `of_part`; `file` must match `name`."""
+    before, _, after = name.partition("part-*")
+    return file.removeprefix(before).removesuffix(after)
+
+
+def shard_file(number: int) -> str:
+    """The file of a shard, by its number."""
+    return SHARDS.replace("*", f"{number:05d}")
+
+
+def pack_folder(pack: str, step: str) -> str:
+    """The folder of a step of a pack (`order`, `windows` or `shards`), relative to the run."""
+    return f"{PACKS}/{pack}/{PACK_FOLDERS[step]}"
+
+
+def pack_config(pack: str) -> str:
+    """The configuration that a pack was made with, relative to the run."""
+    return f"{PACKS}/{pack}/{CONFIG}"
+
+
+def exports_folder(pack: str) -> str:
+    """The folder that holds a folder for each export of a pack, relative to the run."""
+    return f"{PACKS}/{pack}/{EXPORTS}"
+
+
+def tokens_folder(name: str) -> str:
+    """The folder of the tokens that one tokenizer made, relative to the run."""
+    return f"{TOKENS}/{name}"
+
+
+def step_folders(pack: str) -> dict[str, str]:
+    """The folder of each step, relative to the run; not that of `tokens`, which depends on what was tokenized."""
+    return {step: step for step in BUILD_STEPS} | {step: pack_folder(pack, step) for step in PACK_FOLDERS}
+
+
+def subfolders(run: Path, kind: str) -> list[Path]:
+    """The folders under `TOKENS` or `PACKS` of a run, by name."""
+    return sorted(path for path in (run / kind).glob("*") if path.is_dir())

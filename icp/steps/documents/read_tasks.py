@@ -1,0 +1,131 @@
+"""The read tasks of the documents step: input files as accepted rows without numbers, and refused rows.
+
+In: the files of `corpus.input`. Out: ``list.json``, the files of each task; ``read/<task>-NNNNN.parquet``, the accepted
+rows in pieces of the size of a part; ``read/<task>.rejected.parquet``, the refused rows with their reasons.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from icp.config import CorpusConfig
+from icp.engine.step import PartOutput
+from icp.errors import InputError
+from icp.run.context import Context
+from icp.run.records import read_json
+from icp.run.tables import open_writer, write_parts
+from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.steps.documents.jsonl_and_text import read_jsonl, read_texts
+from icp.steps.documents.parquet_and_arrow import missing_text, read_arrow, read_parquet
+from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules, load_excluded
+from icp.steps.documents.stores import file_identity
+
+STEP_NAME = "documents"
+TEXTS_PER_TASK = 2000
+TEXT_BYTES_PER_TASK = 64 << 20
+
+
+def list_files(context: Context, part: str, output: PartOutput) -> None:
+    """Write ``list.json``: for each read task its files. The list is made once, so that all tasks see the same."""
+    tasks: list[list[InputFile]] = []
+    n_bytes = 0
+    for file in corpus_files(context.config.corpus):
+        fits = tasks and len(tasks[-1]) < TEXTS_PER_TASK and n_bytes + file.size <= TEXT_BYTES_PER_TASK
+        if fits and file.kind == tasks[-1][-1].kind == "text":
+            tasks[-1].append(file)
+            n_bytes += file.size
+        else:
+            tasks.append([file])
+            n_bytes = file.size
+    rows = [[asdict(file) for file in task] for task in tasks]
+    output.path("list.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def read_parts(context: Context) -> list[str]:
+    """One part for each read task: 00000, 00001, ..."""
+    return [f"{index:05d}" for index in range(len(_tasks(context)))]
+
+
+def _tasks(context: Context) -> list[list[InputFile]]:
+    rows = read_json(context.folder(STEP_NAME) / "list.json", what="list of input files")
+    return [[InputFile(**file) for file in task] for task in rows]
+
+
+def read_files(context: Context, part: str, output: PartOutput) -> None:
+    """Write accepted rows as ``read/<part>-NNNNN.parquet`` and refused ones as ``read/<part>.rejected.parquet``.
+
+    Raises: InputError for a file that is damaged or has no text field.
+    """
+    config = context.config.corpus
+    files = _tasks(context)[int(part)]
+    findings = Findings()
+    rules = _rules(config)
+    reasons: Counter[str] = Counter()
+    part_bytes = max(1, int(config.part_mib * 2**20))
+    with ExitStack() as stack:
+        documents = _accepted(_batches(files, rules, findings), reasons, stack, output, f"read/{part}.rejected.parquet")
+        pieces = write_parts(documents, part_bytes, lambda k: output.path(f"read/{part}-{k:05d}.parquet"))
+    for k, n in enumerate(pieces):
+        output.rows(f"read/{part}-{k:05d}.parquet", n)
+    n_rows = sum(pieces)
+    if n_rows == 0 and findings.names and config.text not in findings.seen:
+        raise InputError(missing_text(files[0].path, config.text, findings.names))
+    n_rejected = sum(reasons.values())
+    output.count("read", n_rows + n_rejected)
+    output.count("documents", n_rows)
+    output.count("rejected", n_rejected)
+    for reason, n in sorted(reasons.items()):
+        output.count(f"rejected.{reason}", n)
+    text = files[0].kind == "text"
+    output.info["rows"] = {file.path: 1 if text else n_rows + n_rejected for file in files}
+    output.info["seen"] = sorted(findings.seen)
+    output.info["kinds"] = {name: sorted(kinds) for name, kinds in sorted(findings.kinds.items())}
+    output.info["text_files"] = text
+
+
+def _rules(config: CorpusConfig) -> Rules:
+    names = ("text", "id", "source", "keep", "min_chars", "max_chars")
+    path = config.exclude
+    excluded = _excluded(path, file_identity(path)) if path is not None else frozenset()
+    return Rules(**{name: getattr(config, name) for name in names}, excluded=excluded)
+
+
+@lru_cache(maxsize=1)
+def _excluded(path: str, identity: str) -> frozenset[str]:
+    return load_excluded(path)
+
+
+def _batches(files: Sequence[InputFile], rules: Rules, findings: Findings) -> Iterator[Batch]:
+    path = files[0].path
+    match files[0].kind:
+        case "text":
+            return read_texts([file.path for file in files], rules)
+        case "jsonl":
+            return read_jsonl(path, rules, findings)
+        case "parquet":
+            return read_parquet(path, rules, findings)
+    return read_arrow(path, rules, findings)
+
+
+def _accepted(
+    batches: Iterable[Batch], reasons: Counter[str], stack: ExitStack, output: PartOutput, name: str
+) -> Iterator[pa.Table]:
+    """The accepted rows; refused ones are counted and written to a file that is made for the first of them."""
+    writer: Any = None
+    n_rows = 0
+    for batch in batches:
+        if batch.rejected.num_rows:
+            writer = writer or stack.enter_context(open_writer(output.path(name), REJECTED))
+            writer.write_table(batch.rejected)
+            for row in pc.value_counts(batch.rejected["reason"]).to_pylist():
+                reasons[row["values"]] += row["counts"]
+            n_rows += batch.rejected.num_rows
+            output.rows(name, n_rows)
+        yield batch.documents

@@ -1,0 +1,22 @@
+"""The hashes of the words of texts, one text after another."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from icp.kernels.text_words import PADDING, hash_words, split_words
+from icp.texts import word_table
+
+
+def word_hashes(data, offsets):
+    """Lists of hashes, one for each text."""
+    return [hashes_of(data[first:last]) for first, last in pairwise(offsets)]
+
+
+def hashes_of(text):
+    low, edges = np.empty(2 * text.size + PADDING, np.uint8), np.empty(text.size + 2, np.uint32)
+    n_words, _ = split_words(text, word_table(), low, edges)
+    assert n_words <= (text.size + 1) // 2
+    hashes = np.empty(n_words, np.uint64)
+    hash_words(low, n_words, edges, hashes)
+    return hashes.tolist()
