@@ -191,6 +191,6 @@ def test_compiled_and_plain_pours_have_the_same_bits():
         with running(mode):
             items, state, pieces, left = poured(problem(3, n_docs=60, n_windows=20, largest=90, foes=3))
             results.append((*state[:-1], items.tokens, items.weight, np.array(pieces), left))
-    assert len(results[0][-2]) > 3
+    assert len(results[0][-2]) > 1
     for one, two in zip(*results, strict=True):
         assert one.tobytes() == two.tobytes()
