@@ -86,8 +86,7 @@ def reference_repeats(order, lengths, limits, rows):
     for doc in order:
         if doc in placed:
             continue
-        if doc in desk.here:
-            desk.open_next()
+        assert doc not in desk.here
         desk.lay(doc, lengths[doc])
         placed.add(doc)
         queue, seen = [doc], {doc}
