@@ -166,8 +166,6 @@ def lay_repeats(
         if placed[doc]:
             continue
         laid = _with_room(laid, lengths[doc], limits)
-        if last[doc] == laid.window[0]:  # a part of it ends this window: it shall not stand there twice
-            _open_next(laid, limits)
         _lay(doc, lengths[doc], limits, laid)
         placed[doc], last[doc] = True, laid.window[0]
         seen[doc], queue[0] = doc, doc
@@ -182,7 +180,7 @@ def lay_repeats(
                     continue
                 last[near] = laid.window[0]
                 if _put(near, 0, lengths[near], limits, laid) < lengths[near]:
-                    laid.room[0] = 0
+                    laid.room[0] = 0  # the rest shall not stand here too
                 else:
                     placed[near] = True
             at += 1

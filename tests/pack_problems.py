@@ -7,11 +7,33 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from icp.kernels import pack_moves, pack_pour, pack_repair, pack_search, pack_state, pack_step, pack_worth
+from icp.kernels import (
+    pack_fit,
+    pack_lay,
+    pack_moves,
+    pack_near,
+    pack_pour,
+    pack_repair,
+    pack_search,
+    pack_state,
+    pack_step,
+    pack_worth,
+)
 from icp.kernels.pack_state import Items
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search
 
-MODULES = (pack_moves, pack_pour, pack_repair, pack_search, pack_state, pack_step, pack_worth)
+MODULES = (
+    pack_fit,
+    pack_lay,
+    pack_near,
+    pack_moves,
+    pack_pour,
+    pack_repair,
+    pack_search,
+    pack_state,
+    pack_step,
+    pack_worth,
+)
 CAPACITY = 12
 
 both = pytest.mark.parametrize("mode", ["compiled", "python"])
@@ -26,6 +48,16 @@ def running(mode):
                 if hasattr(value, "py_func"):
                     patch.setattr(module, name, value.py_func)
         yield
+
+
+def run(mode, module, name):
+    """A kernel of a module, to be called compiled or as plain Python."""
+
+    def call(*args):
+        with running(mode):
+            return getattr(module, name)(*args)
+
+    return call
 
 
 @dataclass

@@ -59,7 +59,6 @@ def test_pieces_are_the_librarys(library):
 def test_every_code_point_is_the_librarys(library):
     codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     strings = ["a" + "b c".join(chr(code) for code in codes[first : first + 64]) for first in range(0, len(codes), 64)]
-    strings = strings[::7] + strings[:600]  # every block of a script, and the first 38,400 one by one
     assert pieces_of(strings) == [library(string) for string in strings]
 
 

@@ -1,22 +1,12 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pack_problems import both, run
 
 from icp.kernels import pack_fit
 from icp.kernels.pack_fit import Closed, FitRules, best_fit, fit_path
 
 SEQ_LEN = 10
-
-
-@pytest.fixture(params=["compiled", "python"], scope="module")
-def impl(request):
-    """The kernels, and what they call, compiled or not."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in list(vars(pack_fit).items()) if request.param == "python" else ():
-            if hasattr(value, "py_func"):
-                patch.setattr(pack_fit, name, value.py_func)
-        yield pack_fit
 
 
 def closed(foes, group):
@@ -61,11 +51,12 @@ def reference_best_fit(tokens, order, foes, group):
     return of_doc
 
 
+@both
 @settings(max_examples=150, deadline=None)
 @given(corpora())
-def test_best_fit_matches_the_reference(impl, corpus):
+def test_best_fit_matches_the_reference(mode, corpus):
     tokens, order, foes, group = corpus
-    window = impl.best_fit(int64(tokens), int64(order), SEQ_LEN, closed(foes, group)).tolist()
+    window = run(mode, pack_fit, "best_fit")(int64(tokens), int64(order), SEQ_LEN, closed(foes, group)).tolist()
     assert window == reference_best_fit(tokens, order, foes, group)
     for at in set(window) - {-1}:
         docs = [doc for doc, where in enumerate(window) if where == at]
@@ -117,11 +108,12 @@ def reference_fit_path(tokens, order, foes, group, look, cuts, enough, least):
     return pieces
 
 
+@both
 @settings(max_examples=150, deadline=None)
 @given(corpora(), st.integers(1, 5), st.booleans(), st.integers(5, 10), st.integers(1, 3))
-def test_fitting_along_the_path_matches_the_reference(impl, corpus, look, cuts, enough, least):
+def test_fitting_along_the_path_matches_the_reference(mode, corpus, look, cuts, enough, least):
     tokens, order, foes, group = corpus
-    found = fitted(impl.fit_path, tokens, order, foes, group, look, cuts, enough, least)
+    found = fitted(run(mode, pack_fit, "fit_path"), tokens, order, foes, group, look, cuts, enough, least)
     assert found == reference_fit_path(tokens, order, foes, group, look, cuts, enough, least)
     for doc in order:
         assert sum(size for one, size, _ in found if one == doc) == tokens[doc]

@@ -1,22 +1,11 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pack_problems import both, run
 
-from icp.kernels import pack_fit, pack_lay
+from icp.kernels import pack_lay
 from icp.kernels.pack_fit import Closed
 from icp.kernels.pack_lay import Limits, lay_cut, lay_repeats
-
-
-@pytest.fixture(params=["compiled", "python"], scope="module")
-def impl(request):
-    """The kernels, and what they call, compiled or not."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (pack_lay, pack_fit) if request.param == "python" else ():
-            for name, value in list(vars(module).items()):
-                if hasattr(value, "py_func"):
-                    patch.setattr(module, name, value.py_func)
-        yield pack_lay
 
 
 def int64(values):
@@ -97,8 +86,7 @@ def reference_repeats(order, lengths, limits, rows):
     for doc in order:
         if doc in placed:
             continue
-        if doc in desk.here:
-            desk.open_next()
+        assert doc not in desk.here
         desk.lay(doc, lengths[doc])
         placed.add(doc)
         queue, seen = [doc], {doc}
@@ -160,13 +148,14 @@ def test_one_token_with_both_specials_is_never_cut():
     assert cut([0, 1, 2], [3, 3, 3], 5, 1, 1) == [(0, 0, 3, 0), (1, 0, 3, 1), (2, 0, 3, 2)]
 
 
+@both
 @settings(max_examples=100, deadline=None)
 @given(corpora())
-def test_cut_matches_the_reference(impl, corpus):
+def test_cut_matches_the_reference(mode, corpus):
     lengths, order, limits = corpus
     none = [[]] * len(lengths)
     expected = reference_cut(order, lengths, limits, none, [0] * len(lengths))
-    assert cut(order, lengths, *limits, kernel=impl.lay_cut) == expected
+    assert cut(order, lengths, *limits, kernel=run(mode, pack_lay, "lay_cut")) == expected
 
 
 def test_a_document_in_conflict_waits_for_the_next_window():
@@ -177,9 +166,10 @@ def test_a_window_ends_where_a_group_ends():
     assert cut(range(3), [2, 2, 2], 5, group=[0, 1, 1]) == [(0, 0, 2, 0), (1, 0, 2, 1), (2, 0, 2, 1)]
 
 
+@both
 @settings(max_examples=150, deadline=None)
 @given(corpora(shortest=1), st.data())
-def test_cut_with_groups_and_conflicts_matches_the_reference(impl, corpus, data):
+def test_cut_with_groups_and_conflicts_matches_the_reference(mode, corpus, data):
     lengths, order, limits = corpus
     n = len(lengths)
     group = data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
@@ -187,7 +177,7 @@ def test_cut_with_groups_and_conflicts_matches_the_reference(impl, corpus, data)
     pairs = {frozenset(pair) for pair in data.draw(st.lists(st.tuples(some, some), max_size=8))}
     foes = [[j for j in range(n) if j != i and frozenset((i, j)) in pairs] for i in range(n)]
     order = sorted(order, key=lambda doc: group[doc])
-    pieces = cut(order, lengths, *limits, kernel=impl.lay_cut, foes=foes, group=group)
+    pieces = cut(order, lengths, *limits, kernel=run(mode, pack_lay, "lay_cut"), foes=foes, group=group)
     assert pieces == reference_cut(order, lengths, limits, foes, group)
 
 
@@ -196,11 +186,12 @@ def test_a_document_stands_with_its_nearest_and_what_is_cut_comes_again():
     assert pieces == [(0, 0, 4, 0), (2, 0, 3, 0), (1, 0, 3, 0), (1, 0, 4, 1), (0, 0, 4, 1), (2, 0, 2, 1)]
 
 
+@both
 @settings(max_examples=150, deadline=None)
 @given(corpora(), st.data())
-def test_repeats_match_the_reference(impl, corpus, data):
+def test_repeats_match_the_reference(mode, corpus, data):
     lengths, order, limits = corpus
     n = len(lengths)
     rows = [[doc for doc in data.draw(st.permutations(range(n))) if doc != own][:3] for own in range(n)]
-    pieces = impl.lay_repeats(int64(order), int64(lengths), Limits(*limits), *csr(rows))
+    pieces = run(mode, pack_lay, "lay_repeats")(int64(order), int64(lengths), Limits(*limits), *csr(rows))
     assert tuples(pieces) == reference_repeats(order, lengths, limits, rows)

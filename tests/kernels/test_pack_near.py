@@ -1,19 +1,10 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pack_problems import both, run
 
 from icp.kernels import pack_near
 from icp.kernels.pack_near import near_items, separate
-
-
-@pytest.fixture(params=["compiled", "python"], scope="module")
-def impl(request):
-    """The kernels, and what they call, compiled or not."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("near_items", "separate", "_nearest_free") if request.param == "python" else ():
-            patch.setattr(pack_near, name, getattr(pack_near, name).py_func)
-        yield pack_near
 
 
 def csr(rows):
@@ -48,9 +39,10 @@ def reference_near(rows, docs, k):
     return near
 
 
+@both
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_near_items_match_the_reference(impl, data):
+def test_near_items_match_the_reference(mode, data):
     n_docs = data.draw(st.integers(1, 6))
     rows = [
         [doc for doc in data.draw(st.permutations(range(n_docs))) if doc != own][: data.draw(st.integers(0, 5))]
@@ -59,7 +51,7 @@ def test_near_items_match_the_reference(impl, data):
     order = data.draw(st.permutations(range(n_docs)))[: data.draw(st.integers(1, n_docs))]
     docs = [doc for doc in order for _ in range(data.draw(st.integers(1, 3)))]
     k = data.draw(st.integers(1, 4))
-    near = impl.near_items(*csr(rows), np.array(docs), item_of(docs, n_docs), k)
+    near = run(mode, pack_near, "near_items")(*csr(rows), np.array(docs), item_of(docs, n_docs), k)
     assert near.tolist() == reference_near(rows, docs, k)
 
 
@@ -96,15 +88,16 @@ def test_where_all_are_taken_a_window_opens():
     assert window.tolist() == [0, 2, 3]
 
 
+@both
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_separation_matches_the_reference(impl, data):
+def test_separation_matches_the_reference(mode, data):
     group = sorted(data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=6)))
     window = data.draw(st.lists(st.integers(0, len(group) - 1), min_size=1, max_size=9))
     some = st.integers(0, len(window) - 1)
     pairs = {frozenset(pair) for pair in data.draw(st.lists(st.tuples(some, some), max_size=14))}
     foes = [sorted(j for j in range(len(window)) if j != i and frozenset((i, j)) in pairs) for i in range(len(window))]
     moved = np.array(window, np.int32)
-    extra = impl.separate(moved, np.array(group, np.int32), *csr(foes))
+    extra = run(mode, pack_near, "separate")(moved, np.array(group, np.int32), *csr(foes))
     assert (moved.tolist(), extra.tolist()) == reference_separate(window, group, foes)
     assert not any(moved[i] == moved[j] for i, row in enumerate(foes) for j in row)

@@ -6,6 +6,7 @@ from pack_problems import (
     CAPACITY,
     Problem,
     both,
+    changed,
     check_plan,
     check_state,
     cost_of,
@@ -13,6 +14,7 @@ from pack_problems import (
     gain_of,
     may_enter,
     members_of,
+    pairs_of,
     plan_in,
     plan_of,
     problem,
@@ -78,6 +80,27 @@ def test_the_best_of_all_steps_around_an_item_is_taken(hard, seed):
             assert total_in(given_one, items, state, allowed) - total_of(given_one, plan, allowed) == pytest.approx(
                 best, abs=1e-9
             )
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_windows_around_an_item_come_by_falling_mean_cosine(seed):
+    given_one = problem(seed, n_windows=3)
+    plan = plan_of(given_one)
+    with running("python"):
+        items, state = given_one.start()
+        search = search_of(items, state, rules(given_one))
+        for i in range(given_one.n):
+            n_near = pack_search._look_around(search, i, i + 1)
+            windows = search.scratch.window[:n_near].tolist()
+            assert sorted(windows) == sorted(around(given_one, plan, i))
+            means = [search.scratch.toward[at] / state.count[window] for at, window in enumerate(windows)]
+            assert means == sorted(means, reverse=True)
+            for at, window in enumerate(windows):
+                after = changed(given_one, plan, {i: window})
+                gained = pairs_of(given_one, after, window) - pairs_of(given_one, plan, window)
+                assert search.scratch.toward[at] == pytest.approx(gained, abs=1e-9)
+                assert search.scratch.grows[at] == 1 - after.joined
 
 
 def test_two_that_are_alike_come_together():
