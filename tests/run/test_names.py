@@ -54,7 +54,7 @@ def run_names_in(text, step=""):
     found |= {name for name in FOLDERS if text == name or re.search(rf"(?<!\w){name}/", text)}
     for owner, files in names.FILES.items():
         for name in files:
-            # the file of a part in no folder may be scratch of a step that has no such file
+            # the file of a part in no folder may be scratch of a step that has no such file, or part of an export
             is_scratch = (step, name) in SCRATCH or (step not in ("", owner) and name.startswith("part-"))
             before = rf"(?:^|[\s`'\"(]|\b(?:{'|'.join(names.STEPS)}|plan)/)"
             if not is_scratch and re.search(rf"{before}{re.escape(name)}(?![\w-])", text):
@@ -69,7 +69,7 @@ def run_names_in(text, step=""):
 )
 def test_no_other_module_spells_the_name_of_a_file_of_a_run(path):
     parts = path.relative_to(ICP).parts
-    step = parts[1] if parts[0] == "steps" and len(parts) == 3 else ""
+    step = parts[1] if parts[0] == "steps" and len(parts) == 3 else "export" if parts[0] == "export" else ""
     spelled = [(line, found) for line, text in spelled_in(path) if (found := run_names_in(text, step))]
     assert not spelled, f"{path}: take these names from icp.run.names: {spelled}"
 
