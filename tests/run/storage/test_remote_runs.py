@@ -188,9 +188,9 @@ def test_tasks_that_share_nothing_but_the_bucket_give_the_same_bytes(s3, tiny_co
 WORKER = """
 import os, signal, sys, time
 from icp.config import load_config
-from icp.executor import SerialExecutor
+from icp.engine.executor import SerialExecutor
 from icp.pipeline import run_part
-from icp.storage.server import Server
+from icp.run.storage.server import Server
 
 config, index, n, kill = load_config(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 create = Server.create
