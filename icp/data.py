@@ -140,9 +140,3 @@ class RowParts:
 def take(rows: Rows, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
     """Chosen rows as a block: (len(wanted), dim) float32, contiguous."""
     return np.ascontiguousarray(rows[wanted], dtype=np.float32)
-
-
-def load_graph(folder: Path) -> DocGraph:
-    """The graph in `folder`, memory-mapped; its pages are private, so that kernels see one array type."""
-    arrays = (np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in DocGraph.__slots__)
-    return DocGraph(*(array.view(np.ndarray) for array in arrays))

@@ -13,18 +13,7 @@ from icp.audit.findings import Breaches
 from icp.audit.rows import Tally
 from icp.audit.segments import Layout, TokenFiles
 from icp.audit.windows import TOLERANCE, WindowTally
-from icp.run import records
-from icp.run.names import (
-    BUILD_STEPS,
-    CONFLICTS,
-    DUPLICATES,
-    INDICES,
-    NODES,
-    PACK_FOLDERS,
-    REJECTED,
-    SHARDS,
-    STATS,
-)  # fmt: skip
+from icp.run import names, records
 from icp.run.reader import Run, integers, parquet_rows, read_columns
 from icp.run.records import MANIFEST
 
@@ -32,7 +21,7 @@ from icp.run.records import MANIFEST
 def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found: Breaches) -> str:
     """Tokens in + specials + padding = written; the shards' manifest says the same, and tells readers the truth."""
     n_in = int(tokens.offsets[-1])
-    written = sum(run.path("shards", name).stat().st_size for name in run.names("shards", SHARDS))
+    written = sum(run.path("shards", name).stat().st_size for name in run.names("shards", names.SHARDS))
     written //= layout.dtype.itemsize
     sums = {
         "documents_in": n_in,
@@ -93,19 +82,19 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
 
 def check_stats(run: Run, figures: Mapping[str, Any], found: Breaches) -> None:
     """``stats.json`` says what the files give; `figures` are those of the windows."""
-    stats = records.read_json(run.folder / STATS, what="figures of the run")
+    stats = records.read_json(run.folder / names.STATS, what="figures of the run")
     stated = _flat_json(stats if isinstance(stats, dict) else {})
     pack = f"packs.{run.pack}."
     made: dict[str, Any] = {f"documents.{name}": value for name, value in _document_figures(run).items()}
-    made["graph.conflicts"] = len(run.array("graph", CONFLICTS, ndim=2))
-    made["graph.edges"] = run.array("graph", INDICES).size // 2
+    made["graph.conflicts"] = len(run.array("graph", names.CONFLICTS, ndim=2))
+    made["graph.edges"] = run.array("graph", names.INDICES).size // 2
     made |= {f"{pack}windows.{name}": value for name, value in figures.items()}
     counts = run.manifests["shards"].counts
     made |= {f"{pack}tokens.{name}": counts.get(name, 0) for name in ("documents_in", "specials", "padding", "written")}
-    made |= {f"seconds.{step}": run.manifests[step].seconds for step in BUILD_STEPS}
-    made |= {f"{pack}seconds.{step}": run.manifests[step].seconds for step in PACK_FOLDERS}
+    made |= {f"seconds.{step}": run.manifests[step].seconds for step in names.BUILD_STEPS}
+    made |= {f"{pack}seconds.{step}": run.manifests[step].seconds for step in names.PACK_FOLDERS}
     for name, value in made.items():
-        _compare(f"{STATS}, {name}", stated.get(name), value, found)
+        _compare(f"{names.STATS}, {name}", stated.get(name), value, found)
     for name, value in figures.items():
         _compare(f"windows manifest, {name}", run.manifests["windows"].facts.get(name), value, found)
 
@@ -114,20 +103,21 @@ def _document_figures(run: Run) -> dict[str, int]:
     """Counts of documents, from the files themselves."""
     kinds = [
         kind
-        for name in run.names("dedup", DUPLICATES)
+        for name in run.names("dedup", names.DUPLICATES)
         for kind in read_columns(run.path("dedup", name), ("kind",)).column(0).to_pylist()
     ]
     semantic = [
-        integers(read_columns(run.path("graph", name), ("doc",)), "doc").size for name in run.names("graph", DUPLICATES)
+        integers(read_columns(run.path("graph", name), ("doc",)), "doc").size
+        for name in run.names("graph", names.DUPLICATES)
     ]
-    refused = [parquet_rows(run.path("documents", name)) for name in run.names("documents", REJECTED)]
+    refused = [parquet_rows(run.path("documents", name)) for name in run.names("documents", names.REJECTED_ROWS)]
     return {
         "read": int(run.doc_bounds()[-1]) + sum(refused),
         "rejected": sum(refused),
         "exact_duplicates": kinds.count("exact"),
         "near_duplicates": kinds.count("near"),
         "semantic_duplicates": sum(semantic),
-        "kept": int(run.array("graph", NODES).size),
+        "kept": int(run.array("graph", names.NODES).size),
     }
 
 

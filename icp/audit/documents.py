@@ -11,7 +11,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
-from icp.run.names import DOCUMENTS, REJECTED
+from icp.run.names import DOCUMENTS, REJECTED_ROWS
 from icp.run.reader import Run, WrongForm, integers, read_groups
 
 COLUMNS = ("doc", "key", "id", "source", "file", "row")
@@ -62,7 +62,7 @@ def check_documents(run: Run, found: Breaches) -> str:
             rows.meet(table, name, found)
             n_docs += table.num_rows
     n_rejected = 0
-    for name in run.names("documents", REJECTED):
+    for name in run.names("documents", REJECTED_ROWS):
         for table in read_groups(run.path("documents", name), ("file", "row", "reason")):
             rows.meet(table, name, found)
             n_rejected += table.num_rows

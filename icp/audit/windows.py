@@ -14,7 +14,7 @@ from icp.audit.findings import Breaches
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.sources import check_sources, read_sources
 from icp.data import RowParts
-from icp.run.names import CONFLICTS, PATH_RANK, PLAN, SURVIVORS, WINDOWS, of_part
+from icp.run.names import CONFLICTS, DOCUMENTS, PATH_RANK, PLAN, SURVIVORS, WINDOWS, of_part
 from icp.run.nodes import field_groups
 from icp.run.reader import Run, WrongForm, read_columns
 
@@ -71,7 +71,7 @@ def check_windows(
     survivors = run.array("dedup", SURVIVORS)
     rows = np.searchsorted(survivors, tokens.nodes)
     vectors, sources = vectors_of(run), read_sources(run, tokens.nodes)
-    groups = field_groups(run.path("documents", ""), tokens.nodes, run.config.pack.group_by)
+    groups = field_groups(run.paths("documents", DOCUMENTS), tokens.nodes, run.config.pack.group_by)
     tally = WindowTally(np.zeros(tokens.nodes.size, dtype=np.int32))
     plan = _Plan(run, layout)
     for part in read_parts(run, layout, tokens):

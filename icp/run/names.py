@@ -33,7 +33,7 @@ TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
 EXPORT_SUMMARY = "export.json"
 """What an export says of itself; written last, so that an export with this file is whole."""
 
-DOCUMENTS, REJECTED = "part-*.parquet", "rejected/part-*.parquet"
+DOCUMENTS, REJECTED_ROWS = "part-*.parquet", "rejected/part-*.parquet"
 SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
 VECTORS = "part-*.npy"
@@ -48,7 +48,7 @@ PLAN, PATH_RANK = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "path_rank
 SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
 
 FILES: Mapping[str, tuple[str, ...]] = {
-    "documents": (DOCUMENTS, REJECTED),
+    "documents": (DOCUMENTS, REJECTED_ROWS),
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
     "embeddings": (VECTORS,),
     "neighbors": (NEIGHBORS, SIMILARITIES),

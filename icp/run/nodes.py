@@ -1,6 +1,6 @@
-"""The documents that are kept to the end (nodes), read part by part.
+"""The documents that are kept to the end (nodes): their rows, their vectors, the values of their fields.
 
-In: documents/, graph/nodes.npy. Out: record batches of the rows that are nodes, in node order.
+In: documents/, embeddings/, what dedup and graph kept. Out: record batches, vectors and group numbers, in node order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.data import RowParts, Rows
+from icp.data import Rows
 from icp.errors import InputError
+from icp.run.arrays import load_nodes, survivor_vectors, survivors
 from icp.run.context import Context, document_parts
+from icp.run.names import DOCUMENTS
 
 BATCH_ROWS = 1024
-
-
-def load_nodes(context: Context) -> NDArray[np.int64]:
-    """(n_nodes,) int64, doc of each node, ascending; mapped, so that only what is used is read."""
-    nodes: NDArray[np.int64] = np.load(context.folder("graph") / "nodes.npy", mmap_mode="r", allow_pickle=False)
-    return nodes
 
 
 def node_bounds(context: Context) -> NDArray[np.int64]:
@@ -37,7 +33,7 @@ def node_batches(context: Context, part: str, columns: Sequence[str]) -> Iterato
     row = int(context.doc_bounds()[index])
     wanted = load_nodes(context)[begin:end] - row
     first = 0
-    with pq.ParquetFile(context.folder("documents") / f"{part}.parquet") as file:
+    with pq.ParquetFile(context.part_path("documents", DOCUMENTS, part)) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
             low, high = np.searchsorted(wanted, (first, first + batch.num_rows))
             if low < high:
@@ -47,13 +43,7 @@ def node_batches(context: Context, part: str, columns: Sequence[str]) -> Iterato
 
 def node_rows(context: Context) -> NDArray[np.int64]:
     """(n_nodes,) int64: the row of each node in embeddings/ and neighbors/."""
-    nodes = np.load(context.folder("graph") / "nodes.npy", mmap_mode="r", allow_pickle=False)
-    return np.asarray(np.searchsorted(survivors(context), nodes), dtype=np.int64)
-
-
-def survivors(context: Context) -> NDArray[np.int64]:
-    """(n_survivors,) int64, doc of each survivor of dedup, ascending; mapped."""
-    return np.asarray(np.load(context.folder("dedup") / "survivors.npy", mmap_mode="r", allow_pickle=False))
+    return np.asarray(np.searchsorted(survivors(context), load_nodes(context)), dtype=np.int64)
 
 
 class NodeRows:
@@ -69,21 +59,14 @@ class NodeRows:
 
 def load_vectors(context: Context) -> NodeRows:
     """(n_nodes, dim) float16: a vector of each node."""
-    vectors = RowParts(sorted(context.folder("embeddings").glob("part-*.npy")))
-    survivors = mapped(context.folder("dedup") / "survivors.npy")
-    return NodeRows(vectors, mapped(context.folder("graph") / "nodes.npy"), survivors)
+    return NodeRows(survivor_vectors(context), load_nodes(context), survivors(context))
 
 
-def mapped(path: Path) -> NDArray[Any]:
-    """An array file, of which only what is used is read."""
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def field_groups(documents: Path, docs: NDArray[np.int64], fields: Sequence[str]) -> NDArray[np.int64]:
-    """A number for the values of these fields in each of `docs`, in the order they first appear; none is a value too.
+def field_groups(documents: Sequence[Path], docs: NDArray[np.int64], fields: Sequence[str]) -> NDArray[np.int64]:
+    """A number for the values of these fields in each of `docs`, in the order of first appearance; null is a value too.
 
     Args:
-        documents: folder of ``part-*.parquet``, one row a document, in order.
+        documents: the documents parts, one row a document, in order.
         docs: (n,) int64, ascending row numbers over all parts.
         fields: columns of the documents; without any, all are one group.
 
@@ -100,9 +83,9 @@ def field_groups(documents: Path, docs: NDArray[np.int64], fields: Sequence[str]
     return groups
 
 
-def _column(documents: Path, docs: NDArray[np.int64], name: str) -> list[pa.Array]:
+def _column(documents: Sequence[Path], docs: NDArray[np.int64], name: str) -> list[pa.Array]:
     chunks, first = [], 0
-    for path in sorted(documents.glob("part-*.parquet")):
+    for path in documents:
         column = pq.read_table(path, columns=[name]).column(name)
         begin, end = np.searchsorted(docs, (first, first + len(column)))
         chunks += column.take(docs[begin:end] - first).chunks

@@ -60,13 +60,17 @@ class Run:
         """Where a file of a step lies."""
         return self.folders[step] / name
 
+    def paths(self, step: str, pattern: str) -> list[Path]:
+        """Where the files of a step lie whose name matches; see `names`."""
+        return [self.path(step, name) for name in self.names(step, pattern)]
+
     def array(self, step: str, name: str, *, ndim: int = 1, kinds: str = "iu") -> NDArray[Any]:
         """A ``.npy`` file, memory-mapped; see `read_array`."""
         return read_array(self.path(step, name), ndim=ndim, kinds=kinds)
 
     def doc_bounds(self) -> NDArray[np.int64]:
         """First `doc` of each documents part and their number, from the files: (n_parts + 1,) int64."""
-        rows = [parquet_rows(self.path("documents", name)) for name in self.names("documents", DOCUMENTS)]
+        rows = [parquet_rows(path) for path in self.paths("documents", DOCUMENTS)]
         return np.concatenate(([0], np.cumsum(rows, dtype=np.int64))).astype(np.int64)
 
     def shown(self, path: Path) -> str:

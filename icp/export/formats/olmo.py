@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from icp.export.formats import Format, Guide
 from icp.export.source import Pack, Pieces, Shard
 from icp.export.target import Target
+from icp.run.names import EXPORT_SUMMARY
 
 MASK_TOKENS = 1 << 24
 """Tokens whose mask is made at once."""
@@ -78,7 +79,7 @@ def guide(pack: Pack) -> Guide:
         "None crosses an edge.",
         padding="`label_mask_paths` take padding out of the loss." if pack.padding else "There is none.",
         masks="`generate_doc_lengths=True` gives attention the lengths of documents, found by their end token: a piece "
-        "that is cut inside a window joins with the next one (`pieces_without_eos` in export.json counts them).",
+        f"that is cut inside a window joins with the next one (`pieces_without_eos` in {EXPORT_SUMMARY} counts them).",
         resume="`data_loader.load_state_dict(state)` with the state of the checkpoint; another batch size or number of "
         "ranks will do, other files or names are refused.",
     )

@@ -20,7 +20,8 @@ from icp.dedup.verdicts import Rules
 from icp.engine.step import PartOutput
 from icp.errors import ArtifactError
 from icp.kernels.dedup_components import band_keys
-from icp.run.context import Context, document_parts
+from icp.run.context import Context, document_parts, document_paths, part_paths
+from icp.run.names import SIGNATURES
 from icp.run.tables import fixed_values, read_column, read_groups
 
 KEY_PARTS = 2  # the keys sorted at a time take as much memory as that many parts
@@ -34,7 +35,7 @@ def near_parts(context: Context) -> list[str]:
 def key_part(context: Context, part: str, output: PartOutput) -> None:
     """Write ``keys/<part>.npy``, (bands, documents of the part) uint64."""
     config = context.config.dedup
-    path = context.folder("dedup") / "signatures" / f"{part}.parquet"
+    path = context.part_path("dedup", SIGNATURES, part)
     first, stop = docs_of(context, part)
     keys = np.lib.format.open_memmap(output.path(f"keys/{part}.npy"), "w+", np.uint64, (config.bands, stop - first))
     done = 0
@@ -142,8 +143,8 @@ def _priorities(context: Context) -> NDArray[Any]:
     """(n_docs,) what documents are ranked by: the higher stays."""
     kind, _, field = context.config.dedup.keep.partition(":")
     if kind == "max":
-        paths = [context.folder("documents") / f"{part}.parquet" for part in document_parts(context)]
-        return np.concatenate([read_column(path, field).cast(pa.float64()).to_numpy() for path in paths])
+        columns = (read_column(path, field) for path in document_paths(context))
+        return np.concatenate([column.cast(pa.float64()).to_numpy() for column in columns])
     return length_priority(kind, _numbers(_signature_files(context), "n_bytes"))
 
 
@@ -152,7 +153,7 @@ def _numbers(paths: list[Path], column: str) -> NDArray[np.int64]:
 
 
 def _signature_files(context: Context) -> list[Path]:
-    return [context.folder("dedup") / "signatures" / f"{part}.parquet" for part in document_parts(context)]
+    return part_paths(context, "dedup", SIGNATURES)
 
 
 def save_array(output: PartOutput, name: str, array: NDArray[Any]) -> None:
@@ -166,7 +167,7 @@ def load_array(context: Context, name: str, *, mapped: bool = False) -> NDArray[
 
     Raises: ArtifactError naming a file that cannot be read.
     """
-    path = context.folder("dedup") / name
+    path = context.path("dedup", name)
     try:
         loaded: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from icp.dedup.verdicts import Verdict, compared_sets, joined_verdicts, judge
 from icp.engine.step import PartOutput
 from icp.kernels.dedup_components import Evidence
 from icp.run.context import Context, document_parts
+from icp.run.names import DOCUMENTS, SIGNATURES
 from icp.run.tables import fixed_values, read_rows
 from icp.steps.dedup.candidates import docs_of, load_array, rules_of, save_array, scheme_of
 from icp.steps.dedup.components import load_share, task_names, tasks_of
@@ -32,9 +33,9 @@ def gather_evidence(context: Context, part: str, output: PartOutput) -> None:
     rows = docs[positions] - first
     signatures = [np.zeros((0, config.num_perm), np.uint32)]
     if rows.size:
-        path = context.folder("dedup") / "signatures" / f"{part}.parquet"
+        path = context.part_path("dedup", SIGNATURES, part)
         signatures += [fixed_values(chosen, "<u4") for chosen in read_rows(path, "signature", rows, scheme)]
-    texts = read_rows(context.folder("documents") / f"{part}.parquet", "text", rows) if rows.size else ()
+    texts = read_rows(context.part_path("documents", DOCUMENTS, part), "text", rows) if rows.size else ()
     batches = (text_buffers(chosen) for chosen in texts)
     values, bounds = compared_sets(batches, rows.size, rules_of(context.config), ngram=config.ngram)
     tasks = tasks_of(context, positions)

@@ -22,6 +22,7 @@ from icp.dedup.verdicts import follow_twins, largest_groups
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ConfigError
 from icp.run.context import Context, document_parts
+from icp.run.names import DOCUMENTS, DUPLICATES, SIGNATURES, SURVIVORS, of_part
 from icp.run.tables import read_groups, read_schema
 from icp.steps.dedup.candidates import (
     bucket_parts,
@@ -54,7 +55,7 @@ def sign_part(context: Context, part: str, output: PartOutput) -> None:
 
     Raises: ConfigError if ``dedup.keep`` names a field that cannot rank.
     """
-    source, name = context.folder("documents") / f"{part}.parquet", f"signatures/{part}.parquet"
+    source, name = context.part_path("documents", DOCUMENTS, part), of_part(SIGNATURES, part)
     _check_keep(context.config, read_schema(source))
     tables = read_groups(source, ["doc", "text"])
     output.rows(name, write_signatures(output.path(name), tables, scheme_of(context.config)))
@@ -69,14 +70,14 @@ def choose(context: Context, part: str, output: PartOutput) -> None:
     for k, name in enumerate(document_parts(context)):
         keepers = follow_twins(twins[bounds[k] : bounds[k + 1]], verdict, bounds[k])
         table = keepers.table()
-        pq.write_table(table, output.path(f"duplicates/{name}.parquet"), compression="zstd")
-        output.rows(f"duplicates/{name}.parquet", table.num_rows)
+        pq.write_table(table, output.path(of_part(DUPLICATES, name)), compression="zstd")
+        output.rows(of_part(DUPLICATES, name), table.num_rows)
         is_kept.append(keepers.is_kept)
         duplicate_of.append(keepers.duplicate_of[~is_kept[-1]])
         n_near += int(keepers.is_near.sum())
     survivors = np.flatnonzero(np.concatenate(is_kept))
-    save_array(output, "survivors.npy", survivors)
-    output.rows("survivors.npy", survivors.size)
+    save_array(output, SURVIVORS, survivors)
+    output.rows(SURVIVORS, survivors.size)
     output.count("survivors", survivors.size)
     output.count("near_duplicates", n_near)
     output.count("exact_duplicates", twins.size - survivors.size - n_near)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from icp.config import Config, CorpusConfig
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.run.context import Context
+from icp.run.names import DOCUMENTS, REJECTED_ROWS, of_part, part_name
 from icp.run.records import PartRecord, read_json
 from icp.run.tables import open_writer
 from icp.steps.documents.input_files import corpus_files
@@ -90,7 +91,7 @@ def number_parts(context: Context) -> list[str]:
         for part, record in context.records("read").items()
         if f"read/{part}.rejected.parquet" in record.files
     ]
-    return [f"part-{index:05d}" for index in range(len(_pieces(context)))] + refused
+    return [part_name(index) for index in range(len(_pieces(context)))] + refused
 
 
 def _pieces(context: Context) -> list[tuple[str, int, int]]:
@@ -103,19 +104,20 @@ def number(context: Context, part: str, output: PartOutput) -> None:
     folder = context.folder(STEP_NAME)
     kind, _, index = part.partition("-")
     if kind == "rejected":
-        name = f"rejected/part-{index}.parquet"
+        name = of_part(REJECTED_ROWS, f"part-{index}")
         scratch = folder / f"read/{index}.rejected.parquet"
         shutil.copyfile(scratch, output.path(name))
         output.rows(name, pq.read_metadata(scratch).num_rows)
         return
     piece, first, n_rows = _pieces(context)[int(index)]
     schema = pa.ipc.read_schema(pa.py_buffer((folder / "schema.arrow").read_bytes()))
-    with pq.ParquetFile(folder / piece) as file, open_writer(output.path(f"{part}.parquet"), schema) as writer:
+    name = of_part(DOCUMENTS, part)
+    with pq.ParquetFile(folder / piece) as file, open_writer(output.path(name), schema) as writer:
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group, use_threads=False)
             writer.write_table(_numbered(rows, first, schema), row_group_size=rows.num_rows)
             first += rows.num_rows
-    output.rows(f"{part}.parquet", n_rows)
+    output.rows(name, n_rows)
 
 
 def _numbered(rows: pa.Table, first: int, schema: pa.Schema) -> pa.Table:

@@ -11,8 +11,9 @@ from icp.data import RowParts
 from icp.embed import FILES, by_id
 from icp.engine.step import PartOutput
 from icp.errors import InputError
+from icp.run.arrays import survivors
 from icp.run.context import Context
-from icp.steps.embeddings.survivors import load_array, survivor_batches, survivors, write_rows
+from icp.steps.embeddings.survivors import load_array, survivor_batches, write_rows
 
 
 def copy_vectors(context: Context, part: str, output: PartOutput) -> None:

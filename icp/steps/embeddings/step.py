@@ -22,7 +22,9 @@ from icp.embed import FILES, check_model, embedder_of, is_of_corpus, rest_of
 from icp.embed.transformer import load_transformer, model_source
 from icp.embed.two_pass import first_not_finite
 from icp.engine.step import PartOutput, Phase, Step, one_part
+from icp.run.arrays import mapped
 from icp.run.context import Context, document_parts
+from icp.run.names import VECTORS, of_part
 from icp.steps.embeddings.by_id import (
     check_missing,
     copy_vectors,
@@ -50,7 +52,7 @@ def embed(context: Context, part: str, output: PartOutput) -> None:
             load_transformer(transformer_settings(context.config, context.threads)).dim,
             _transformed(context, part),
         )
-    n_rows, name = wanted(context, part)[2].size, f"{part}.npy"
+    n_rows, name = wanted(context, part)[2].size, of_part(VECTORS, part)
 
     def counted() -> Iterator[NDArray[np.float16]]:
         for block in blocks:
@@ -68,7 +70,7 @@ def state_facts(context: Context, part: str, output: PartOutput) -> None:
     """What the vectors are, for the manifest; too many own vectors missing end the run."""
     check_missing(context)
     first = next(iter(context.records("embed")))
-    vectors = np.load(context.folder("embeddings") / f"{first}.npy", mmap_mode="r", allow_pickle=False)
+    vectors = mapped(context.part_path("embeddings", VECTORS, first))
     output.info.update(dim=int(vectors.shape[1]), model=context.config.embed.model)
 
 

@@ -13,7 +13,9 @@ from icp.config import Config
 from icp.embed import rest_of
 from icp.embed.transformer import TransformerSettings
 from icp.errors import InputError
+from icp.run.arrays import mapped, survivors
 from icp.run.context import Context, document_parts
+from icp.run.names import DOCUMENTS
 
 BATCH_ROWS = 1024
 
@@ -22,18 +24,12 @@ def survivor_batches(context: Context, part: str, *columns: str) -> Iterator[pa.
     """The rows of a documents part that dedup leaves: record batches of `columns`, in order, none empty."""
     _, row, docs = wanted(context, part)
     first = 0
-    with pq.ParquetFile(context.folder("documents") / f"{part}.parquet") as file:
+    with pq.ParquetFile(context.part_path("documents", DOCUMENTS, part)) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False):
             low, high = np.searchsorted(docs, (row + first, row + first + batch.num_rows))
             if low < high:
                 yield batch.take(docs[low:high] - (row + first))
             first += batch.num_rows
-
-
-def survivors(context: Context) -> NDArray[np.int64]:
-    """The docs that are embedded, ascending."""
-    docs: NDArray[np.int64] = np.load(context.folder("dedup") / "survivors.npy", mmap_mode="r", allow_pickle=False)
-    return docs
 
 
 def wanted(context: Context, part: str) -> tuple[int, int, NDArray[np.int64]]:
@@ -46,8 +42,7 @@ def wanted(context: Context, part: str) -> tuple[int, int, NDArray[np.int64]]:
 
 def load_array(context: Context, name: str) -> NDArray[Any]:
     """An array that an earlier phase left, memory-mapped."""
-    array: NDArray[Any] = np.load(context.folder("embeddings") / name, mmap_mode="r", allow_pickle=False)
-    return array
+    return mapped(context.path("embeddings", name))
 
 
 def made(context: Context, phase: str, folder: str) -> list[str]:

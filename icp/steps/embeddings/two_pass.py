@@ -1,6 +1,7 @@
 """Phases of the models that look at the whole corpus: `lexical`, `static`, `hybrid`, ``hybrid:<model>``."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from icp.embed.two_pass import (
     weigh_words,
 )
 from icp.engine.step import PartOutput
+from icp.run.arrays import survivors
 from icp.run.context import Context, document_parts
 from icp.steps.embeddings.survivors import (
     load_array,
     made,
     not_finite,
     survivor_batches,
-    survivors,
     transformer_settings,
     wanted,
     write_rows,
@@ -117,8 +118,8 @@ def settle(context: Context, part: str, output: PartOutput) -> None:
 
 def finished(context: Context, part: str) -> Iterator[NDArray[np.float32]]:
     """The vectors of a part, in blocks: (n, dim) float32."""
-    names = [name.removesuffix(".npy") for name in made(context, "settle", "settled")]
-    settled = {name.rpartition("/")[2]: np.array(load_array(context, f"{name}.npy")) for name in names}
+    names = made(context, "settle", "settled")
+    settled = {PurePosixPath(name).stem: np.array(load_array(context, name)) for name in names}
     return finish_rows(of_corpus(context), load_array(context, f"rows/{part}.npy"), settled)
 
 

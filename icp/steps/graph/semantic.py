@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from icp.dedup.minhash import shingle_sets
 from icp.engine.step import PartOutput
 from icp.kernels.knn_graph import jaccard_pairs, keep_leaders
+from icp.run.arrays import survivors
 from icp.run.context import Context, document_parts
+from icp.run.names import CONFLICTS, DOCUMENTS, DUPLICATES, NODES, of_part
 from icp.run.tables import read_rows
-from icp.steps.graph.arrays import load, raw_neighbors, save, survivors_of
+from icp.steps.graph.arrays import load, raw_neighbors, save
 from icp.texts import text_buffers
 
 
 def find_pairs(context: Context, part: str, output: PartOutput) -> None:
     """Write pairs.npy int64 (m, 2), rows too alike, by (higher, lower), and similarities.npy float16 (m,)."""
-    least, n_rows = context.config.graph.duplicate_similarity, survivors_of(context).size
+    least, n_rows = context.config.graph.duplicate_similarity, survivors(context).size
     keys, values = [np.empty(0, np.int64)], [np.empty(0, np.float16)]
     for first, neighbors, similarities in raw_neighbors(context):
         alike = (neighbors >= 0) & (similarities.astype(np.float64) >= least)
@@ -40,10 +42,10 @@ def make_shingles(context: Context, part: str, output: PartOutput) -> None:
     """Write the word n-grams of the texts of a part that stand in a pair."""
     rows, cuts = _paired_rows(context)
     number = document_parts(context).index(part)
-    docs = survivors_of(context)[rows[cuts[number] : cuts[number + 1]]]
+    docs = survivors(context)[rows[cuts[number] : cuts[number + 1]]]
     values, sizes = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)]
     if docs.size:
-        path = context.folder("documents") / f"{part}.parquet"
+        path = context.part_path("documents", DOCUMENTS, part)
         for texts in read_rows(path, "text", docs - context.doc_bounds()[number]):
             found, indptr = shingle_sets(text_buffers(texts), ngram=context.config.dedup.ngram)
             values.append(found)
@@ -74,18 +76,18 @@ def compare_texts(context: Context, part: str, output: PartOutput) -> None:
 
 def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
     """Write nodes.npy, duplicates/ and conflicts.npy."""
-    survivors, pairs = survivors_of(context), load(context, "pairs")
+    docs, pairs = survivors(context), load(context, "pairs")
     jaccards = np.concatenate([load(context, f"{name}.jaccards") for name in document_parts(context)])
-    removing = keep_leaders(pairs, jaccards, context.config.graph.duplicate_jaccard, survivors.size)
-    kept = np.ones(survivors.size, dtype=np.bool_)
+    removing = keep_leaders(pairs, jaccards, context.config.graph.duplicate_jaccard, docs.size)
+    kept = np.ones(docs.size, dtype=np.bool_)
     kept[pairs[removing, 1]] = False
     similarities = load(context, "similarities")[removing].astype(np.float64)
-    _write_duplicates(context, output, survivors[pairs[removing]], jaccards[removing], similarities)
+    _write_duplicates(context, output, docs[pairs[removing]], jaccards[removing], similarities)
     node_of_row = np.cumsum(kept) - 1
     conflicts = node_of_row[pairs[kept[pairs].all(axis=1)]].astype(np.int64)
     conflicts = conflicts[np.lexsort((conflicts[:, 1], conflicts[:, 0]))]
-    save(output, "nodes.npy", survivors[kept])
-    save(output, "conflicts.npy", conflicts)
+    save(output, NODES, docs[kept])
+    save(output, CONFLICTS, conflicts)
     output.count("semantic_duplicates", removing.size)
     output.count("conflicts", len(conflicts))
     output.count("nodes", int(kept.sum()))
@@ -101,7 +103,7 @@ def _write_duplicates(
     """One file for each documents part; `docs` (n, 2): the kept doc and the removed one, by the removed."""
     cuts = np.searchsorted(docs[:, 1], context.doc_bounds()).tolist()
     for part, begin, end in zip(document_parts(context), cuts, cuts[1:], strict=False):
-        name, here = f"duplicates/{part}.parquet", slice(begin, end)
+        name, here = of_part(DUPLICATES, part), slice(begin, end)
         columns: dict[str, Any] = {"doc": docs[here, 1], "duplicate_of": docs[here, 0]}
         columns |= {"jaccard": jaccards[here], "similarity": similarities[here]}
         table = pa.table({**columns, "kind": pa.array(["semantic"] * (end - begin), pa.string())})
@@ -112,4 +114,4 @@ def _write_duplicates(
 def _paired_rows(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows that stand in a pair, ascending, and where those of each documents part begin."""
     rows = np.unique(load(context, "pairs"))
-    return rows, np.searchsorted(rows, np.searchsorted(survivors_of(context), context.doc_bounds()))
+    return rows, np.searchsorted(rows, np.searchsorted(survivors(context), context.doc_bounds()))

@@ -16,11 +16,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.data import RowParts
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.kernels.knn_graph import candidate_similarities, component_sizes, union_rows
-from icp.run.context import Context, document_parts
-from icp.steps.graph.arrays import load, nodes_by_part, paths, raw_part, rows_of_nodes, save, survivors_of
+from icp.run.arrays import mapped, mapped_privately, neighbors_of, survivor_vectors, survivors
+from icp.run.context import Context, document_parts, document_paths
+from icp.run.names import INDICES, INDPTR, WEIGHTS
+from icp.run.nodes import node_bounds, node_rows
+from icp.steps.graph.arrays import load, paths, save
 from icp.steps.graph.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
 from icp.streams import PAIRS
 
@@ -40,7 +42,7 @@ def find_floor(context: Context, part: str, output: PartOutput) -> None:
     node, and so among few nodes the true neighbours themselves: there, below 300 k nodes, it is the percentile above
     which `SPARED` * k pairs for each node lie.
     """
-    config, rows = context.config.graph, rows_of_nodes(context)
+    config, rows = context.config.graph, node_rows(context)
     values = _random_similarities(context, rows)
     floor = config.min_similarity
     if floor == "auto":
@@ -53,20 +55,20 @@ def find_floor(context: Context, part: str, output: PartOutput) -> None:
 
 def find_sources(context: Context, part: str, output: PartOutput) -> None:
     """Write sources.npy int32 (rows,), a number for each source; documents without one share a number."""
-    paths_of_parts = [context.folder("documents") / f"{name}.parquet" for name in document_parts(context)]
-    column = pa.concat_tables(pq.read_table(path, columns=["source"]) for path in paths_of_parts)["source"]
+    tables = (pq.read_table(path, columns=["source"]) for path in document_paths(context))
+    column = pa.concat_tables(tables)["source"]
     codes = column.cast(pa.large_string()).fill_null("").combine_chunks().dictionary_encode().indices.to_numpy()
-    save(output, "sources.npy", codes[survivors_of(context)].astype(np.int32))
+    save(output, "sources.npy", codes[survivors(context)].astype(np.int32))
 
 
 def select(context: Context, part: str, output: PartOutput) -> None:
     """Write ends.npy int32 (m, 2) of a part, neighbour and node, sorted, and bits.npy uint16, their similarities."""
     config, number = context.config.graph, document_parts(context).index(part)
-    rows, bounds = rows_of_nodes(context), nodes_by_part(context)
-    first_row = int(np.searchsorted(survivors_of(context), context.doc_bounds()[number]))
+    rows, bounds = node_rows(context), node_bounds(context)
+    first_row = int(np.searchsorted(survivors(context), context.doc_bounds()[number]))
     mine = rows[bounds[number] : bounds[number + 1]]
-    neighbors, similarities = (array[mine - first_row] for array in raw_part(context, part))
-    node_of_row = np.full(survivors_of(context).size, -1, dtype=np.int32)
+    neighbors, similarities = (array[mine - first_row] for array in neighbors_of(context, part))
+    node_of_row = np.full(survivors(context).size, -1, dtype=np.int32)
     node_of_row[rows] = np.arange(rows.size, dtype=np.int32)
     others, exact = np.where(neighbors >= 0, node_of_row[neighbors], -1), similarities.astype(np.float64)
     # a kept row as alike as this is a conflict: a copy's text would have removed one of the two
@@ -90,12 +92,12 @@ def select(context: Context, part: str, output: PartOutput) -> None:
 
 def join_rows(context: Context, part: str, output: PartOutput) -> None:
     """The rows of the nodes of a part: degrees, indices, bits; cut int64 (m, 2), the edges beyond `max_degree`."""
-    number, bounds = document_parts(context).index(part), nodes_by_part(context)
+    number, bounds = document_parts(context).index(part), node_bounds(context)
     first, stop = bounds[number : number + 2]
     ends, bits = [np.empty((0, 2), np.int32)], [np.empty(0, np.uint16)]
     for name in document_parts(context):
-        these = np.load(context.folder("graph") / f"{name}.ends.npy", mmap_mode="r", allow_pickle=False)
-        those = np.load(context.folder("graph") / f"{name}.bits.npy", mmap_mode="r", allow_pickle=False)
+        these = mapped(context.path("graph", f"{name}.ends.npy"))
+        those = mapped(context.path("graph", f"{name}.bits.npy"))
         inside = slice(*np.searchsorted(these[:, 0], [first, stop]))
         ends.append(np.array(these[inside]))
         bits.append(np.array(those[inside]))
@@ -116,7 +118,7 @@ def join_rows(context: Context, part: str, output: PartOutput) -> None:
 
 def join_parts(context: Context, part: str, output: PartOutput) -> None:
     """Write the CSR arrays, less the edges beyond `max_degree` at either end, and say what the graph is like."""
-    bounds, cut = nodes_by_part(context), np.concatenate([np.load(path) for path in paths(context, "cut")])
+    bounds, cut = node_bounds(context), np.concatenate([np.load(path) for path in paths(context, "cut")])
     n_nodes = int(bounds[-1])
     # an edge goes at both ends, wherever it was too many
     gone = np.unique(np.concatenate((cut[:, 0] * n_nodes + cut[:, 1], cut[:, 1] * n_nodes + cut[:, 0])))
@@ -128,24 +130,21 @@ def join_parts(context: Context, part: str, output: PartOutput) -> None:
         stays = ~np.isin(node * n_nodes + others, gone)
         degrees[mine] = np.bincount(node[stays] - bounds[number], minlength=mine.size)
         kept.append(None if bool(stays.all()) else stays)
-    save(output, "indptr.npy", np.concatenate(([0], np.cumsum(degrees))).astype(np.int64))
-    for name, source, kind in (("indices", "others", np.int32), ("weights", "halves", np.float16)):
-        with output.path(f"{name}.npy").open("wb") as stream:
+    save(output, INDPTR, np.concatenate(([0], np.cumsum(degrees))).astype(np.int64))
+    for name, source, kind in ((INDICES, "others", np.int32), (WEIGHTS, "halves", np.float16)):
+        with output.path(name).open("wb") as stream:
             header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (int(degrees.sum()),)}
             np.lib.format.write_array_header_1_0(stream, header)
             for staying, part_name in zip(kept, document_parts(context), strict=True):
                 array = load(context, f"{part_name}.{source}")
                 stream.write((array if staying is None else array[staying]).tobytes())
-        output.rows(f"{name}.npy", int(degrees.sum()))
+        output.rows(name, int(degrees.sum()))
     output.count("cut_at_hubs", gone.size // 2)
     _describe(context, degrees, output)
 
 
 def _describe(context: Context, degrees: NDArray[np.int64], output: PartOutput) -> None:
-    arrays = [
-        np.load(output.path(f"{name}.npy"), mmap_mode="c", allow_pickle=False).view(np.ndarray)
-        for name in ("indptr", "indices", "weights")
-    ]
+    arrays = [mapped_privately(output.path(name)) for name in (INDPTR, INDICES, WEIGHTS)]
     sizes = component_sizes(*arrays[:2])
     output.count("edges", arrays[1].size // 2)
     output.count("isolated", int((degrees == 0).sum()))
@@ -168,7 +167,7 @@ def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
 def _random_similarities(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Cosines of random pairs of nodes, of all pairs where they are few, none of them with a zero row."""
     pairs = random_pairs(rows.size, context.config.seed)
-    vectors = RowParts([context.folder("embeddings") / f"{part}.npy" for part in document_parts(context)])
+    vectors = survivor_vectors(context)
     values = [np.empty(0, np.float32)]
     for start in range(0, max(1, len(pairs)), BLOCK_PAIRS):
         block = rows[pairs[start : start + BLOCK_PAIRS]]

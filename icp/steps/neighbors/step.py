@@ -27,7 +27,9 @@ from icp.knn.expansion import PASSES
 from icp.knn.methods import Found
 from icp.knn.recall import recall_interval
 from icp.knn.vectors import empty_keys, unpack
+from icp.run.arrays import mapped
 from icp.run.context import Context, document_parts
+from icp.run.names import NEIGHBORS, SIMILARITIES, of_part
 from icp.steps.neighbors.tasks import (
     centroids,
     check_task,
@@ -101,8 +103,7 @@ def make_lists(context: Context, part: str, output: PartOutput) -> None:
     """The rows by cell or list; cells that overlap too much give way to all pairs where the method is left to us."""
     search = search_of(context)
     blocks = [
-        (np.load(one, mmap_mode="r", allow_pickle=False), np.load(two, mmap_mode="r", allow_pickle=False))
-        for one, two in zip(paths(context, "cells"), paths(context, "gaps"), strict=True)
+        (mapped(one), mapped(two)) for one, two in zip(paths(context, "cells"), paths(context, "gaps"), strict=True)
     ]
     found, passes = phases.group(blocks, tuning(context), search)
     output.info |= context.records("tune")["all"].info | {"method": found.method}
@@ -159,8 +160,8 @@ def write_part(context: Context, part: str, output: PartOutput) -> None:
     last = n_passes(context)
     keys = merged(context, part, 0)[0] if last is None else load(context, f"{part}.merged-{last}")
     neighbors, similarities = unpack(keys)
-    save(output, f"{part}.neighbors.npy", neighbors)
-    save(output, f"{part}.similarities.npy", similarities)
+    save(output, of_part(NEIGHBORS, part), neighbors)
+    save(output, of_part(SIMILARITIES, part), similarities)
 
 
 def measure(context: Context, part: str, output: PartOutput) -> None:

@@ -22,7 +22,9 @@ from icp.knn.expansion import PASSES
 from icp.knn.groupings import GROUPINGS, Expansion, Groups, Search, Tuning, count_kept
 from icp.knn.methods import Found
 from icp.knn.vectors import check_rows, empty_keys
+from icp.run.arrays import mapped, mapped_privately, survivor_vectors, survivors, vector_paths
 from icp.run.context import Context, document_parts
+from icp.run.names import VECTORS, of_part
 
 RANGE_ROWS = 1 << 14
 MOST_RANGES = 1024
@@ -40,16 +42,11 @@ def search_of(context: Context) -> Search:
     return Search(*shape(context), graph.k, keep, graph.method, graph.target_recall, config.seed)
 
 
-def embedding_paths(context: Context) -> list[Path]:
-    """The parts of embeddings/."""
-    return [context.folder("embeddings") / f"{part}.npy" for part in document_parts(context)]
-
-
 def embeddings(context: Context) -> RowParts:
     """The rows, memory-mapped; raises ArtifactError where parts differ in dimensions."""
     dims: dict[int, str] = {}
-    for path in embedding_paths(context):
-        part = np.load(path, mmap_mode="r", allow_pickle=False)
+    for path in vector_paths(context):
+        part = mapped(path)
         if len(part):
             dims.setdefault(part.shape[1], path.name)
     if len(dims) > 1:
@@ -57,13 +54,13 @@ def embeddings(context: Context) -> RowParts:
         raise ArtifactError(
             f"{context.folder('embeddings')}: vectors of different dimensions ({found}); redo the step with --fresh"
         )
-    return RowParts(embedding_paths(context))
+    return survivor_vectors(context)
 
 
 def shape(context: Context) -> tuple[int, int]:
     """Rows and dimensions; the manifest tells them where it can, without opening the files."""
     manifest = context.manifest("embeddings")
-    records = [manifest.files.get(f"{part}.npy") for part in document_parts(context)]
+    records = [manifest.files.get(of_part(VECTORS, part)) for part in document_parts(context)]
     rows = [record.rows if record is not None else None for record in records]
     if "dim" not in manifest.facts or None in rows:
         n_rows, dim = embeddings(context).shape
@@ -74,11 +71,11 @@ def shape(context: Context) -> tuple[int, int]:
 def checked(context: Context, rows: range) -> Iterator[NDArray[np.float32]]:
     """The rows of a range in blocks; raises InputError naming the document of a wrong one."""
     vectors = embeddings(context)
-    survivors = np.load(context.folder("dedup") / "survivors.npy", mmap_mode="r", allow_pickle=False)
+    docs = survivors(context)
     for start in range(rows.start, rows.stop, CHUNK_ROWS):
         ids = np.arange(start, min(start + CHUNK_ROWS, rows.stop), dtype=np.int64)
         block = take(vectors, ids)
-        check_rows(block, start, str(context.folder("embeddings")), docs=survivors[ids])
+        check_rows(block, start, str(context.folder("embeddings")), docs=docs[ids])
         yield block
 
 
@@ -155,7 +152,7 @@ def n_passes(context: Context) -> int | None:
 
 def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64], int]:
     """The keys of a part after the search (0) or a pass, and its first row."""
-    sizes = [len(np.load(path, mmap_mode="r", allow_pickle=False)) for path in embedding_paths(context)]
+    sizes = [len(mapped(path)) for path in vector_paths(context)]
     at = document_parts(context).index(part)
     first, names = sum(sizes[:at]), ("rows", "keys")
     if number:
@@ -164,7 +161,7 @@ def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64],
     else:
         keys = empty_keys(sizes[at], search_of(context).keep)
     for files in zip(*(paths(context, name) for name in names), strict=True):
-        rows, found = (np.load(path, mmap_mode="r", allow_pickle=False) for path in files)
+        rows, found = (mapped(path) for path in files)
         merge_found(keys, first, Found(rows, found))
     return keys, first
 
@@ -180,8 +177,7 @@ def groups(context: Context) -> Groups | None:
 
 def expansion(context: Context) -> Expansion:
     """What passes go by; the pages of its arrays are private, so that kernels see one type of array."""
-    path = context.folder("neighbors") / "joined.npy"
-    joined: NDArray[np.int32] = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    joined = mapped_privately(context.path("neighbors", "joined.npy"))
     return Expansion(_cells(context, "own"), joined)
 
 
@@ -231,7 +227,7 @@ def paths(context: Context, name: str) -> list[Path]:
 def load(context: Context, name: str) -> NDArray[Any]:
     """An array of the step, memory-mapped."""
     path = context.folder("neighbors") / f"{name}.npy"
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    return mapped(path)
 
 
 def save(output: PartOutput, name: str, array: NDArray[Any]) -> None:

@@ -1,14 +1,16 @@
 """What no order of a run's nodes can exceed, read from its neighbours.
 
-In: neighbors/, graph/nodes.npy, dedup/survivors.npy. Out: the bounds of `icp.order.bounds`, and whether they are ones.
+In: neighbors/, graph/nodes.npy, dedup/survivors.npy. Out: the bounds of `icp.order.bounds`, and
+whether they hold.
 """
 
 import numpy as np
 
-from icp.data import KnnGraph, RowParts
+from icp.data import KnnGraph
 from icp.order.bounds import dual_bound, raw_upper_bound
+from icp.run.arrays import raw_neighbors, raw_similarities, survivors
 from icp.run.context import Context
-from icp.run.nodes import node_rows, survivors
+from icp.run.nodes import node_rows
 
 BLOCK_ROWS = 1 << 16
 DUAL_NODES = 20_000_000
@@ -18,7 +20,7 @@ DUAL_NODES = 20_000_000
 def run_upper_bound(context: Context) -> float:
     """Half of the two largest similarities of each node among its raw neighbours."""
     rows = node_rows(context)
-    raw = RowParts(sorted(context.folder("neighbors").glob("part-*.similarities.npy")), rows)
+    raw = raw_similarities(context, rows)
     bound = 0.0
     for begin in range(0, rows.size, BLOCK_ROWS):
         block = np.arange(begin, min(begin + BLOCK_ROWS, rows.size))
@@ -28,11 +30,10 @@ def run_upper_bound(context: Context) -> float:
 
 def run_dual_bound(context: Context) -> float | None:
     """The dual bound from the raw neighbours of the nodes; None beyond `DUAL_NODES`."""
-    rows, folder = node_rows(context), context.folder("neighbors")
+    rows = node_rows(context)
     if rows.size > DUAL_NODES:
         return None
-    raw = RowParts(sorted(folder.glob("part-*.neighbors.npy")), rows)
-    similarities = RowParts(sorted(folder.glob("part-*.similarities.npy")), rows)
+    raw, similarities = raw_neighbors(context, rows), raw_similarities(context, rows)
     node_of_row = np.full(survivors(context).size + 1, -1, dtype=np.int32)  # the last stands for no neighbour
     node_of_row[rows] = np.arange(rows.size, dtype=np.int32)
     knn = KnnGraph(np.empty(raw.shape, dtype=np.int32), np.empty(raw.shape, dtype=np.float32))
@@ -44,5 +45,5 @@ def run_dual_bound(context: Context) -> float | None:
 
 
 def exact_neighbors(context: Context) -> bool:
-    """Whether the search missed no neighbour: only then are the bounds bounds."""
+    """Whether the search missed no neighbour: only then do the bounds hold."""
     return bool(context.manifest("neighbors").facts.get("method") == "exact")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.data import RowParts, Traversal, load_graph
+from icp.data import RowParts, Traversal
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.order.matching import Paths, join_paths, match_fragments
 from icp.order.pieces import (
@@ -30,7 +30,9 @@ from icp.order.pieces import (
     unshifted,
 )
 from icp.order.visit_order import IMPROVABLE, greedy_order, one_path, order_similarity, visit_order
-from icp.run.context import Context
+from icp.run.arrays import load_graph, load_nodes, mapped, survivor_vectors
+from icp.run.context import Context, document_paths
+from icp.run.names import ORDER, PATH_STARTS
 from icp.run.nodes import field_groups, node_rows
 from icp.steps.order.certificate import exact_neighbors, run_dual_bound, run_upper_bound
 
@@ -42,7 +44,7 @@ COMPARED_NODES = 100_000
 
 def match(context: Context, part: str, output: PartOutput) -> None:
     """Write the paths along edges that `matching` finds in the whole graph."""
-    paths = match_fragments(load_graph(context.folder("graph")))
+    paths = match_fragments(load_graph(context))
     _save(output, "paths.npy", paths.order)
     _save(output, "bounds.npy", paths.bounds)
     _save(output, "marks.npy", choose_marks(_embeddings(context), _n_pieces(context)))
@@ -76,7 +78,7 @@ def lay(context: Context, part: str, output: PartOutput) -> None:
         laid = join_pieces([_load(context, name) for name in _joined(context)], _embeddings(context))
         starts = one_path(laid.size)
     else:
-        graph = load_graph(context.folder("graph"))
+        graph = load_graph(context)
         laid, starts = greedy_order(graph, recompute_degree=context.config.order.recompute_degree)
     _save(output, "laid.npy", laid)
     _save(output, "starts.npy", starts)
@@ -87,14 +89,14 @@ def lay(context: Context, part: str, output: PartOutput) -> None:
 def improve(context: Context, part: str, output: PartOutput) -> None:
     """Write a stretch after local search."""
     stretch = _load(context, f"laid-{_number(part):05}")
-    _save(output, f"{part}.npy", improve_stretch(stretch, load_graph(context.folder("graph")), _embeddings(context)))
+    _save(output, f"{part}.npy", improve_stretch(stretch, load_graph(context), _embeddings(context)))
 
 
 def mend(context: Context, part: str, output: PartOutput) -> None:
     """Write what local search makes of the second half of a stretch and the first half of the next."""
     number = _number(part)
     stretch = shifted([_load(context, f"stretch-{number + side:05}") for side in (0, 1)], 0)
-    _save(output, f"{part}.npy", improve_stretch(stretch, load_graph(context.folder("graph")), _embeddings(context)))
+    _save(output, f"{part}.npy", improve_stretch(stretch, load_graph(context), _embeddings(context)))
 
 
 def visit(context: Context, part: str, output: PartOutput) -> None:
@@ -108,8 +110,8 @@ def visit(context: Context, part: str, output: PartOutput) -> None:
             order = unshifted(*([_load(context, name) for name in parts(context)] for parts in (_stretches, _mended)))
             starts = one_path(order.size)
         similarity = order_similarity(order, _embeddings(context))
-    _save(output, "order.npy", order)
-    _save(output, "path_starts.npy", starts)
+    _save(output, ORDER, order)
+    _save(output, PATH_STARTS, starts)
     output.info["similarity"] = similarity
     output.info["path_starts"] = int(starts.sum())
 
@@ -137,16 +139,15 @@ def certify(context: Context, part: str, output: PartOutput) -> None:
 
 def _visited(context: Context) -> Traversal:
     """The order of all nodes in one piece."""
-    order, graph = context.config.order, context.folder("graph")
-    nodes = np.load(graph / "nodes.npy", mmap_mode="r", allow_pickle=False)
+    order, by_source = context.config.order, context.config.order.method == "source"
     return visit_order(
-        load_graph(graph),
+        load_graph(context),
         _embeddings(context),
         method=order.method,
         improve=order.improve,
         recompute_degree=order.recompute_degree,
         seed=context.config.seed,
-        groups=field_groups(context.folder("documents"), nodes, ["source"]) if order.method == "source" else None,
+        groups=field_groups(document_paths(context), load_nodes(context), ["source"]) if by_source else None,
     )
 
 
@@ -155,11 +156,11 @@ def _share(similarity: float, bound: float) -> float | None:
 
 
 def _n_nodes(context: Context) -> int:
-    return int(np.load(context.folder("graph") / "nodes.npy", mmap_mode="r", allow_pickle=False).size)
+    return int(load_nodes(context).size)
 
 
 def _embeddings(context: Context) -> RowParts:
-    return RowParts(sorted(context.folder("embeddings").glob("part-*.npy")), node_rows(context))
+    return survivor_vectors(context, node_rows(context))
 
 
 def _paths(context: Context) -> Paths:
@@ -208,7 +209,7 @@ def _mended(context: Context) -> list[str]:
 
 
 def _load(context: Context, name: str) -> NDArray[Any]:
-    return np.asarray(np.load(context.folder("order") / f"{name}.npy", allow_pickle=False))
+    return np.array(mapped(context.path("order", f"{name}.npy")))
 
 
 def _save(output: PartOutput, name: str, array: NDArray[Any]) -> None:

@@ -21,10 +21,11 @@ from icp.errors import ArtifactError, InputError
 from icp.kernels.pack_gather import gather_pieces
 from icp.pack.row_layout import Segments, Specials, main_source, place_segments, place_specials, row_ends
 from icp.pack.similarity import window_similarities
+from icp.run.arrays import load_nodes, load_plan, mapped, path_rank, survivor_vectors, survivors, token_offsets
 from icp.run.context import Context, document_parts
-from icp.run.nodes import load_nodes, node_batches, node_bounds
+from icp.run.names import PATH_RANK, SEGMENTS, TOKEN_IDS, TOKENIZER, WINDOWS, of_part, part_name, shard_file
+from icp.run.nodes import node_batches, node_bounds
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
-from icp.tokenizer.vocabulary import JSON_NAME
 
 
 def list_sources(context: Context, part: str, output: PartOutput) -> None:
@@ -42,7 +43,7 @@ def write_shard(context: Context, part: str, output: PartOutput) -> None:
     """Write one shard, and the rows of its pieces and windows."""
     shard = int(part.removeprefix("part-"))
     first, stop = (int(edge) for edge in _shard_bounds(context)[shard : shard + 2])
-    name, n_tokens = f"shard-{shard:05d}.bin", (stop - first) * context.config.pack.row_tokens
+    name, n_tokens = shard_file(shard), (stop - first) * context.config.pack.row_tokens
     segments, ends = write_rows(context, first, stop, output.path(name))
     output.rows(name, stop - first)
     n_pad = context.config.pack.row_tokens - ends
@@ -60,7 +61,7 @@ def write_rows(context: Context, first: int, stop: int, path: Path) -> tuple[Seg
     """Write the rows of windows `first` to `stop`; their pieces, and (rows,) int64, where each row's padding begins."""
     specials, tokenizer = _specials(context)
     plan = _plan_of(context, first, stop)
-    offsets = np.load(context.folder("tokens") / "offsets.npy", mmap_mode="r", allow_pickle=False)
+    offsets = token_offsets(context)
     n_tokens = np.asarray(offsets[plan.doc + 1] - offsets[plan.doc], dtype=np.int64)
     segments = place_segments(plan, n_tokens, specials)
     ends = row_ends(segments, stop - first, specials)
@@ -111,38 +112,35 @@ def docs_of_nodes(context: Context, node: NDArray[np.int64]) -> NDArray[np.int64
 
 def _specials(context: Context) -> tuple[Specials, Tokenizer]:
     config = context.config.tokenizer
-    tokenizer = load_tokenizer(config, trained=context.folder("tokens") / JSON_NAME)
+    tokenizer = load_tokenizer(config, trained=context.path("tokens", TOKENIZER))
     roles = tokenizer.roles()
     return Specials(config.bos, roles.bos_id, roles.eos_id, roles.pad_id), tokenizer
 
 
 def _shard_bounds(context: Context) -> NDArray[np.int64]:
     """First window of each shard, and the number of windows at the end: (n_shards + 1,) int64."""
-    n_windows = context.manifest("windows").files["path_rank.npy"].rows or 0
+    n_windows = context.manifest("windows").files[PATH_RANK].rows or 0
     row_bytes = context.config.pack.row_tokens * np.dtype(context.manifest("tokens").facts["dtype"]).itemsize
     per_shard = max(1, int(context.config.pack.shard_mib * 2**20) // row_bytes)
     return np.append(np.arange(0, n_windows, per_shard, dtype=np.int64), n_windows)
 
 
 def _shard_parts(context: Context) -> list[str]:
-    return [f"part-{shard:05d}" for shard in range(_shard_bounds(context).size - 1)]
+    return [part_name(shard) for shard in range(_shard_bounds(context).size - 1)]
 
 
 def _plan_of(context: Context, first: int, stop: int) -> PackPlan:
     """The pieces of windows `first` to `stop`, with windows numbered from 0."""
-    folder = context.folder("windows")
-    arrays = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in PackPlan.__slots__
-    }  # fmt: skip
-    low, high = np.searchsorted(arrays["window"], (first, stop))
-    here = {name: np.array(array[low:high], dtype=np.int64) for name, array in arrays.items()}
-    return PackPlan(here["doc"], here["start"], here["stop"], here["window"] - first)
+    plan = load_plan(context)
+    low, high = np.searchsorted(plan.window, (first, stop))
+    doc, start, end, window = (np.array(getattr(plan, name)[low:high], dtype=np.int64) for name in PackPlan.__slots__)
+    return PackPlan(doc, start, end, window - first)
 
 
 def _gather(context: Context, rows: NDArray[np.unsignedinteger], segments: Segments, source: NDArray[np.int64]) -> None:
     """Copy the tokens of every piece, file by file; `source` is its first token over all files."""
-    folder, files = context.folder("tokens"), context.manifest("tokens").files
-    names = [f"{part}.bin" for part in document_parts(context)]
+    files = context.manifest("tokens").files
+    names = [of_part(TOKEN_IDS, part) for part in document_parts(context)]
     bounds = np.concatenate(([0], np.cumsum([files[name].rows or 0 for name in names], dtype=np.int64)))
     order = np.argsort(source, kind="stable")
     order = order[segments.doc_stop[order] > segments.doc_start[order]]
@@ -152,7 +150,7 @@ def _gather(context: Context, rows: NDArray[np.unsignedinteger], segments: Segme
         if low < high:
             here = order[low:high]
             length = segments.doc_stop[here] - segments.doc_start[here]
-            tokens = np.asarray(np.memmap(folder / name, dtype=np.uint8, mode="c"))
+            tokens = np.asarray(np.memmap(context.path("tokens", name), dtype=np.uint8, mode="c"))
             places = (segments.win_start[here] * size, (source[here] - begin) * size, length * size)
             gather_pieces(rows.view(np.uint8), tokens, segments.row[here], *places)
 
@@ -183,7 +181,7 @@ def _write_segments(context: Context, output: PartOutput, part: str, segments: S
         "doc": docs_of_nodes(context, segments.node),
         **{name: getattr(segments, name).astype(np.int32) for name in names},
     }
-    pq.write_table(pa.table(columns), output.path(f"segments/{part}.parquet"), compression="zstd")
+    pq.write_table(pa.table(columns), output.path(of_part(SEGMENTS, part)), compression="zstd")
 
 
 def _write_windows(
@@ -196,7 +194,6 @@ def _write_windows(
     )
     numbers, names = _sources(context, nodes)
     chosen = main_source(segments.row, numbers[local], tokens)
-    path_rank = np.load(context.folder("windows") / "path_rank.npy", mmap_mode="r", allow_pickle=False)
     distinct = np.unique(np.column_stack((segments.row, local)), axis=0)[:, 0]
     columns = {
         "window": np.arange(first, first + n_pad.size, dtype=np.int64),
@@ -204,18 +201,17 @@ def _write_windows(
         "row": np.arange(n_pad.size, dtype=np.int32),
         "n_docs": np.bincount(distinct, minlength=n_pad.size).astype(np.int32),
         "n_pad": n_pad.astype(np.int32),
-        "path_rank": np.array(path_rank[first : first + n_pad.size], dtype=np.int64),
+        "path_rank": np.array(path_rank(context)[first : first + n_pad.size], dtype=np.int64),
         "mean_similarity": mean,
         "max_pair_similarity": largest,
         "source": pa.array([names[number] if number >= 0 else None for number in chosen], pa.string()),
     }
-    pq.write_table(pa.table(columns), output.path(f"windows/{part}.parquet"), compression="zstd")
+    pq.write_table(pa.table(columns), output.path(of_part(WINDOWS, part)), compression="zstd")
 
 
 def _vectors(context: Context, nodes: NDArray[np.int64]) -> RowParts:
-    survivors = np.load(context.folder("dedup") / "survivors.npy", mmap_mode="r", allow_pickle=False)
-    rows = np.searchsorted(survivors, docs_of_nodes(context, nodes)).astype(np.int64)
-    return RowParts(sorted(context.folder("embeddings").glob("part-*.npy")), rows)
+    rows = np.searchsorted(survivors(context), docs_of_nodes(context, nodes)).astype(np.int64)
+    return survivor_vectors(context, rows)
 
 
 def _sources(context: Context, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
@@ -224,7 +220,7 @@ def _sources(context: Context, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int
     spans = np.searchsorted(nodes, bounds)
     found: list[str | None] = []
     for part, begin, low, high in zip(document_parts(context), bounds, spans, spans[1:], strict=False):
-        numbers = np.load(folder / f"{part}.npy", mmap_mode="r", allow_pickle=False)[nodes[low:high] - begin]
+        numbers = mapped(folder / f"{part}.npy")[nodes[low:high] - begin]
         names = json.loads((folder / f"{part}.json").read_text(encoding="utf-8")) if low < high else []
         found += [names[number] if number >= 0 else None for number in numbers]
     used = sorted({name for name in found if name is not None})

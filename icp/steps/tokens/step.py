@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 from icp.config import Config
 from icp.config.addresses import expanded
 from icp.engine.step import PartOutput, Phase, Step, one_part
-from icp.run.context import Context, document_parts
-from icp.run.nodes import load_nodes, node_batches
+from icp.run.arrays import load_nodes, mapped
+from icp.run.context import Context, document_parts, part_paths
+from icp.run.names import LENGTHS, OFFSETS, TOKEN_IDS, TOKENIZER, TOKENIZER_CONFIG, of_part
+from icp.run.nodes import node_batches
 from icp.run.records import hash_file
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer, train_tokenizer, trained_ids
 from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME
@@ -49,15 +51,15 @@ def train(context: Context, part: str, output: PartOutput) -> None:
     config = context.config.tokenizer
     n_ids = trained_ids(config.name)
     if n_ids is not None:
-        path = output.path(JSON_NAME)
+        path = output.path(TOKENIZER)
         path.write_text(train_tokenizer(_sample_texts(context), n_ids), encoding="utf-8")
         load_tokenizer(config, trained=path).roles()
         return
     tokenizer = load_tokenizer(config)
     tokenizer.roles()  # refused here, before hours of encoding
-    output.path(JSON_NAME).write_text(tokenizer.text, encoding="utf-8")
+    output.path(TOKENIZER).write_text(tokenizer.text, encoding="utf-8")
     if tokenizer.config_text is not None:
-        output.path(CONFIG_NAME).write_text(tokenizer.config_text, encoding="utf-8")
+        output.path(TOKENIZER_CONFIG).write_text(tokenizer.config_text, encoding="utf-8")
 
 
 def encode(context: Context, part: str, output: PartOutput) -> None:
@@ -65,7 +67,7 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
     _set_threads(context)
     tokenizer = _used_tokenizer(context)
     lengths = [np.empty(0, dtype=np.int64)]
-    with output.path(f"{part}.bin").open("wb") as stream:
+    with output.path(of_part(TOKEN_IDS, part)).open("wb") as stream:
         for batch in node_batches(context, part, ("text",)):
             texts: list[Any] = batch.column("text").to_pylist()
             ids, offsets = tokenizer.encode_batch(texts)
@@ -73,9 +75,9 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
             lengths.append(np.diff(offsets))
             output.count("special_strings", tokenizer.count_specials(texts))
     counted = np.concatenate(lengths)
-    with output.path(f"lengths/{part}.npy").open("wb") as stream:
+    with output.path(of_part(LENGTHS, part)).open("wb") as stream:
         np.save(stream, counted, allow_pickle=False)
-    output.rows(f"{part}.bin", int(counted.sum()))
+    output.rows(of_part(TOKEN_IDS, part), int(counted.sum()))
     output.count("documents", counted.size)
     output.count("tokens", int(counted.sum()))
 
@@ -83,13 +85,12 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
 def join(context: Context, part: str, output: PartOutput) -> None:
     """Write the offsets over all parts, and what the step's readers have to know."""
     tokenizer = _used_tokenizer(context)
-    folder = context.folder("tokens")
-    lengths = [np.load(folder / "lengths" / f"{part}.npy", allow_pickle=False) for part in document_parts(context)]
+    lengths = [mapped(path) for path in part_paths(context, "tokens", LENGTHS)]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(dtype=np.int64)
     assert offsets.size == load_nodes(context).size + 1
-    with output.path("offsets.npy").open("wb") as stream:
+    with output.path(OFFSETS).open("wb") as stream:
         np.save(stream, offsets, allow_pickle=False)
-    output.rows("offsets.npy", offsets.size)
+    output.rows(OFFSETS, offsets.size)
     output.info.update(
         tokenizer=tokenizer.name,
         tokenizer_sha256=tokenizer.sha256,
@@ -99,7 +100,7 @@ def join(context: Context, part: str, output: PartOutput) -> None:
 
 
 def _used_tokenizer(context: Context) -> Tokenizer:
-    return load_tokenizer(context.config.tokenizer, trained=context.folder("tokens") / JSON_NAME)
+    return load_tokenizer(context.config.tokenizer, trained=context.path("tokens", TOKENIZER))
 
 
 def _set_threads(context: Context) -> None:
@@ -130,7 +131,7 @@ def _smallest(kept: _Rows, more: _Rows) -> _Rows:
 def _sample_texts(context: Context) -> Iterator[str]:
     rows: _Rows = []
     for part in document_parts(context):
-        table = pq.read_table(context.folder("tokens") / "sample" / f"{part}.parquet")
+        table = pq.read_table(context.path("tokens", f"sample/{part}.parquet"))
         columns = (table.column(name).to_pylist() for name in ("key", "doc", "text"))
         rows = _smallest(rows, list(zip(*columns, strict=True)))
     return (text for _, _, text in rows)

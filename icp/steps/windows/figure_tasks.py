@@ -14,13 +14,14 @@ from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput
 from icp.order.visit_order import greedy_order
 from icp.pack.similarity import Members, WindowFigures, figures_of, member_similarities, members_of, window_figures
+from icp.run.arrays import load_order
 from icp.run.context import Context
+from icp.run.names import PLAN
 from icp.run.nodes import load_vectors
 from icp.steps.windows.inputs import (
     Inputs,
     load_array,
     load_inputs,
-    load_order,
     load_plan,
     plan_of,
     save_array,
@@ -97,7 +98,7 @@ def _is_large(context: Context) -> bool:
 def _n_pieces(context: Context, name: str) -> int:
     """Pieces of a plan, as its record says."""
     own = context.records("plan")[ALL].files if name == OWN else {}
-    file = own["doc.npy"] if own else context.records("baselines")[name].files[f"{name}/doc.npy"]
+    file = own[PLAN[0]] if own else context.records("baselines")[name].files[f"{name}/{PLAN[0]}"]
     return file.rows or 0
 
 

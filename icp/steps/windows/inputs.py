@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from icp.choices import PACK_METHODS
 from icp.config import Config
-from icp.data import DocGraph, PackPlan, Rows, load_graph
+from icp.data import DocGraph, PackPlan, Rows
 from icp.engine.step import PartOutput
 from icp.pack.plan_windows import plan_windows
 from icp.pack.training_order import Mix, random_documents
-from icp.run.context import Context
-from icp.run.nodes import field_groups, load_vectors, mapped
+from icp.run.arrays import load_conflicts, load_graph, load_nodes, mapped, token_offsets
+from icp.run.context import Context, document_paths
+from icp.run.names import TOKENIZER
+from icp.run.nodes import field_groups, load_vectors
 from icp.tokenizer.tokenizer import load_tokenizer
 
 
@@ -40,19 +42,19 @@ class Inputs:
 
 def load_inputs(context: Context) -> Inputs:
     """The inputs of the step `windows`."""
-    config, folder = context.config, context.folder("tokens")
-    vocabulary = load_tokenizer(config.tokenizer, trained=folder / "tokenizer.json")
+    config = context.config
+    vocabulary = load_tokenizer(config.tokenizer, trained=context.path("tokens", TOKENIZER))
     specials = (int(config.tokenizer.bos == "document"), int(vocabulary.eos_id is not None))
-    n_tokens = np.diff(mapped(folder / "offsets.npy"))
+    n_tokens = np.diff(token_offsets(context))
     n_tokens[n_tokens > 0] += sum(specials)
-    nodes, fields = mapped(context.folder("graph") / "nodes.npy"), config.pack.group_by
+    nodes, fields = load_nodes(context), config.pack.group_by
     return Inputs(
         nodes,
-        load_graph(context.folder("graph")),
+        load_graph(context),
         load_vectors(context),
         n_tokens,
-        field_groups(context.folder("documents"), nodes, fields) if fields else None,
-        mapped(context.folder("graph") / "conflicts.npy"),
+        field_groups(document_paths(context), nodes, fields) if fields else None,
+        load_conflicts(context),
         specials,
     )
 
@@ -60,12 +62,7 @@ def load_inputs(context: Context) -> Inputs:
 def load_sources(context: Context, inputs: Inputs) -> NDArray[np.int64] | None:
     """(n_nodes,) int64: the source of each node, for the method that asks."""
     wanted = PACK_METHODS[context.config.pack.method].by_source
-    return field_groups(context.folder("documents"), inputs.nodes, ["source"]) if wanted else None
-
-
-def load_order(context: Context) -> NDArray[np.int32]:
-    """(n_nodes,) int32: the path through the nodes."""
-    return np.asarray(np.load(context.folder("order") / "order.npy", allow_pickle=False))
+    return field_groups(document_paths(context), inputs.nodes, ["source"]) if wanted else None
 
 
 def load_plan(context: Context, folder: str = "") -> PackPlan:
@@ -75,7 +72,7 @@ def load_plan(context: Context, folder: str = "") -> PackPlan:
 
 def load_array(context: Context, name: str) -> NDArray[Any]:
     """An array of this step, mapped."""
-    return mapped(context.folder("windows") / f"{name}.npy")
+    return mapped(context.path("windows", f"{name}.npy"))
 
 
 def save_array(output: PartOutput, name: str, array: NDArray[Any]) -> None:

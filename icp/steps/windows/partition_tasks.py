@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.choices import PACK_METHODS
-from icp.data import PackPlan, load_graph
+from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput, Phase, one_part
 from icp.pack.partition_plan import PARTITIONS, RANGES, TASKS, Division, Task, joined_pieces
 from icp.pack.partitions import Segments, is_divided
 from icp.pack.plan_windows import corpus_of
 from icp.pack.planner import division_of, lay_out, tails_of
 from icp.pack.problem import Corpus, Limits, limited
+from icp.run.arrays import load_graph, load_nodes, load_order
 from icp.run.context import Context
 from icp.run.nodes import load_vectors
 from icp.steps.windows.inputs import (
     chosen_lengths,
     load_array,
     load_inputs,
-    load_order,
     loose_documents,
     save_array,
 )
@@ -111,9 +111,8 @@ def parted_plan(context: Context, lengths: NDArray[np.int64]) -> PackPlan:
 
 def prepared(context: Context) -> list[str]:
     """The one part of *prepare*, where there may be more than a partition."""
-    n_nodes = np.load(context.folder("graph") / "nodes.npy", mmap_mode="r", allow_pickle=False).size
     in_partitions = PACK_METHODS[context.config.pack.method].in_partitions
-    return one_part(context) if in_partitions and is_divided(n_nodes) else []
+    return one_part(context) if in_partitions and is_divided(load_nodes(context).size) else []
 
 
 def is_parted(context: Context) -> bool:
@@ -131,7 +130,7 @@ def _division(context: Context) -> Division:
     info, config = context.records("prepare")[ALL].info, context.config
     arrays = {name: load_array(context, f"divided/{name}") for name in (*CORPUS, *SEGMENTS, "tails")}
     position, groups, bounds, conflicts = (arrays[name] for name in CORPUS)
-    corpus = Corpus(load_vectors(context), load_graph(context.folder("graph")), position, groups, bounds, conflicts)
+    corpus = Corpus(load_vectors(context), load_graph(context), position, groups, bounds, conflicts)
     limits = Limits(config.capacity, tuple(info["specials"]), info["min_fill"], config.pack.split)
     segments = Segments(*(arrays[name] for name in SEGMENTS))
     return Division(limited(corpus, limits), arrays["tails"], segments, context.threads)

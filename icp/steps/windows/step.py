@@ -20,13 +20,13 @@ from icp.errors import InputError
 from icp.pack.plan_windows import broken_conflicts
 from icp.pack.spread import DISTANCES, best_stride
 from icp.pack.training_order import arrange_inside, merge_orders, renumber, training_order
+from icp.run.arrays import load_order
 from icp.run.context import Context
 from icp.steps.windows import figure_tasks, partition_tasks, training_path_tasks
 from icp.steps.windows.inputs import (
     Inputs,
     chosen_lengths,
     load_inputs,
-    load_order,
     load_plan,
     loose_documents,
     mix_of,

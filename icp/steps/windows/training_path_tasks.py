@@ -14,6 +14,7 @@ from icp.pack.bisection import halved_runs, window_directions
 from icp.pack.partitions import is_divided
 from icp.pack.rounds import PATH_WINDOWS
 from icp.pack.spread import window_path
+from icp.run.arrays import load_order, token_offsets
 from icp.run.context import Context
 from icp.run.nodes import load_vectors
 from icp.steps.windows.inputs import (
@@ -21,7 +22,6 @@ from icp.steps.windows.inputs import (
     chosen_lengths,
     load_array,
     load_inputs,
-    load_order,
     load_plan,
     load_sources,
     loose_documents,
@@ -63,7 +63,7 @@ def halve(context: Context, part: str, output: PartOutput) -> None:
 def lead(context: Context, part: str, output: PartOutput) -> None:
     """Write the windows of a run along a path through them."""
     run = np.array(load_array(context, f"laid/windows-{number_of(part):05}"))
-    directions = RowParts([context.folder("windows") / f"laid/{name}.npy" for name in pointed(context)])[run]
+    directions = RowParts([context.path("windows", f"laid/{name}.npy") for name in pointed(context)])[run]
     save_array(output, f"laid/{part}", run[window_path(directions, seed=context.config.seed)])
 
 
@@ -88,7 +88,7 @@ def related_path(context: Context, inputs: Inputs, plan: PackPlan) -> NDArray[np
 
 def laid(context: Context) -> list[str]:
     """The one part of *lay*, where there may be many documents or windows."""
-    offsets = np.load(context.folder("tokens") / "offsets.npy", mmap_mode="r", allow_pickle=False)
+    offsets = token_offsets(context)
     many = int(offsets[-1]) > PATH_WINDOWS // 2 * context.config.capacity
     return one_part(context) if many or is_divided(offsets.size - 1) else []
 

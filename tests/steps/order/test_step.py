@@ -3,8 +3,8 @@ import pytest
 from order_pieces import improved_in_stretches, joined_in_pieces
 from pack_inputs import RAW_BOUND, ROWS, VECTORS, do, load, make_inputs
 
-from icp.data import load_graph
 from icp.order.visit_order import greedy_order
+from icp.run.arrays import load_graph
 from icp.steps.order.step import STEP
 
 
@@ -70,7 +70,7 @@ def test_pieces_are_solved_alone_and_joined(tmp_path, method, improve):
 def test_tasks_of_pieces_give_what_one_process_does(tmp_path):
     context = make_inputs(tmp_path, order={"method": "matching", "improve": True, "partitions": 2})
     do(STEP, context)
-    graph = load_graph(context.folder("graph"))
+    graph = load_graph(context)
     laid = joined_in_pieces(graph, VECTORS[ROWS], 2)
     assert load(context, "order", "order")[0].tolist() == improved_in_stretches(laid, graph, VECTORS[ROWS], 2).tolist()
 

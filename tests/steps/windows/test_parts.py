@@ -14,8 +14,9 @@ from icp.data import PackPlan
 from icp.engine import run_step
 from icp.engine.executor import SerialExecutor
 from icp.pipeline import context_of, pack, run_part, with_tokens
+from icp.run.arrays import load_order
 from icp.steps.windows import figure_tasks
-from icp.steps.windows.inputs import load_inputs, load_order
+from icp.steps.windows.inputs import load_inputs
 from icp.steps.windows.step import STEP
 
 NAMES = PackPlan.__slots__

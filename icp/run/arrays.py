@@ -1,0 +1,106 @@
+"""The arrays that finished steps left, mapped from disk: only what is used of them is read.
+
+In: the folders of a `Context`. Out: arrays, as the step that made them describes them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import DocGraph, PackPlan, RowParts
+from icp.run.context import Context, part_paths
+from icp.run.names import (
+    CONFLICTS,
+    INDICES,
+    INDPTR,
+    NEIGHBORS,
+    NODES,
+    OFFSETS,
+    ORDER,
+    PATH_RANK,
+    PLAN,
+    SIMILARITIES,
+    SURVIVORS,
+    VECTORS,
+    WEIGHTS,
+)  # fmt: skip
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """A ``.npy`` file, read-only and left on disk."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def mapped_privately(path: Path) -> NDArray[Any]:
+    """A ``.npy`` file left on disk, its pages private: to kernels it is of the type that arrays in memory are of."""
+    array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    return array
+
+
+def survivors(context: Context) -> NDArray[np.int64]:
+    """(n_survivors,) int64, doc of each survivor of dedup, ascending."""
+    return mapped(context.path("dedup", SURVIVORS))
+
+
+def vector_paths(context: Context) -> list[Path]:
+    """The files of the vectors, one for each documents part."""
+    return part_paths(context, "embeddings", VECTORS)
+
+
+def survivor_vectors(context: Context, rows: NDArray[np.int64] | None = None) -> RowParts:
+    """(n, dim) float16, the vectors of some survivors: `rows` (n,) int64, ascending; None for all."""
+    return RowParts(vector_paths(context), rows)
+
+
+def neighbors_of(context: Context, part: str) -> tuple[NDArray[np.int32], NDArray[np.float16]]:
+    """Raw neighbours and similarities of the survivors of a documents part, (rows, k) each, in memory."""
+    found = (np.array(mapped(context.part_path("neighbors", name, part))) for name in (NEIGHBORS, SIMILARITIES))
+    neighbors, similarities = found
+    return neighbors, similarities
+
+
+def raw_neighbors(context: Context, rows: NDArray[np.int64]) -> RowParts:
+    """(n, k) int32, the raw neighbours of some survivors: `rows` (n,) int64, ascending."""
+    return RowParts(part_paths(context, "neighbors", NEIGHBORS), rows)
+
+
+def raw_similarities(context: Context, rows: NDArray[np.int64]) -> RowParts:
+    """(n, k) float16, the similarities of `raw_neighbors`."""
+    return RowParts(part_paths(context, "neighbors", SIMILARITIES), rows)
+
+
+def load_nodes(context: Context) -> NDArray[np.int64]:
+    """(n_nodes,) int64, doc of each node, ascending."""
+    return mapped(context.path("graph", NODES))
+
+
+def load_conflicts(context: Context) -> NDArray[np.int64]:
+    """(n_conflicts, 2) int64, pairs of nodes that must not share a window: lower and higher, sorted."""
+    return mapped(context.path("graph", CONFLICTS))
+
+
+def load_graph(context: Context) -> DocGraph:
+    """The graph over nodes; see `mapped_privately`."""
+    return DocGraph(*(mapped_privately(context.path("graph", name)) for name in (INDPTR, INDICES, WEIGHTS)))
+
+
+def token_offsets(context: Context) -> NDArray[np.int64]:
+    """(n_nodes + 1,) int64, where the tokens of each node begin among those of all nodes."""
+    return mapped(context.path("tokens", OFFSETS))
+
+
+def load_order(context: Context) -> NDArray[np.int32]:
+    """(n_nodes,) int32, the path through the nodes, in memory."""
+    return np.array(mapped(context.path("order", ORDER)))
+
+
+def load_plan(context: Context) -> PackPlan:
+    """The plan that the step `windows` left; (segments,) int64 each, sorted by (window, position)."""
+    return PackPlan(*(mapped(context.path("windows", name)) for name in PLAN))
+
+
+def path_rank(context: Context) -> NDArray[np.int64]:
+    """(n_windows,) int64, the rank along the path of the window trained at each step."""
+    return mapped(context.path("windows", PATH_RANK))
