@@ -82,7 +82,7 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
     n_tokens = context.manifest("tokens").counts["tokens"]
     config, (specials, tokenizer) = context.config, _specials(context)
     repeated = total.get("documents_in", 0) - n_tokens
-    assert 0 <= repeated <= repeated * PACK_METHODS[config.pack.method].repeats, f"{total} do not tile {n_tokens}"
+    assert 0 <= repeated <= repeated * PACK_METHODS[config.pack.method].repeats, f"the plan does not tile: {total}"
     output.count("repeated", repeated)  # added to the counts of the shards, which cannot tell them
     output.count("documents_in", -repeated)
     output.info.update(
