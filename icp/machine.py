@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LIBRARIES = ("icp", "numpy", "numba", "pyarrow", "faiss-cpu", "faiss-gpu", "tokenizers", "datasketch", "xxhash")
+LIBRARIES = (
+    "icp",
+    "numpy",
+    "numba",
+    "pyarrow",
+    "faiss-cpu",
+    "faiss-gpu",
+    "tokenizers",
+    "gigatoken",
+    "datasketch",
+    "xxhash",
+)
 log = logging.getLogger("icp")
 
 

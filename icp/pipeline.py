@@ -79,7 +79,8 @@ def check_tokenizer(config: Config) -> None:
 
     Raises: ConfigError, InputError, as `icp.tokenizer.tokenizer.load_tokenizer` does.
     """
-    from icp.tokenizer.tokenizer import load_tokenizer, trained_ids
+    from icp.tokenizer.byte_level import trained_ids
+    from icp.tokenizer.tokenizer import load_tokenizer
 
     if trained_ids(config.tokenizer.name) is None:
         load_tokenizer(config.tokenizer).roles()

@@ -6,22 +6,22 @@ strings inside a text are encoded as ordinary text: `icp.steps.shards.step` plac
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import tokenizers
 from numpy.typing import NDArray
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from icp.config import TokenizerConfig
-from icp.errors import ConfigError, InputError
+from icp.errors import InputError
+from icp.tokenizer.byte_level import bytes_json, trained_ids
 from icp.tokenizer.cutting import CutRule, cut_text, usable_rules
 from icp.tokenizer.vocabulary import Roles, TokenizerFiles, find_files, read_files, resolve_roles
 
-TRAINED_SPECIALS = ("<|endoftext|>", "<|begin_of_text|>")
-LEAST_TRAINED_IDS = 256 + len(TRAINED_SPECIALS)
 GROUP_CHARS = 1 << 20  # given to the tokenizer at once: it needs some hundred bytes a character
 
 
@@ -35,6 +35,8 @@ class Tokenizer:
         sha256: hash of `text`.
         vocab_size: one more than the largest id, added tokens and specials included.
         specials: the tokens that no text can produce, sorted.
+        added: the strings of all added tokens, specials among them.
+        is_bytes: whether it is ``bytes``, which needs no library.
     """
 
     def __init__(self, config: TokenizerConfig, files: TokenizerFiles) -> None:
@@ -52,7 +54,10 @@ class Tokenizer:
         longest_first = sorted(self.specials, key=lambda token: (-len(token), token))
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._rules: list[CutRule] | None = None
-        self._plain_bytes = config.name == "bytes"
+        self.is_bytes = config.name == "bytes"
+        self.added = frozenset(self.specials) | {
+            token.content for token in self._inner.get_added_tokens_decoder().values()
+        }
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -93,7 +98,7 @@ class Tokenizer:
         Cost: memory for the ids, and for `GROUP_CHARS` characters inside the tokenizer.
         """
         lengths = np.zeros(len(texts) + 1, dtype=np.int64)
-        if self._plain_bytes:
+        if self.is_bytes:
             encoded = [text.encode() for text in texts]
             lengths[1:] = [len(item) for item in encoded]
             return np.frombuffer(b"".join(encoded), dtype=np.uint8).astype(self.dtype), np.cumsum(lengths)
@@ -108,16 +113,19 @@ class Tokenizer:
         """The text of some ids, specials written out."""
         return str(self._inner.decode([int(number) for number in ids], skip_special_tokens=False))
 
-    def count_specials(self, texts: Iterable[str]) -> int:
+    def count_specials(self, texts: pa.StringArray) -> int:
         """How many special-token strings stand in some texts; they are encoded as ordinary text."""
-        return sum(len(self._pattern.findall(text)) for text in texts)
+        if not self.specials:
+            return 0
+        holding = texts.filter(pc.match_substring_regex(texts, self._pattern.pattern))
+        return sum(len(self._pattern.findall(text)) for text in holding.to_pylist())
 
     def _groups(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
         owners: list[int] = []
         pieces: list[str] = []
         held = 0
         for owner, text in enumerate(texts):
-            for piece in self._pieces(text):
+            for piece in self.pieces(text):
                 owners.append(owner)
                 pieces.append(piece)
                 held += len(piece)
@@ -127,7 +135,8 @@ class Tokenizer:
         if pieces:
             yield owners, pieces
 
-    def _pieces(self, text: str) -> Iterator[str]:
+    def pieces(self, text: str) -> Iterator[str]:
+        """The pieces in which a long text is encoded, with the same ids as the whole."""
         if self._rules is None:
             self._rules = usable_rules(lambda sample: self._encode([sample])[0].tolist())
         return cut_text(text, self._rules)
@@ -166,64 +175,8 @@ def load_tokenizer(config: TokenizerConfig, *, trained: Path | None = None) -> T
     if n_ids is not None:
         raise InputError(f"tokenizer.name: {config.name} has to be trained on the corpus first; run `icp pack`")
     if config.name == "bytes":
-        return Tokenizer(config, TokenizerFiles(_bytes_json(), None, "bytes"))
+        return Tokenizer(config, TokenizerFiles(bytes_json(), None, "bytes"))
     return Tokenizer(config, find_files(config.name))
-
-
-def trained_ids(name: str) -> int | None:
-    """N of ``train:N``, None for any other name.
-
-    Raises: ConfigError if N is no number, too small, or too large.
-    """
-    if not name.startswith("train:"):
-        return None
-    wanted = name.removeprefix("train:")
-    if not (wanted.isdecimal() and len(wanted) <= 8) or not LEAST_TRAINED_IDS <= int(wanted) <= 1 << 24:
-        raise ConfigError(
-            f"tokenizer.name is {name!r}, expected train:N with N from {LEAST_TRAINED_IDS} (the 256 bytes and "
-            f"{' '.join(TRAINED_SPECIALS)}) to {1 << 24}, e.g. train:16384"
-        )
-    return int(wanted)
-
-
-def train_tokenizer(texts: Iterable[str], n_ids: int) -> str:
-    """A byte-level BPE tokenizer learnt from some texts, as the content of a ``tokenizer.json``.
-
-    The same texts give the same bytes, in any order and with any number of threads. Pre-tokenizer: GPT-2's pattern.
-
-    Args:
-        texts: the sample.
-        n_ids: ids in all: the two specials, the 256 bytes, then merges; fewer where the sample has no more.
-
-    Raises: ConfigError if `n_ids` leaves no room for bytes and specials.
-    """
-    trained_ids(f"train:{n_ids}")
-    inner = _byte_level(models.BPE())
-    trainer = trainers.BpeTrainer(
-        vocab_size=n_ids,
-        special_tokens=list(TRAINED_SPECIALS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    inner.train_from_iterator(texts, trainer=trainer)
-    return str(inner.to_str(pretty=False))
-
-
-def _byte_level(model: Any, *, pattern: bool = True) -> Any:
-    inner = tokenizers.Tokenizer(model)
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern)
-    inner.decoder = decoders.ByteLevel()
-    return inner
-
-
-def _bytes_json() -> str:
-    """A ``tokenizer.json`` whose ids 0..255 are the bytes and 256 is ``<|endoftext|>``."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    letters = {byte: chr(byte) for byte in shown} | {byte: chr(256 + rank) for rank, byte in enumerate(hidden)}
-    inner = _byte_level(models.BPE(vocab={letters[byte]: byte for byte in range(256)}, merges=[]), pattern=False)
-    inner.add_special_tokens([TRAINED_SPECIALS[0]])
-    return str(inner.to_str(pretty=False))
 
 
 def _parse(files: TokenizerFiles) -> Any:

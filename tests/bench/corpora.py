@@ -17,7 +17,8 @@ import icp
 from icp import DocGraph, KnnGraph
 from icp.config import TokenizerConfig
 from icp.kernels.knn_graph import keep_leaders
-from icp.tokenizer.tokenizer import load_tokenizer, train_tokenizer
+from icp.tokenizer.byte_level import train_tokenizer
+from icp.tokenizer.tokenizer import load_tokenizer
 
 K = 20
 SPARE = 6

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tokenizers
 from hypothesis import given, settings
@@ -12,8 +13,9 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 
 from icp.config import TokenizerConfig
 from icp.errors import ConfigError, InputError
+from icp.tokenizer.byte_level import train_tokenizer
 from icp.tokenizer.cutting import cut_text, usable_rules
-from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from icp.tokenizer.vocabulary import TokenizerFiles
 
 TEXTS = [
@@ -137,7 +139,7 @@ def test_small_sample_gives_fewer_ids():
 def test_training_repeats_bytes_in_any_order_and_process(trained):
     assert train_tokenizer(iter(TEXTS[::-1]), 400) == trained
     script = (
-        "import json, sys; from icp.tokenizer.tokenizer import train_tokenizer;"
+        "import json, sys; from icp.tokenizer.byte_level import train_tokenizer;"
         "sys.stdout.write(train_tokenizer(json.load(sys.stdin), 400))"
     )
     for threads, seed in (("1", "1"), ("3", "2")):
@@ -158,7 +160,7 @@ def test_special_strings_in_text_are_ordinary_text(kind):
     assert not np.isin(ids, forbidden).any()
     for row, text in enumerate(texts):
         assert tokenizer.decode(ids[offsets[row] : offsets[row + 1]]) == text
-    assert tokenizer.count_specials(texts) == 4 * len(tokenizer.specials)
+    assert tokenizer.count_specials(pa.array(texts)) == 4 * len(tokenizer.specials)
 
 
 def test_special_that_the_model_itself_holds_is_cut_in_two():

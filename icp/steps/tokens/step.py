@@ -12,23 +12,28 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from icp.config import Config
 from icp.config.addresses import expanded
-from icp.engine.step import PartOutput, Phase, Step, one_part
+from icp.engine.step import ALL, PartOutput, Phase, Step, one_part
 from icp.run.arrays import load_nodes, mapped
 from icp.run.context import Context, document_parts, part_paths
 from icp.run.names import LENGTHS, OFFSETS, TOKEN_IDS, TOKENIZER, TOKENIZER_CONFIG, of_part
 from icp.run.nodes import node_batches
 from icp.run.records import hash_file
-from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer, train_tokenizer, trained_ids
+from icp.tokenizer.byte_level import train_tokenizer, trained_ids
+from icp.tokenizer.engines import REFERENCE, choose_engine, encoder_of
+from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME
 
 SAMPLE_CHARS = 16 << 20
 """Text that a tokenizer is trained on."""
 SAMPLE_DOCS = 1 << 17
 """About so many documents are looked at for the sample, so that it does not grow with the corpus."""
+PROOF_BYTES, PROOF_PARTS = 1 << 17, 8
+"""Text of a part, and parts, on which an engine is compared with the reference."""
 DOCUMENT_CHARS = 1 << 15
 """No document gives more to the sample."""
 
@@ -53,10 +58,14 @@ def train(context: Context, part: str, output: PartOutput) -> None:
     if n_ids is not None:
         path = output.path(TOKENIZER)
         path.write_text(train_tokenizer(_sample_texts(context), n_ids), encoding="utf-8")
-        load_tokenizer(config, trained=path).roles()
-        return
-    tokenizer = load_tokenizer(config)
+        tokenizer = load_tokenizer(config, trained=path)
+    else:
+        tokenizer = load_tokenizer(config)
     tokenizer.roles()  # refused here, before hours of encoding
+    choice = choose_engine(tokenizer, _proof_texts(context))
+    output.info.update(engine=choice.engine, engine_reason=choice.reason)
+    if n_ids is not None:
+        return
     output.path(TOKENIZER).write_text(tokenizer.text, encoding="utf-8")
     if tokenizer.config_text is not None:
         output.path(TOKENIZER_CONFIG).write_text(tokenizer.config_text, encoding="utf-8")
@@ -66,14 +75,14 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
     """Write the ids of the documents of a part."""
     _set_threads(context)
     tokenizer = _used_tokenizer(context)
+    encoder = encoder_of(tokenizer, context.records("train")[ALL].info.get("engine", REFERENCE))
     lengths = [np.empty(0, dtype=np.int64)]
     with output.path(of_part(TOKEN_IDS, part)).open("wb") as stream:
         for batch in node_batches(context, part, ("text",)):
-            texts: list[Any] = batch.column("text").to_pylist()
-            ids, offsets = tokenizer.encode_batch(texts)
+            ids, offsets = encoder.encode(batch.column("text"))
             stream.write(ids.astype(tokenizer.dtype, copy=False).tobytes())
             lengths.append(np.diff(offsets))
-            output.count("special_strings", tokenizer.count_specials(texts))
+            output.count("special_strings", tokenizer.count_specials(batch.column("text")))
     counted = np.concatenate(lengths)
     with output.path(of_part(LENGTHS, part)).open("wb") as stream:
         np.save(stream, counted, allow_pickle=False)
@@ -96,11 +105,29 @@ def join(context: Context, part: str, output: PartOutput) -> None:
         tokenizer_sha256=tokenizer.sha256,
         vocab_size=tokenizer.vocab_size,
         dtype=tokenizer.dtype.name,
+        **context.records("train")[ALL].info,
     )
 
 
 def _used_tokenizer(context: Context) -> Tokenizer:
     return load_tokenizer(context.config.tokenizer, trained=context.path("tokens", TOKENIZER))
+
+
+def _proof_texts(context: Context) -> pa.StringArray:
+    """Documents on which an engine must agree with the reference: the first ones of parts evenly drawn."""
+    parts = document_parts(context)
+    chunks: list[pa.StringArray] = [pa.array([], pa.string())]
+    for part in parts[:: -(-len(parts) // PROOF_PARTS)]:
+        left = PROOF_BYTES
+        for batch in node_batches(context, part, ("text",)):
+            texts = batch.column("text").cast(pa.string())
+            sizes = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False))
+            fitting = int(np.searchsorted(sizes, left, side="right"))
+            chunks.append(texts[: max(fitting, 1)])
+            left -= int(sizes[-1])
+            if left <= 0:
+                break
+    return pa.concat_arrays(chunks)
 
 
 def _set_threads(context: Context) -> None:

@@ -11,7 +11,7 @@ from icp.errors import ConfigError, InputError
 from icp.run.context import document_parts
 from icp.steps.tokens import step as tokens
 from icp.steps.tokens.step import STEP
-from icp.tokenizer.tokenizer import train_tokenizer
+from icp.tokenizer.byte_level import train_tokenizer
 
 TEXTS = ["abc", "", "déf", "a <|endoftext|> b", "the cat and the hat", "left out", "the end", "x"]
 KEPT = [0, 1, 2, 3, 4, 6, 7]
