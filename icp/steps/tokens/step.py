@@ -32,8 +32,8 @@ SAMPLE_CHARS = 16 << 20
 """Text that a tokenizer is trained on."""
 SAMPLE_DOCS = 1 << 17
 """About so many documents are looked at for the sample, so that it does not grow with the corpus."""
-PROOF_BYTES, PROOF_PARTS = 1 << 17, 8
-"""Text of a part, and parts, on which an engine is compared with the reference."""
+PROOF_BYTES, PROOF_PARTS = 1 << 20, 8
+"""Text, of so many parts, on which an engine is compared with the reference: about a second of it."""
 DOCUMENT_CHARS = 1 << 15
 """No document gives more to the sample."""
 
@@ -117,8 +117,9 @@ def _proof_texts(context: Context) -> pa.StringArray:
     """Documents on which an engine must agree with the reference: the first ones of parts evenly drawn."""
     parts = document_parts(context)
     chunks: list[pa.StringArray] = [pa.array([], pa.string())]
-    for part in parts[:: -(-len(parts) // PROOF_PARTS)]:
-        left = PROOF_BYTES
+    drawn = parts[:: -(-len(parts) // PROOF_PARTS)] if parts else []
+    for part in drawn:
+        left = PROOF_BYTES // len(drawn)
         for batch in node_batches(context, part, ("text",)):
             texts = batch.column("text").cast(pa.string())
             sizes = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False))
