@@ -32,8 +32,8 @@ SAMPLE_CHARS = 16 << 20
 """Text that a tokenizer is trained on."""
 SAMPLE_DOCS = 1 << 17
 """About so many documents are looked at for the sample, so that it does not grow with the corpus."""
-PROOF_BYTES, PROOF_PARTS = 1 << 20, 8
-"""Text, of so many parts, on which an engine is compared with the reference: about a second of it."""
+PROOF_BYTES, PROOF_PARTS = 1 << 19, 8
+"""Text, of so many parts, on which an engine is compared with the reference: about half a second of it."""
 DOCUMENT_CHARS = 1 << 15
 """No document gives more to the sample."""
 
@@ -63,7 +63,7 @@ def train(context: Context, part: str, output: PartOutput) -> None:
         tokenizer = load_tokenizer(config)
     tokenizer.roles()  # refused here, before hours of encoding
     choice = choose_engine(tokenizer, _proof_texts(context))
-    output.info.update(engine=choice.engine, engine_reason=choice.reason)
+    output.info.update(_facts(tokenizer), engine=choice.engine, engine_reason=choice.reason)
     if n_ids is not None:
         return
     output.path(TOKENIZER).write_text(tokenizer.text, encoding="utf-8")
@@ -93,20 +93,24 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
 
 def join(context: Context, part: str, output: PartOutput) -> None:
     """Write the offsets over all parts, and what the step's readers have to know."""
-    tokenizer = _used_tokenizer(context)
     lengths = [mapped(path) for path in part_paths(context, "tokens", LENGTHS)]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(dtype=np.int64)
     assert offsets.size == load_nodes(context).size + 1
     with output.path(OFFSETS).open("wb") as stream:
         np.save(stream, offsets, allow_pickle=False)
     output.rows(OFFSETS, offsets.size)
-    output.info.update(
-        tokenizer=tokenizer.name,
-        tokenizer_sha256=tokenizer.sha256,
-        vocab_size=tokenizer.vocab_size,
-        dtype=tokenizer.dtype.name,
-        **context.records("train")[ALL].info,
-    )
+    made = context.records("train")[ALL].info
+    output.info.update(made if "dtype" in made else _facts(_used_tokenizer(context)))
+
+
+def _facts(tokenizer: Tokenizer) -> dict[str, Any]:
+    """What readers of the tokens have to know of their tokenizer."""
+    return {
+        "tokenizer": tokenizer.name,
+        "tokenizer_sha256": tokenizer.sha256,
+        "vocab_size": tokenizer.vocab_size,
+        "dtype": tokenizer.dtype.name,
+    }
 
 
 def _used_tokenizer(context: Context) -> Tokenizer:
