@@ -11,7 +11,7 @@ from importlib import import_module
 from icp.config import Config
 from icp.embed import check_model
 from icp.engine import basis_of, differences, run_slice, run_step
-from icp.engine.basis import refuse_other
+from icp.engine.basis import made_otherwise, other_tokenizer, refuse_other
 from icp.engine.executor import Executor
 from icp.engine.fresh import Fresh, removals
 from icp.engine.step import Progress, Step
@@ -54,7 +54,11 @@ def build_graph(
     if until not in BUILD_STEPS:
         raise ConfigError(f"--until {until}: no such step; use one of {', '.join(BUILD_STEPS)}")
     wanted = BUILD_STEPS[: BUILD_STEPS.index(until) + 1]
-    check_model(config.embed.model)
+    if "embeddings" in wanted:
+        check_model(config.embed.model)
+        sources = load_step("embeddings").sources
+        assert sources is not None
+        sources(config)  # a model or vectors that are not there are told before hours of work
     open_folder(config.run)
     with _locked(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)
@@ -165,6 +169,8 @@ def _is_done(step: Step, context: Context) -> bool:
     here = replace(context, step=step.name)
     if all((context.folder(needed) / records.MANIFEST).exists() for needed in step.inputs):
         refuse_other(step, here, basis_of(step, here))
+    elif changed := other_tokenizer(step, here):
+        raise made_otherwise(step, here.folder(step.name), [changed])
     return (context.folder(step.name) / records.MANIFEST).exists()
 
 

@@ -17,6 +17,7 @@ class Reporter:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self._last = ("", 0.0)
+        self._began = 0.0
 
     def __enter__(self) -> "Reporter":
         if sys.stderr.isatty() and not any(isinstance(h.formatter, JsonLines) for h in log.handlers):
@@ -31,6 +32,13 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         if self._bars is not None:
             self._bars.stop()
+        else:
+            self._end_step()
+
+    def _end_step(self) -> None:
+        """Tell how long the step took that was last begun."""
+        if self._last[0]:
+            log.info("%s: %.1f s", self._last[0], time.monotonic() - self._began)
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Tell that `done` of `total` parts of `label` are done."""
@@ -42,7 +50,9 @@ class Reporter:
         step = label.partition(":")[0]
         before, moment = self._last
         if step != before:
+            self._end_step()
             log.info("%s", step)
+            self._began = time.monotonic()
         elif time.monotonic() - moment > LINE_SECONDS:
             log.info("%s: %d of %d parts", label, done, total)
         else:
@@ -60,10 +70,15 @@ class JsonLines(logging.Formatter):
         return json.dumps(row, ensure_ascii=False)
 
 
+def _lines() -> logging.Formatter:
+    """Plain lines: on a terminal the message alone, elsewhere, as in a log file, behind the time of day."""
+    return logging.Formatter("%(message)s" if sys.stderr.isatty() else "%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+
+
 def set_up_logging(*, as_json: bool, verbose: bool) -> None:
     """Send the library's log to stderr."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
+    handler.setFormatter(JsonLines() if as_json else _lines())
     log.handlers[:] = [handler]
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.propagate = False

@@ -1,12 +1,16 @@
 """What the bytes of a step depend on, and how it differs from what a folder was made with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from icp.engine.step import Step
 from icp.errors import ArtifactError, ConfigError
 from icp.run import records
 from icp.run.context import Context
+from icp.run.names import CONFIG, PACK_FOLDERS
 
 
 def refuse_other(step: Step, context: Context, basis: Mapping[str, Any]) -> list[str]:
@@ -19,11 +23,35 @@ def refuse_other(step: Step, context: Context, basis: Mapping[str, Any]) -> list
     if changed and all(phrase.startswith("file ") for phrase in changed) and not (folder / records.MANIFEST).exists():
         return changed
     if changed:
-        raise ConfigError(
-            f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
-            "change it back, use another run folder, or redo this step and all after it with --fresh"
-        )
+        raise made_otherwise(step, folder, changed)
     return []
+
+
+def made_otherwise(step: Step, folder: Path, changed: Sequence[str]) -> ConfigError:
+    """The error of a step that was made with another basis: how that differs, and what can be done."""
+    named = step.name in PACK_FOLDERS
+    another = "give the new pack a name of its own with --name" if named else "use another run folder"
+    return ConfigError(
+        f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
+        f"change it back, {another}, or redo this step and all after it with --fresh"
+    )
+
+
+def other_tokenizer(step: Step, context: Context) -> str:
+    """How the tokenizer differs from that of a pack whose tokens are not there yet, as a phrase; empty if it does not.
+
+    Each tokenizer has a folder of its own, so that tokens made otherwise look like tokens not made yet.
+    """
+    folder = context.folder(step.name)
+    begun = (folder / records.MANIFEST).exists() or (folder / records.BASIS).exists()
+    if "tokens" not in step.inputs or not begun:
+        return ""
+    try:
+        before = yaml.safe_load((folder.parent / CONFIG).read_text(encoding="utf-8"))["tokenizer"]["name"]
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+        return ""
+    now = context.config.tokenizer.name
+    return f"tokenizer.name was {before!r}, is {now!r}" if before != now else ""
 
 
 def basis_of(step: Step, context: Context) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from icp.engine.basis import basis_of, differences
+from icp.engine.basis import basis_of, differences, other_tokenizer
 from icp.engine.step import Step
 from icp.errors import ArtifactError
 from icp.run import records
@@ -106,6 +106,7 @@ def _difference(step: Step, context: Context) -> str:
             basis = {"config": context.config.values(step.keys(context.config)), "format": step.format}
             found = differences(step, here, {**basis, "inputs": {}, "sources": {}})
             changed = [phrase for phrase in found if not phrase.startswith(("file ", "step "))]
+            changed += [phrase for phrase in (other_tokenizer(step, here),) if phrase]
     except ArtifactError:  # its own manifest, or basis, cannot be read: that is damage
         return ""
     return "; ".join(changed[:3])

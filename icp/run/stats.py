@@ -16,7 +16,7 @@ def write_stats(run: Path) -> dict[str, Any]:
     """Fold the manifests of the finished steps into ``RUN/stats.json``, and return what it holds."""
     found = {name: records.read_manifest(run / name, check_sizes=False) for name in BUILD_STEPS}
     done = {name: manifest for name, manifest in found.items() if manifest}
-    stats: dict[str, Any] = {"documents": _document_figures(done)}
+    stats: dict[str, Any] = {"documents": _document_figures(done), "steps": list(done)}
     if "graph" in done:
         stats["graph"] = _graph_figures(done)
     packs = {path.name: _pack_figures(run, path.name) for path in subfolders(run, PACKS)}
@@ -90,11 +90,13 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
     """The figures that a command prints when it ends, a line each."""
     documents = stats["documents"]
     removed = documents["exact_duplicates"] + documents["near_duplicates"] + documents["semantic_duplicates"]
-    lines = [
-        f"documents   {documents['read']:,} read, {documents['rejected']:,} rejected, {removed:,} duplicates "
-        f"removed ({documents['exact_duplicates']:,} exact, {documents['near_duplicates']:,} near, "
-        f"{documents['semantic_duplicates']:,} semantic), {documents['kept']:,} kept"
-    ]
+    lines = [f"documents   {documents['read']:,} read, {documents['rejected']:,} rejected"]
+    if "dedup" in stats.get("steps", BUILD_STEPS):
+        semantic = f", {documents['semantic_duplicates']:,} semantic" if "graph" in stats else ""
+        lines[0] += (
+            f", {removed:,} duplicates removed ({documents['exact_duplicates']:,} exact, "
+            f"{documents['near_duplicates']:,} near{semantic}), {documents['kept']:,} kept"
+        )
     if graph := stats.get("graph"):
         recall = f", recall {graph['recall']:.3f}" if graph["recall"] is not None else ""
         if graph.get("target_missed"):

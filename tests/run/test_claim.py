@@ -113,6 +113,8 @@ def test_a_refused_command_leaves_the_run_as_it_was(tmp_path):
         pack(tiny_config(tmp_path, pack={"seq_len": 32}), SerialExecutor(), quiet)
     with pytest.raises(ConfigError, match=r"dedup\.threshold was 0.8, is 0.5"):
         build_graph(tiny_config(tmp_path, dedup={"threshold": 0.5}), SerialExecutor(), quiet)
+    with pytest.raises(ConfigError, match=r"tokenizer\.name was 'bytes', is 'train:300'.*--name"):
+        pack(tiny_config(tmp_path, tokenizer={"name": "train:300"}), SerialExecutor(), quiet)
     assert tree(run) == before
 
 

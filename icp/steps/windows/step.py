@@ -37,6 +37,10 @@ from icp.steps.windows.inputs import (
 LISTED_CONFLICTS = 1000
 
 
+SPARSE = 0.5
+"""Fill below which most of what is trained on is padding."""
+
+
 def plan(context: Context, part: str, output: PartOutput) -> None:
     """Fill windows along the order, and number them in training order."""
     config, inputs = context.config, load_inputs(context)
@@ -72,6 +76,11 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     told = ("conflicts_broken", "random_windows", "spread")
     output.info.update({name: planned.info[name] for name in told if name in planned.info})
     output.info["empty_documents"] = planned.counts["empty_documents"]
+    if output.info["fill"] < SPARSE:
+        output.info["warnings"] = [
+            f"windows: {output.info['fill']:.1%} of their tokens are text, the rest is padding; "
+            f"pack.seq_len is {context.config.pack.seq_len:,}, lower it or take more documents"
+        ]
 
 
 def _mixed(context: Context, inputs: Inputs) -> tuple[PackPlan, NDArray[np.int64], int]:
