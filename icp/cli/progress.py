@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from icp.cli.terminal import Lines, message_of
+
 LINE_SECONDS = 5.0
 log = logging.getLogger("icp")
 
@@ -56,14 +58,14 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        row = {"time": f"{stamp}Z", "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(row, ensure_ascii=False)
+        row = {"time": f"{stamp}Z", "level": record.levelname.lower(), "message": message_of(record)}
+        return json.dumps(row)
 
 
 def set_up_logging(*, as_json: bool, verbose: bool) -> None:
     """Send the library's log to stderr."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
+    handler.setFormatter(JsonLines() if as_json else Lines("%(message)s"))
     log.handlers[:] = [handler]
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.propagate = False
