@@ -5,12 +5,15 @@ The cache lies in a folder keyed by what changes the machine code: the version o
 environment variable, so users' own kernels are left alone.
 """
 
+import atexit
 import contextlib
 import hashlib
 import os
+import shutil
+import stat
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +22,10 @@ from typing import Any, TypeVar
 import llvmlite.binding as llvm
 import numba
 
+INHERITED = "ICP_KERNELS"
+"""Environment variable by which a process tells those it starts of a folder of its own."""
+ROOM_BYTES = 64 << 20
+"""What all compiled kernels need, and some more."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 """A kernel has the signature of the function that it compiles, for those who check types too."""
 
@@ -35,17 +42,67 @@ def _key() -> str:
 
 
 def _cache_folder() -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "icp" / "kernels" / _key()
+    """A folder that nobody else can write, since what lies there runs as the user's code.
+
+    Raises: OSError if there is room nowhere.
+    """
+    objections = []
+    for base in _bases():
+        folder = base / _key()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            objection = _objection(base, folder)
+        except OSError as error:
+            objection = f"{base} cannot be written ({error.strerror})"
+        if not objection:
+            break
+        objections.append(objection)
+    else:
+        folder = _new_folder(objections)
+    if objections:
+        warnings.warn(f"{objections[0]}; compiled kernels go to {folder}", stacklevel=2)
+    return folder
+
+
+def _bases() -> Iterator[Path]:
+    """Where compiled kernels may be kept: with the parent process, in the user's cache, among temporary files."""
+    if os.environ.get(INHERITED):
+        yield Path(os.environ[INHERITED])
+    with contextlib.suppress(RuntimeError):  # a user without a name or a home
+        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "icp" / "kernels"
+    with contextlib.suppress(OSError):
+        yield Path(tempfile.gettempdir()) / f"icp-kernels-{os.getuid()}"
+
+
+def _objection(base: Path, folder: Path) -> str:
+    """Why a folder cannot be trusted, or not be written; empty if it can."""
+    for place, writers in ((base, stat.S_IWOTH), (folder, stat.S_IWOTH | stat.S_IWGRP)):
+        info = place.lstat() if place == folder else place.stat()
+        if not stat.S_ISDIR(info.st_mode):
+            return f"{place} is no folder"
+        if info.st_uid != os.getuid():
+            return f"{place} belongs to another user, whose code would run as yours"
+        if info.st_mode & writers:
+            return f"{place} can be written by others, whose code would run as yours"
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    if shutil.disk_usage(folder).free < ROOM_BYTES and not (folder / "complete").exists():
+        return f"{folder} has less than {ROOM_BYTES >> 20} MiB of room"
+    return ""
+
+
+def _new_folder(objections: list[str]) -> Path:
+    """A folder for this process and those that it starts; it goes with this process."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        base = Path(tempfile.mkdtemp(prefix="icp-kernels-"))
+        folder = base / _key()
+        folder.mkdir(mode=0o700)
     except OSError as error:
-        folder = Path(tempfile.gettempdir()) / f"icp-kernels-{os.getuid()}" / _key()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        warnings.warn(f"{home} cannot be written ({error.strerror}); compiled kernels go to {folder}", stacklevel=2)
-        return folder
+        reason = f"{error.strerror}; compiled kernels can be kept nowhere, {'; '.join(objections)}"
+        raise OSError(error.errno, reason, tempfile.gettempdir()) from None
+    os.environ[INHERITED] = str(base)
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
+    return folder
 
 
 CACHE_FOLDER = _cache_folder()
@@ -88,6 +145,20 @@ def _compiled(function: Callable[..., Any], **options: bool) -> Callable[..., An
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(CACHE_FOLDER)
     try:
-        return numba.njit(nogil=True, cache=True, **options)(function)
+        compiled: Any = numba.njit(nogil=True, cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
+    compiled._cache.save_overload = _saving(compiled._cache.save_overload)
+    return compiled  # type: ignore[no-any-return]
+
+
+def _saving(save: Callable[..., None]) -> Callable[..., None]:
+    """A kernel that cannot be kept, on a full disk for one, is compiled all the same."""
+
+    def save_if_it_can_be(signature: Any, data: Any) -> None:
+        try:
+            save(signature, data)
+        except OSError as error:
+            warnings.warn(f"{CACHE_FOLDER}: compiled kernels cannot be kept ({error.strerror})", stacklevel=2)
+
+    return save_if_it_can_be

@@ -15,7 +15,6 @@ from icp.audit.segments import Layout, TokenFiles
 from icp.audit.windows import TOLERANCE, WindowTally
 from icp.run import names, records
 from icp.run.reader import Run, integers, parquet_rows, read_columns
-from icp.run.records import MANIFEST
 
 
 def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found: Breaches) -> str:
@@ -47,7 +46,7 @@ def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found
         "windows": tally.windows,
         "tokens": run.shown(run.folders["tokens"]),
     }
-    stated = records.read_json(run.path("shards", MANIFEST), what="manifest")
+    stated = records.read_facts(run.folders["shards"])
     for name, fact in facts.items():
         _compare(f"shards manifest, {name}", stated.get(name), fact, found)
     return (
@@ -82,8 +81,7 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
 
 def check_stats(run: Run, figures: Mapping[str, Any], found: Breaches) -> None:
     """``stats.json`` says what the files give; `figures` are those of the windows."""
-    stats = records.read_json(run.folder / names.STATS, what="figures of the run")
-    stated = _flat_json(stats if isinstance(stats, dict) else {})
+    stated = _flat_json(records.read_mapping(run.folder / names.STATS, what="figures of the run"))
     pack = f"packs.{run.pack}."
     made: dict[str, Any] = {f"documents.{name}": value for name, value in _document_figures(run).items()}
     made["graph.conflicts"] = len(run.array("graph", names.CONFLICTS, ndim=2))

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from icp.errors import ArtifactError, IcpError, Interrupted, PartsFailedError
+from icp.cli.terminal import say
+from icp.errors import ArtifactError, ConfigError, IcpError, Interrupted, PartsFailedError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _ROOM = "make room, then run the same command to go on; what is done is kept"
@@ -29,16 +30,20 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except IcpError as error:
-            click.echo(f"icp: {shown(str(error))}", err=True)
+            # of a configuration, several things may be wrong
+            lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
+            say(f"icp: {lines[0]}", err=True)
+            for line in lines[1:]:
+                say(line, err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone, as `head` does
                 sys.stderr = None
                 ctx.exit(0)
-            click.echo(f"icp: {shown(reason_of(error))}", err=True)
+            say(f"icp: {reason_of(error)}", err=True)
             ctx.exit(PartsFailedError.exit_code if error.errno in FULL else ArtifactError.exit_code)
         except KeyboardInterrupt:
-            click.echo("icp: interrupted; what is done is kept, run the same command to go on", err=True)
+            say("icp: interrupted; what is done is kept, run the same command to go on", err=True)
             ctx.exit(Interrupted.exit_code)
 
 
@@ -48,9 +53,3 @@ def reason_of(error: OSError) -> str:
     what = error.strerror or str(error) or type(error).__name__
     advice = ADVICE.get(error.errno or 0, "mend that, then run the same command to go on; what is done is kept")
     return f"{' -> '.join(names) or 'a file'}: {what}; {advice}"
-
-
-def shown(text: str) -> str:
-    """A text for the user, in which files of a run on a server go by their URL."""
-    storage = sys.modules.get("icp.run.storage")
-    return str(storage.shown(text)) if storage is not None else text

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from icp.choices import EXPORT_FORMATS
-from icp.cli.group import shown
 from icp.cli.options import PACK, run_options, shared_options
 from icp.cli.session import set_up_logging, start, watch_signals
+from icp.cli.terminal import say
 from icp.errors import ConfigError
 
 
@@ -30,10 +30,10 @@ def plan_command(
 
     config = start(config_path, overrides, options)
     for line in show_plan(config, pack=name, needs_input=docs is None or tokens is None):
-        click.echo(line)
+        say(line)
     watch_signals()
     for line in show_forecast(config, Wanted(docs, tokens, options["workers"], options["calibrate"])):
-        click.echo(line)
+        say(line)
 
 
 @click.command()
@@ -55,7 +55,7 @@ def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **o
         _audit(run_folder, pack_name)
     allowed = {name: options[name] for name in ("allow_reshuffle", "allow_padding")}
     for line in export_pack(open_folder(run_folder), fmt, Path(out), pack=pack_name, **allowed).lines():
-        click.echo(line)
+        say(line)
 
 
 @click.command()
@@ -76,7 +76,7 @@ def _audit(run_folder: str, pack_name: str) -> None:
     broken = 0
     with fresh_folder(run_folder) as folder:
         for finding in verify_run(folder, pack=pack_name):
-            click.echo(shown(finding.line()))
+            say(finding.line())
             broken += not finding.kept
     if broken:
         raise BrokenPromise(f"{run_folder}: {broken} broken {'promise' if broken == 1 else 'promises'}, see above")
@@ -107,7 +107,7 @@ def inspect(
     else:
         lines = show_duplicate(folder, str(dup))
     for line in lines:
-        click.echo(line)
+        say(line)
 
 
 @click.command()
@@ -120,7 +120,7 @@ def status(run_folder: str, **options: Any) -> None:
 
     set_up_logging(options)
     for line in show_status(open_folder(run_folder, records=True)):
-        click.echo(shown(line))
+        say(line)
 
 
 @click.command()
@@ -132,7 +132,7 @@ def doctor(**options: Any) -> None:
     set_up_logging(options)
     sound = True
     for check in examine():
-        click.echo(check.line())
+        say(check.line())
         sound &= check.sound
     if not sound:
         raise ConfigError("doctor: something is missing or broken, see above")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from icp.cli.group import shown
 from icp.cli.options import fresh_options, run_options
 from icp.cli.session import fill_kernel_cache, fresh_of, start, watch_signals, working
+from icp.cli.terminal import say
 from icp.errors import ConfigError
 from icp.run.names import BUILD_STEPS, STEPS
 
@@ -109,7 +109,7 @@ def step_command(
             f"{step}: this slice is done as far as it can be; {n_missing} parts of phase {phase} are missing; "
             "run the same command again when the other slices are done"
         )
-    click.echo(f"{step}: done")
+    say(f"{step}: done")
 
 
 def _print_summary(config: "Config", pack_name: str | None) -> None:
@@ -118,4 +118,4 @@ def _print_summary(config: "Config", pack_name: str | None) -> None:
 
     folder = run_folder(config.run)
     for line in summary(read_stats(folder), folder, pack_name):
-        click.echo(shown(line))
+        say(line)

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from icp.cli.terminal import Lines, message_of
+
 LINE_SECONDS = 5.0
 log = logging.getLogger("icp")
 
@@ -66,13 +68,13 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        row = {"time": f"{stamp}Z", "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(row, ensure_ascii=False)
+        row = {"time": f"{stamp}Z", "level": record.levelname.lower(), "message": message_of(record)}
+        return json.dumps(row)
 
 
-def _lines() -> logging.Formatter:
+def _lines() -> "Lines":
     """Plain lines: on a terminal the message alone, elsewhere, as in a log file, behind the time of day."""
-    return logging.Formatter("%(message)s" if sys.stderr.isatty() else "%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    return Lines("%(message)s" if sys.stderr.isatty() else "%(asctime)s  %(message)s", datefmt="%H:%M:%S")
 
 
 def set_up_logging(*, as_json: bool, verbose: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from icp.cli.terminal import say
 from icp.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def fresh_of(options: dict[str, Any]) -> "Fresh | bool":
 
 def _agreed(lines: Sequence[str]) -> bool:
     for line in lines:
-        click.echo(f"--fresh removes {line}", err=True)
+        say(f"--fresh removes {line}", err=True)
     return click.confirm("Remove and make again?", err=True)
 
 

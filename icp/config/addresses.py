@@ -4,6 +4,11 @@ import os
 import re
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+_SECRET = re.compile(
+    r"(?i)([?&;](?:[a-z0-9_.-]*(?:token|secret|password|passwd|signature|credential|api[_-]?key|access[_-]?key(?:id)?)"
+    r"|sig)=)[^&;#\s'\"]+"
+)
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@:'\"]*:[^\s@'\"]*@")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/]*)")
 
 
@@ -30,7 +35,7 @@ def expanded(address: str) -> str:
 
 
 def refuse_credentials(address: str) -> None:
-    """Raise ValueError, without the address, if it carries a user and a secret.
+    """Raise ValueError, without the address, if it carries a user and a secret, or a token or signature.
 
     ``s3://key:secret@bucket`` is what is meant, with slashes in the secret too; a port is no secret.
     """
@@ -41,3 +46,15 @@ def refuse_credentials(address: str) -> None:
             "holds credentials, which would be written into the run; take them out of the address and set them in the "
             "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and change them if others saw them"
         )
+    if "://" in address and _SECRET.search(address):
+        raise ValueError(
+            "is a signed or secret link, which would be written into the run; fetch the file first, or give its plain "
+            "address and set credentials in the environment"
+        )
+
+
+def without_secrets(text: str) -> str:
+    """A text in which users and passwords, tokens and signatures of URLs are three stars."""
+    if "://" not in text and "=" not in text:
+        return text
+    return _USER.sub(r"\1***@", _SECRET.sub(r"\1***", text))

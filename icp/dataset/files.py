@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.errors import ArtifactError
+from icp.config.addresses import refuse_credentials, without_secrets
+from icp.errors import ArtifactError, ConfigError
+from icp.run.forms import Facts, safe_name
 from icp.run.names import SHARDS, pack_folder
-from icp.run.records import MANIFEST, TEMPORARY, hash_file, read_json, read_manifest
+from icp.run.records import MANIFEST, TEMPORARY, hash_file, read_facts, read_manifest
 
 NEEDED = ("seq_len", "stride", "dtype", "windows", "policy", "shuffle", "seed")
 
@@ -39,23 +42,30 @@ class ShardFiles:
     """
 
     def __init__(self, run: str | Path, pack: str, cache: str | Path | None) -> None:
+        _check_address(str(run), pack)
         self._url = f"{str(run).rstrip('/')}/{pack_folder(pack, 'shards')}" if "://" in str(run) else None
         if self._url is None:
             self.folder = Path(run) / pack_folder(pack, "shards")
         else:
             self.folder = self._fetch_manifest(Path(cache) if cache is not None else _cache_folder())
-        manifest = read_manifest(self.folder, check_sizes=self._url is None)
+        try:
+            manifest = read_manifest(self.folder, check_sizes=self._url is None)
+        except OSError as error:
+            raise _unreadable(self.folder, error) from None
         if manifest is None:
             raise ArtifactError(f"{self.folder}: holds no finished shards; run `icp pack`, or name another run or pack")
         self.manifest = manifest
-        self.facts: dict[str, Any] = read_json(self.folder / MANIFEST, what="manifest")
+        self.facts: Facts = read_facts(self.folder)
         missing = [name for name in NEEDED if name not in self.facts]
         if missing:
             raise ArtifactError(f"{self.folder / MANIFEST}: lacks {', '.join(missing)}; redo the step with --fresh")
 
     def path(self, name: str) -> Path:
-        """A file on this machine; one of a server is fetched and its hash compared, once."""
-        path = self.folder / name
+        """A file on this machine; one of a server is fetched and its hash compared, once.
+
+        Raises: ArtifactError for a file that cannot be fetched, or is another one.
+        """
+        path = self.folder / safe_name(name, self.folder / MANIFEST)
         if self._url is None or path.exists():
             return path
         temporary = self._download(name)
@@ -83,11 +93,21 @@ class ShardFiles:
         return list(records), first.astype(np.int64)
 
     def columns(self, table: str, names: Sequence[str]) -> list[NDArray[Any]]:
-        """Columns of numbers of a table (`icp.run.names.SEGMENTS` or `WINDOWS`), over all its parts."""
+        """Columns of integers of a table (`icp.run.names.SEGMENTS` or `WINDOWS`), over all its parts.
+
+        Raises: ArtifactError for a part that cannot be read, or lacks a column of integers.
+        """
         parts = [name for name in self.manifest.files if fnmatchcase(name, table)]
-        tables = [pq.read_table(self.path(part), columns=list(names)) for part in parts]
-        empty = np.empty(0, dtype=np.int32)
-        return [np.concatenate([empty, *(table.column(name).to_numpy() for table in tables)]) for name in names]
+        tables = [_read_numbers(self.path(part), names) for part in parts]
+        return [np.concatenate([np.empty(0, np.int32), *(table[at] for table in tables)]) for at in range(len(names))]
+
+    def rows(self, name: str, dtype: np.dtype[Any], stride: int) -> NDArray[Any]:
+        """(n, stride) `dtype`, the rows of a shard, mapped; raises ArtifactError if it cannot be read."""
+        path = self.path(name)
+        try:
+            return np.memmap(path, dtype=dtype, mode="r").reshape(-1, stride)
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from None
 
     def _fetch_manifest(self, cache: Path) -> Path:
         """Read the manifest anew; files are kept by its hash, so other shards never meet in one folder."""
@@ -108,12 +128,42 @@ class ShardFiles:
             filesystem.get_file(path, str(temporary))
         except (OSError, ImportError, ValueError) as error:
             temporary.unlink(missing_ok=True)
-            raise ArtifactError(
-                f"{self._url}/{name}: cannot be fetched ({error}); give the URL of a run whose pack is finished"
-            ) from None
+            what = without_secrets(f"{self._url}/{name}: cannot be fetched ({error})")
+            raise ArtifactError(f"{what}; give the URL of a run whose pack is finished") from None
         return temporary
 
 
+def _check_address(run: str, pack: str) -> None:
+    try:
+        refuse_credentials(run)
+        safe_name(pack, "pack")
+    except ValueError as error:
+        raise ConfigError(f"the address of the run {error}") from None
+    except ArtifactError:
+        raise ConfigError(f"pack {pack[:200]!r}: is no name of a pack") from None
+
+
+def _read_numbers(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
+    try:
+        table = pq.read_table(path, columns=list(names))
+        columns = [table.column(name) for name in names]
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from None
+    odd = [name for name, column in zip(names, columns, strict=True) if column.null_count]
+    odd += [name for name, column in zip(names, columns, strict=True) if not pa.types.is_integer(column.type)]
+    if odd:
+        raise ArtifactError(f"{path}: column {odd[0]} holds other things than integers; redo the step with --fresh")
+    return [column.to_numpy() for column in columns]
+
+
+def _unreadable(path: Path, error: Exception) -> ArtifactError:
+    reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+    return ArtifactError(f"{path}: cannot be read ({reason}); restore it or redo the step with --fresh")
+
+
 def _cache_folder() -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise ConfigError("there is no home folder to keep shards in; name a folder with cache=") from None
     return home / "icp" / "shards"

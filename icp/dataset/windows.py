@@ -90,7 +90,7 @@ class WindowDataset:
         self._lanes = lanes_of(self._shuffle)
         self._names, self._first = self._files.shards(self.stride * self._dtype.itemsize)
         self._indptr, self._begins = _read_segments(self._files, facts)
-        self._ends = self.stride - self._files.columns(WINDOWS, ("n_pad",))[0].astype(np.int32)
+        self._ends = _read_ends(self._files, self.n_windows, self.stride)
         self._widest = int(np.diff(self._indptr).max(initial=0)) + 2
         self._maps: dict[int, NDArray[Any]] = {}
         self.epoch, self.start = epoch, start
@@ -142,8 +142,7 @@ class WindowDataset:
         """(stride,) uint16 or uint32: a row as it lies in its shard."""
         shard = int(np.searchsorted(self._first, window, side="right")) - 1
         if shard not in self._maps:
-            rows = np.memmap(self._files.path(self._names[shard]), dtype=self._dtype, mode="r")
-            self._maps[shard] = rows.reshape(-1, self.stride)
+            self._maps[shard] = self._files.rows(self._names[shard], self._dtype, self.stride)
         row: NDArray[Any] = self._maps[shard][window - int(self._first[shard])]
         return row
 
@@ -211,10 +210,35 @@ class WindowDataset:
 def _read_segments(files: ShardFiles, facts: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """First segment of each window (n_windows + 1,) int64; begin of each segment in its row (segments,) int32."""
     window, position, win_start, doc_start = files.columns(SEGMENTS, ("window", "position", "win_start", "doc_start"))
+    n_windows, stride = int(facts["windows"]), int(facts["stride"])
+    _check_range(files, SEGMENTS, "window", window, n_windows - 1)
+    _check_range(files, SEGMENTS, "win_start", win_start, stride)
     begins = win_start.astype(np.int32)
     if facts["policy"]["bos"] == "document":
         begins -= doc_start == 0  # the token before it
     begins[position == 0] = 0
-    indptr = np.zeros(int(facts["windows"]) + 1, dtype=np.int64)
+    indptr = np.zeros(n_windows + 1, dtype=np.int64)
     np.cumsum(np.bincount(window, minlength=indptr.size - 1), out=indptr[1:])
     return indptr, begins
+
+
+def _read_ends(files: ShardFiles, n_windows: int, stride: int) -> NDArray[np.int32]:
+    """(n_windows,) int32: where the padding of each window begins."""
+    (n_pad,) = files.columns(WINDOWS, ("n_pad",))
+    _check_range(files, WINDOWS, "n_pad", n_pad, stride)
+    if n_pad.size != n_windows:
+        raise ArtifactError(
+            f"{files.folder / WINDOWS}: {n_pad.size:,} rows for {n_windows:,} windows; redo the step with --fresh"
+        )
+    return np.asarray(stride - n_pad, dtype=np.int32)
+
+
+def _check_range(files: ShardFiles, table: str, name: str, values: NDArray[Any], largest: int) -> None:
+    """Raise ArtifactError unless all values are from 0 to `largest`, and windows ascend."""
+    if values.size and not 0 <= int(values.min()) <= int(values.max()) <= largest:
+        found = f"{values.min()} to {values.max()}, expected 0 to {largest}"
+    elif name == "window" and np.any(values[1:] < values[:-1]):
+        found = "not ascending"
+    else:
+        return
+    raise ArtifactError(f"{files.folder / table}: column {name} is {found}; redo the step with --fresh")

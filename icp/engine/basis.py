@@ -10,6 +10,7 @@ from icp.engine.step import Step
 from icp.errors import ArtifactError, ConfigError
 from icp.run import records
 from icp.run.context import Context
+from icp.run.forms import check_basis
 from icp.run.names import CONFIG, PACK_FOLDERS
 
 
@@ -73,7 +74,7 @@ def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[
         found = manifest.basis
     elif started.exists():
         try:
-            found = records.read_json(started, what="record of a started step")
+            found = check_basis(records.read_json(started, what="record of a started step"), started)
         except ArtifactError:
             manifest = records.read_manifest(folder, check_sizes=False)
             if manifest is None:  # it was not finished a moment ago by another slice

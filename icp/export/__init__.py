@@ -114,7 +114,7 @@ def _is_current(folder: Path, run: Path, pack: str) -> bool:
     if not (folder / EXPORT_SUMMARY).is_file():
         return False
     manifest = records.read_manifest(run / pack_folder(pack, "shards"), check_sizes=False)
-    facts = records.read_json(folder / EXPORT_SUMMARY, what="summary of an export")
+    facts = records.read_mapping(folder / EXPORT_SUMMARY, what="summary of an export")
     return manifest is not None and (facts.get("shards"), facts.get("icp")) == (manifest.digest, __version__)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from icp.errors import ArtifactError, BrokenPromise
 from icp.run.names import PACK_FOLDERS, PACKS, SEGMENTS, SHARDS, TOKENIZER, WINDOWS, of_part, pack_folder, part_name
-from icp.run.records import MANIFEST, Manifest, hash_file, hash_json, read_json, read_manifest
+from icp.run.records import Manifest, hash_file, hash_json, read_facts, read_manifest
 from icp.tokenizer.vocabulary import read_files
 
 _COLUMNS = ("window", "position", "doc", "doc_start", "win_start", "win_stop")
@@ -198,7 +198,7 @@ def open_pack(run: Path, name: str) -> Pack:
             f"{run / PACKS / name}: step {missing[0]} is not finished, or no such pack; run `icp pack`, or "
             "name another with --pack"
         )
-    facts = read_json(run / pack_folder(name, "shards") / MANIFEST, what="manifest")
+    facts = read_facts(run / pack_folder(name, "shards"))
     opened = Pack(run, name, manifests, facts)
     _check_files(opened)
     if np.iinfo(opened.dtype).max < int(facts["vocab_size"]) - 1:

@@ -37,7 +37,7 @@ from icp.run.names import (
     tokens_folder,
 )  # fmt: skip
 from icp.run.reader import require_run
-from icp.run.records import MANIFEST, RECORDS, Manifest, read_json, read_manifest
+from icp.run.records import MANIFEST, RECORDS, Manifest, read_manifest, read_mapping
 from icp.run.storage import address_of, run_folder
 
 ROWS = {
@@ -109,7 +109,7 @@ def _step_lines(
         return
     yield f"{step:<11} started: {_progress(run, step, records, where)}"
     for path in sorted(records.glob("*.failed")):
-        failure = read_json(path, what="record of a failure")
+        failure = read_mapping(path, what="record of a failure")
         yield f"{'':<11} failed: {failure.get('phase')} {failure.get('part')}: {failure.get('error')}"
 
 

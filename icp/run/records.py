@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from icp.errors import ArtifactError
+from icp.run.forms import Facts, check_manifest, check_mapping, check_record, parsed_json
 
 MANIFEST = "manifest.json"
 RECORDS = ".parts"
@@ -107,11 +108,17 @@ def write_json(path: Path, value: Any, *, replace: bool = True) -> bool:
 def read_json(path: Path, *, what: str = "file") -> Any:
     """The JSON in `path`; raises ArtifactError if it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path}: {what} is missing; run the command that makes it") from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: {what} cannot be read ({error}); redo the step with --fresh") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: {what} cannot be read ({error.strerror}); redo the step with --fresh") from None
+    return parsed_json(data, path, what)
+
+
+def read_mapping(path: Path, *, what: str = "file") -> dict[str, Any]:
+    """The JSON object in `path`; raises ArtifactError if it is missing, broken, or something else."""
+    return check_mapping(read_json(path, what=what), path, what)
 
 
 def commit(folder: Path, staged: Mapping[str, Path], record_path: Path, record: PartRecord) -> bool:
@@ -145,8 +152,13 @@ def read_record(path: Path) -> PartRecord | None:
     """The record in `path`, None if there is none."""
     if not path.exists():
         return None
-    tree = read_json(path, what="record")
-    return PartRecord(**{**tree, "files": {name: FileRecord(**row) for name, row in tree["files"].items()}})
+    return record_from(read_json(path, what="record"), path)
+
+
+def record_from(tree: Any, where: object) -> PartRecord:
+    """The record of a part from its JSON; raises ArtifactError naming `where` if it is none."""
+    tree = check_record(tree, where)
+    return PartRecord(**{**tree, "files": {name: FileRecord(**row) for name, row in tree.get("files", {}).items()}})
 
 
 def read_manifest(folder: Path, *, check_sizes: bool = True) -> Manifest | None:
@@ -157,16 +169,20 @@ def read_manifest(folder: Path, *, check_sizes: bool = True) -> Manifest | None:
     path = folder / MANIFEST
     if not path.exists():
         return None
-    tree = read_json(path, what="manifest")
-    try:
-        files = {name: FileRecord(**row) for name, row in tree["files"].items()}
-        manifest = Manifest(**{**{key: tree[key] for key in Manifest.__slots__ if key in tree}, "files": files})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path}: not a manifest ({error!r}); redo the step with --fresh") from None
+    tree = check_manifest(read_json(path, what="manifest"), path)
+    files = {name: FileRecord(**row) for name, row in tree["files"].items()}
+    known = {key: tree[key] for key in Manifest.__slots__ if key in tree}
+    manifest = Manifest(**{**known, "files": files, "facts": Facts(tree["facts"], str(path))})
     if check_sizes:
         for name, record in files.items():
             check_size(folder / name, record)
     return manifest
+
+
+def read_facts(folder: Path) -> Facts:
+    """The whole of a manifest, with the step's facts at its top; raises as `read_manifest`."""
+    path = folder / MANIFEST
+    return Facts(check_manifest(read_json(path, what="manifest"), path), str(path))
 
 
 def check_size(path: Path, record: FileRecord) -> None:

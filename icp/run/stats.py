@@ -42,12 +42,12 @@ def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
 
 def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
     facts = {**done["neighbors"].facts, **done["graph"].facts}
-    config = done["graph"].basis["config"]
+    config = done["graph"].basis.get("config", {})
     names = ("method", "recall", "recall_low", "recall_high", "target_missed", "random_p99", "min_similarity")
     shape = ("degree_mean", "degree_max", "degree", "hub_share", "components", "largest_component", "edge_similarity")
     counts, searched = done["graph"].counts, done["neighbors"].counts
     return {
-        "k": config["graph.k"],
+        "k": config.get("graph.k"),
         **{name: facts.get(name) for name in (*names, *shape)},
         "edges": counts.get("edges", 0),
         "isolated": counts.get("isolated", 0),
@@ -83,7 +83,7 @@ def _cpu_seconds(manifest: Manifest) -> float:
 
 def read_stats(run: Path) -> dict[str, Any]:
     """The figures of a run; raises ArtifactError if there are none yet."""
-    return dict(records.read_json(run / STATS, what="figures of the run"))
+    return records.read_mapping(run / STATS, what="figures of the run")
 
 
 def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PosixPath
 
 from icp.errors import ArtifactError
+from icp.run.forms import safe_name
 from icp.run.records import TEMPORARY, FileRecord, hash_file, remove_tree
 from icp.run.storage.server import Server
 
@@ -77,13 +78,14 @@ class Mirror:
     def learn(self, folder: str, files: Mapping[str, FileRecord]) -> None:
         """Take the word of a manifest or of records for the files of a folder."""
         for name, record in files.items():
-            whole = f"{folder}/{name}"
+            whole = safe_name(f"{folder}/{name}", self.url)
             self.known[whole] = record
             parent, _, last = whole.rpartition("/")
             self._names.setdefault(parent, set()).add(last)
 
     def forget(self, folder: str) -> None:
         """Files of a folder are not known any more."""
+        safe_name(folder, self.url)
         self.known = {name: record for name, record in self.known.items() if not name.startswith(f"{folder}/")}
         self._names = {
             parent: names for parent, names in self._names.items() if not f"{parent}/".startswith(f"{folder}/")
@@ -133,7 +135,8 @@ class Mirror:
 
     def pull(self, names: Iterable[str]) -> None:
         """Have small files as the server has them now; a name it does not have goes here too."""
-        for name, data in self.server.read_all(list(names)).items():
+        wanted = [safe_name(name, self.url) for name in names]
+        for name, data in self.server.read_all(wanted).items():
             path = self.folder / name
             if data is None:
                 path.unlink(missing_ok=True)
@@ -142,7 +145,7 @@ class Mirror:
 
     def keep(self, name: str, data: bytes) -> None:
         """Write a small file here, whole or not at all; nothing is done if it is there."""
-        path = self.folder / name
+        path = self.folder / safe_name(name, self.url)
         if path.exists() and path.read_bytes() == data:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,8 +166,8 @@ class Mirror:
 
     def remove_tree(self, folder: str) -> None:
         """Remove a folder of the run, there and here."""
-        self.server.remove(self.server.sizes(folder))
         self.forget(folder)
+        self.server.remove(self.server.sizes(folder))
         remove_tree(self.folder / folder)
 
     def prune(self) -> None:

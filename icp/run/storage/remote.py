@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from icp.errors import ArtifactError
+from icp.run.forms import check_mapping, parsed_json
 from icp.run.records import (
     BASIS,
     MANIFEST,
@@ -173,7 +174,10 @@ class RemoteExchange(Exchange):
         """The records of a finished phase: from their one file, or one by one where slices are done by themselves."""
         data = self._server.read(f"{self._step}/{RECORDS}/{phase}.records")
         if data is not None:
-            for part, tree in json.loads(data).items():
+            where = f"{self._mirror.url}/{self._step}/{RECORDS}/{phase}.records"
+            for part, tree in check_mapping(
+                parsed_json(data, where, "file of records"), where, "file of records"
+            ).items():
                 text = json.dumps(tree, indent=1, sort_keys=True).encode()
                 self._mirror.keep(f"{self._step}/{RECORDS}/{phase}.{part}.json", text)
         else:
