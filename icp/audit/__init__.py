@@ -1,7 +1,7 @@
 """`icp verify`: a run is audited from its files alone, and what can be made again is made again.
 
-In: a run's folder. Out: findings, one for each promise of DESIGN.md section 6 that is kept, one for each kind of
-breach. Memory is bounded by a part of each step, some 50 bytes a document, and a byte for each input row.
+In: a run's folder. Out: findings, one for each of the seven promises of docs/design.md that is kept, one for each kind
+of breach. Memory is bounded by a part of each step, some 50 bytes a document, and a byte for each input row.
 """
 
 import logging

@@ -67,7 +67,7 @@ def _compare(where: str, stated: Any, value: Any, found: Breaches) -> None:
 
 
 def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layout: Layout) -> dict[str, Any]:
-    """Figures of DESIGN.md section 5, made again."""
+    """Figures of docs/design.md, *Figures*, made again."""
     whole = tokens.lengths + sum(layout.document_specials)
     subject = (tokens.lengths > 0) & (whole <= layout.capacity)
     n_subjects = max(1.0, windows.weight)

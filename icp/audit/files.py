@@ -46,7 +46,7 @@ FORMS = {
     f"order/{PATH_STARTS}": ("bool", 1),
     "windows/*.npy": ("int64", 1),
 }
-"""Type and dimensions of arrays: DESIGN.md section 4. A step's name stands for its folder."""
+"""Type and dimensions of arrays: docs/design.md, *Files of a run*. A step's name stands for its folder."""
 
 
 def check_files(run: Run, layout: Layout, found: Breaches) -> str:

@@ -12,7 +12,7 @@ PLACES = 3
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found: a promise of DESIGN.md section 6 that is kept, or one kind of breach of it.
+    """One thing found: a promise of docs/design.md, *The seven promises* that is kept, or one kind of breach of it.
 
     Attributes:
         promise: 1 to 7.

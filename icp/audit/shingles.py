@@ -1,4 +1,4 @@
-"""Words, shingles and Jaccard similarity as DESIGN.md section 3 defines them, in plain Python.
+"""Words, shingles and Jaccard similarity as docs/design.md, *Words and copies* defines them, in plain Python.
 
 Independent of the kernels that the steps use: an audit must not repeat their mistakes.
 """

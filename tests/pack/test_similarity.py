@@ -41,7 +41,7 @@ def plans(draw):
 
 
 def reference_figures(plan, vectors, lengths, capacity):
-    """Section 5 of DESIGN.md, word for word."""
+    """The figures of docs/design.md, word for word."""
     rows = list(zip(plan.doc.tolist(), plan.start.tolist(), plan.stop.tolist(), plan.window.tolist(), strict=True))
     vectors = vectors.astype(np.float64)
     means, largest, split = [], [], 0

@@ -1,7 +1,7 @@
 """Step `order`: the graph -> an order of all nodes and its certificate.
 
 In: graph/, embeddings/, neighbors/, the sources in documents/. Out: order.npy int32 (n_nodes,) and path_starts.npy bool
-(n_nodes,); in the manifest's facts, the figures `order` of DESIGN.md section 5.
+(n_nodes,); in the manifest's facts, the figures `order` of docs/design.md, *Figures*.
 
 With `partitions` above 1 what needs vectors is done in pieces: paths along edges, matched in the whole graph (*match*),
 are joined inside each piece (*near*, *pieces*, *join*); the pieces are laid end to end (*lay*), local search goes over

@@ -2,8 +2,8 @@
 
 In: order/, graph/, tokens/, embeddings/, the sources in documents/. Out: doc.npy start.npy stop.npy window.npy, int64
 (segments,) each, sorted by (window, position), doc being the node; path_rank.npy int64 (n_windows,), the rank along the
-path of each window; in the manifest's facts, the figures `windows` of DESIGN.md section 5 for this plan and for others,
-and what `spread` promises. With `spread`, windows stand on a path through themselves, not on that of the documents.
+path of each window; in the manifest's facts, the figures of docs/design.md for this plan and for others, and what
+`spread` promises. With `spread`, windows stand on a path through themselves, not on that of the documents.
 
 A small corpus is planned by *plan* and judged by *facts*. A large one is planned in partitions (*prepare* to *seam*)
 and laid (*lay*), its windows are led along paths run by run (*directions*, *runs*, *path*) and judged range by range
