@@ -376,7 +376,7 @@ def rewritten(run, name, column, values):
     ("name", "column", "values", "match"),
     [
         ("segments", "window", [0, 7], "window is 0 to 7, expected 0 to 4"),
-        ("segments", "window", [-1, 1], "window is -1 to 1"),
+        ("segments", "window", [-1, 1], "window is -1 to 4"),
         ("segments", "window", [1, 0], "not ascending"),
         ("segments", "win_start", [0, 400], "win_start is 0 to 400"),
         ("segments", "win_start", [0.0, 1.0], "other things than integers"),
