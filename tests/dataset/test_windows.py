@@ -338,3 +338,79 @@ def test_the_cache_lies_in_the_users_cache_folder(tmp_path, monkeypatch):
     serve(numbered(tmp_path / "run", 2), "home")
     assert seen(WindowDataset("memory://home")) == [0, 1]
     assert list((tmp_path / "mine" / "icp" / "shards").rglob("shard-00000.bin"))
+
+
+@pytest.mark.parametrize("name", ["segments/part-00000.parquet", "windows/part-00000.parquet", "shard-00000.bin"])
+def test_damaged_file_is_an_artifact_error_that_names_it(tmp_path, name):
+    run = numbered(tmp_path / "run", 5)
+    path = run / "packs" / "main" / "shards" / name
+    size = path.stat().st_size
+    for change in ("zeros", "folder"):
+        path.unlink()
+        path.write_bytes(bytes(size)) if change == "zeros" else path.mkdir()
+        if name.endswith(".bin") and change == "zeros":
+            continue  # as good as any tokens; `icp verify` compares hashes
+        with pytest.raises(ArtifactError, match=path.name):
+            seen(WindowDataset(run))
+
+
+def test_shard_that_vanishes_later_is_an_artifact_error(tmp_path):
+    run = numbered(tmp_path / "run", 5)
+    dataset = WindowDataset(run)
+    (run / "packs" / "main" / "shards" / "shard-00001.bin").unlink()
+    with pytest.raises(ArtifactError, match=r"shard-00001\.bin: cannot be read"):
+        seen(dataset)
+
+
+def rewritten(run, name, column, values):
+    """A table of the shards with other values in one column, as its manifest says."""
+    folder = run / "packs" / "main" / "shards"
+    table = pq.read_table(folder / name)
+    pq.write_table(table.set_column(table.column_names.index(column), column, pa.array(values)), folder / name)
+    tree = json.loads((folder / MANIFEST).read_text())
+    tree["files"][name]["bytes"] = (folder / name).stat().st_size
+    write_json(folder / MANIFEST, tree)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "values", "match"),
+    [
+        ("segments", "window", [0, 7], "window is 0 to 7, expected 0 to 4"),
+        ("segments", "window", [-1, 1], "window is -1 to 4"),
+        ("segments", "window", [1, 0], "not ascending"),
+        ("segments", "win_start", [0, 400], "win_start is 0 to 400"),
+        ("segments", "win_start", [0.0, 1.0], "other things than integers"),
+        ("segments", "window", [0, None], "other things than integers"),
+        ("windows", "n_pad", [0, 4], "n_pad is 0 to 4, expected 0 to 3"),
+    ],
+)
+def test_numbers_that_lead_outside_of_rows_are_refused(tmp_path, name, column, values, match):
+    run = numbered(tmp_path / "run", 5)
+    rewritten(run, f"{name}/part-00000.parquet", column, values)
+    with pytest.raises(ArtifactError, match=match):
+        WindowDataset(run)
+
+
+@pytest.mark.parametrize("pack", ["../main", "/etc", "", "a\n"])
+def test_pack_is_named_not_pathed(tmp_path, pack):
+    with pytest.raises(ConfigError, match="is no name of a pack"):
+        WindowDataset(tmp_path, pack=pack)
+
+
+@pytest.mark.parametrize("url", ["https://user:word@host/run", "https://host/run?token=word"])
+def test_secrets_of_a_url_are_not_told(url):
+    with pytest.raises(ConfigError) as raised:
+        WindowDataset(url)
+    assert "word" not in str(raised.value)
+
+
+def test_name_that_leaves_the_folder_is_refused_before_anything_is_fetched(tmp_path):
+    run = numbered(tmp_path / "server" / "a" / "b" / "run", 3)
+    path = run / "packs" / "main" / "shards" / MANIFEST
+    tree = json.loads(path.read_text())
+    tree["files"]["windows/../../../victim"] = tree["files"].pop("windows/part-00000.parquet")
+    write_json(path, tree)
+    with pytest.raises(ArtifactError, match="no plain name"):
+        WindowDataset(f"file://{run}", cache=tmp_path / "home" / "cache")
+    left = [path.name for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert left == [MANIFEST]
