@@ -46,10 +46,11 @@ def main() -> None:
         bags.append(piece_bags(texts, tokenizer))
         targets.append(minilm_vectors(texts, path.stem, options.vectors))
     scales, vectors = quantize(fit_pieces(piece_vectors(tokenizer), bags, targets), tokenizer.get_vocab())
-    codes = codes - np.arange(codes.size, dtype=np.uint32)  # differences are mostly 0 and take little room
-    tables = {"codes": codes, "more": more, "trie": trie, "scales": scales, "vectors": vectors}
+    rises = codes - np.arange(codes.size, dtype=np.uint32)  # mostly 0, so that they take little room
     with options.out.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **tables)
+        np.savez_compressed(
+            stream, allow_pickle=False, codes=rises, more=more, trie=trie, scales=scales, vectors=vectors
+        )
 
 
 def load_tokenizer() -> Any:
@@ -155,7 +156,8 @@ def piece_bags(texts: list[str], tokenizer: Any) -> Any:
 def _place_weights(n_pieces: int) -> NDArray[np.float32]:
     """Less for frequent pieces; vocabularies are sorted by frequency. Source: SIF (Arora and others, 2017), Zipf."""
     shares = 1.0 / np.arange(FIRST_RANK, n_pieces + FIRST_RANK)
-    return (SIF / (SIF + shares / shares.sum())).astype(np.float32)
+    weights: NDArray[np.float32] = (SIF / (SIF + shares / shares.sum())).astype(np.float32)
+    return weights
 
 
 def minilm_vectors(texts: list[str], name: str, folder: Path | None) -> NDArray[np.float32]:
@@ -164,7 +166,8 @@ def minilm_vectors(texts: list[str], name: str, folder: Path | None) -> NDArray[
 
     path = None if folder is None else folder / f"minilm-{name}.npy"
     if path is not None and path.exists():
-        return np.load(path, allow_pickle=False).astype(np.float32)
+        stored: NDArray[np.float32] = np.load(path, allow_pickle=False).astype(np.float32)
+        return stored
     vectors = embed_documents(texts, model="minilm").astype(np.float16)
     if path is not None:
         np.save(path, vectors, allow_pickle=False)
@@ -229,7 +232,8 @@ def quantize(vectors: NDArray[np.float32], vocabulary: dict[str, int]) -> tuple[
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    units: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return units
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class SparkExecutor:
                     yield position, failure
 
 
-class _Outcomes(AccumulatorParam):  # type: ignore[misc]
+class _Outcomes(AccumulatorParam[list[Any]]):
     """Outcomes of tasks: Spark sends each to the driver once, as its task ends."""
 
     def zero(self, value: list[Any]) -> list[Any]:
@@ -130,7 +130,8 @@ class _Job:
     """One Spark job over rows ``(position, pickled task and item)``, and what has arrived of it."""
 
     def __init__(self, context: Any, name: str, rows: Sequence[tuple[int, bytes]]) -> None:
-        self.rows, self.error = rows, None
+        self.rows = rows
+        self.error: Exception | None = None
         self._context, self._name = context, name
         self._group = f"icp-{time.monotonic_ns()}"
         self._arrived = context.accumulator([], _Outcomes())
@@ -188,6 +189,7 @@ class _RunPart:
 
     def __call__(self, rows: Iterator[tuple[int, bytes]]) -> None:
         attempt = TaskContext.get()
+        assert attempt is not None, "Spark gives each task its context"
         gpu = attempt.resources().get("gpu")
         for position, packed in rows:
             sys.path[:] = [str(Path(entry).absolute()) for entry in sys.path]

@@ -21,9 +21,9 @@ AHEAD = 4
 @kernel
 def list_candidates(
     rows: NDArray[np.int64],
-    near: NDArray[np.int32],
+    near: NDArray[np.int64],
     places: NDArray[np.int32],
-    second: NDArray[np.int32],
+    second: NDArray[np.int64],
     joined: NDArray[np.int32],
     bounds: NDArray[np.int64],
 ) -> NDArray[np.int32]:

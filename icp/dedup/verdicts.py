@@ -110,8 +110,8 @@ def judge(buckets: Buckets, evidence: Evidence, rules: Rules) -> Verdict:
         keeper, n_checks = join_buckets(members, starts, docs.size), 0
         alike = agreements(evidence, keeper)
     else:
-        lists = list_buckets(members, starts, docs.size)
-        keeper, alike, n_checks = keep_greedily(members, starts, *lists, evidence, rules.kernel_rule)
+        bounds, listed = list_buckets(members, starts, docs.size)
+        keeper, alike, n_checks = keep_greedily(members, starts, bounds, listed, evidence, rules.kernel_rule)
     removed = np.flatnonzero(keeper != np.arange(docs.size))
     removed = removed[np.argsort(docs[removed])]
     return Verdict(docs[removed], docs[keeper[removed]], alike[removed], int(n_checks))

@@ -31,10 +31,14 @@ def drifted(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64]) 
     window = np.full(corpus.position.size, -1, np.int32)
     window[docs] = start
     n_windows = group.size
+    squares, own, count, filled = np.zeros((4, n_windows), np.int64)
     flow = Flow(
         window,
         np.zeros((n_windows, corpus.embeddings.shape[1]), np.int32),
-        *np.zeros((4, n_windows), np.int64),
+        squares,
+        own,
+        count,
+        filled,
         group,
         np.full(n_windows, -1, np.int64),
         np.zeros(1, np.int64),
