@@ -151,7 +151,7 @@ def lock_of(run: Path, command: str) -> RunLock:
 def _holder(data: bytes) -> dict[str, Any]:
     try:
         tree = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         tree = {}
     return tree if isinstance(tree, dict) else {}
 
@@ -172,7 +172,7 @@ def _start_time(pid: int) -> str:
 def is_alive(holder: Mapping[str, Any]) -> bool:
     """Whether the process named in a lock of this machine still runs, and is the same one."""
     pid = holder.get("pid")
-    if not isinstance(pid, int):
+    if type(pid) is not int or not 0 < pid < 2**31:  # of a damaged lock: to the system 0 and less are groups
         return False
     try:
         os.kill(pid, 0)

@@ -96,3 +96,17 @@ def test_run_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("x")
     with pytest.raises(ArtifactError, match="cannot be written"):
         RunLock(tmp_path / "run", "run").__enter__()
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**40, 10**30, True, None, "1", 1.5, [1]])
+def test_damaged_lock_of_this_host_is_of_nobody_alive(tmp_path, pid):
+    lock = RunLock(tmp_path, "run")
+    (tmp_path / ".lock").write_text(json.dumps({**lock._me, "pid": pid}))
+    with lock:
+        assert RunLock.holder(tmp_path / ".lock")["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"a":' * 100_000, "9" * 5000])
+def test_lock_that_cannot_be_read_is_held_by_nobody_known(tmp_path, text):
+    (tmp_path / ".lock").write_text(text)
+    assert RunLock.holder(tmp_path / ".lock") == {}
