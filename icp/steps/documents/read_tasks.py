@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from icp.config import CorpusConfig
 from icp.engine.step import PartOutput
-from icp.errors import InputError
+from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
 from icp.run.records import read_json
 from icp.run.tables import open_writer, write_parts
@@ -54,8 +54,11 @@ def read_parts(context: Context) -> list[str]:
 
 
 def _tasks(context: Context) -> list[list[InputFile]]:
-    rows = read_json(context.folder(STEP_NAME) / "list.json", what="list of input files")
-    return [[InputFile(**file) for file in task] for task in rows]
+    path = context.folder(STEP_NAME) / "list.json"
+    try:
+        return [[InputFile(**file) for file in task] for task in read_json(path, what="list of input files")]
+    except TypeError as error:
+        raise ArtifactError(f"{path}: not a list of input files ({error}); redo the step with --fresh") from None
 
 
 def read_files(context: Context, part: str, output: PartOutput) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from icp.config import Config, CorpusConfig
 from icp.engine.step import PartOutput, Phase, Step, one_part
+from icp.errors import ArtifactError
 from icp.run.context import Context
 from icp.run.names import DOCUMENTS, REJECTED_ROWS, of_part, part_name
 from icp.run.records import PartRecord, read_json
@@ -95,8 +96,11 @@ def number_parts(context: Context) -> list[str]:
 
 
 def _pieces(context: Context) -> list[tuple[str, int, int]]:
-    found: list[tuple[str, int, int]] = read_json(context.folder(STEP_NAME) / "numbering.json", what="numbering")
-    return found
+    path = context.folder(STEP_NAME) / "numbering.json"
+    try:
+        return [(str(name), int(first), int(rows)) for name, first, rows in read_json(path, what="numbering")]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ArtifactError(f"{path}: not a numbering ({error}); redo the step with --fresh") from None
 
 
 def number(context: Context, part: str, output: PartOutput) -> None:

@@ -113,3 +113,21 @@ def test_another_mirror_starts_empty(mirror, tmp_path):
     assert (anew.path / "dedup").exists() is False
     anew.learn("dedup", {"a.npy": mirror.known["dedup/a.npy"]})
     assert (anew.path / "dedup/a.npy").read_bytes() == b"12345"
+
+
+@pytest.mark.parametrize("name", ["../../victim", "/victim", "a/../../../victim", "a\\victim", "a\nvictim", ""])
+def test_names_that_leave_the_mirror_are_refused(mirror, name):
+    victim = mirror.folder.parent.parent / "victim"
+    record = FileRecord(4, hashlib.sha256(b"evil").hexdigest())
+    whole = f"documents/{name}"
+    for attempt in (
+        lambda: mirror.learn("documents", {name: record}),
+        lambda: mirror.pull([whole]),
+        lambda: mirror.keep(whole, b"evil"),
+        lambda: mirror.forget(whole),
+        lambda: mirror.remove_tree(whole),
+    ):
+        with pytest.raises(ArtifactError, match="no plain name"):
+            attempt()
+    assert mirror.known == {}
+    assert not victim.exists()
