@@ -1,4 +1,7 @@
-"""The example of docs/architecture.md, *The planner on one page*, gives what the page says."""
+"""The example of docs/architecture.md, *The planner on one page*, gives what the page says; advice."""
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,3 +47,15 @@ def test_the_planner_cuts_none(graph):
     order = np.array([0, 1, 4, 3, 2])
     plan = icp.plan_windows(graph, VECTORS, order, LENGTHS, seq_len=100, min_fill=0.8)
     assert windows(plan) == [[(0, 0, 30), (1, 0, 30), (4, 0, 30)], [(3, 0, 40), (2, 0, 40)]]
+
+
+def test_nothing_advises_to_install_the_package_of_another_project():
+    """On PyPI, `icp` is somebody else's; ours is installed from its clone."""
+    root = Path(__file__).parents[1]
+    files = [
+        *root.glob("*.md"),
+        *(path for name in ("icp", "jobs", "configs", "docs") for path in (root / name).rglob("*")),
+    ]
+    texts = {path: path.read_text("utf-8") for path in files if path.suffix in (".py", ".md", ".yaml")}
+    assert len(texts) > 100
+    assert [path for path, text in texts.items() if re.search(r"pip install \S*icp\b|\bicp\[\w+\]`", text)] == []
