@@ -58,10 +58,10 @@ def examine() -> Iterator[Check]:
     yield from (_library(name, oldest) for name, oldest in requirements())
     yield check_faiss({name: found for name in ("faiss-cpu", "faiss-gpu") if (found := installed(name))})
     yield _gpu()
-    yield _optional("sentence-transformers", "embed.model: minilm or another transformer", 'pip install "icp[gpu]"')
-    yield _optional("torch", "embed.model: minilm or another transformer", 'pip install "icp[gpu]"')
+    yield _optional("sentence-transformers", "embed.model: minilm or another transformer", 'pip install ".[gpu]"')
+    yield _optional("torch", "embed.model: minilm or another transformer", 'pip install ".[gpu]"')
     yield _java()
-    yield _optional("pyspark", "--engine spark", 'pip install "icp[spark]"')
+    yield _optional("pyspark", "--engine spark", 'pip install ".[spark]"')
     yield _threads()
     yield _blas()
     yield _kernel_cache()
@@ -94,13 +94,13 @@ def check_faiss(wheels: dict[str, str]) -> Check:
     if not wheels:
         if find_spec("faiss") is not None:
             return Check("faiss", True, "there, though not from a wheel (conda or built here)")
-        return Check("faiss", True, 'not installed (only to find neighbours on a GPU: pip install "icp[gpu]")')
+        return Check("faiss", True, 'not installed (only to find neighbours on a GPU: pip install ".[gpu]")')
     if len(wheels) > 1:
         return Check(
             "faiss",
             False,
             f"{shown}: both write into one folder and destroy each other; uninstall both, and for a GPU reinstall one: "
-            'pip uninstall -y faiss-cpu faiss-gpu && pip install "icp[gpu]"',
+            'pip uninstall -y faiss-cpu faiss-gpu && pip install ".[gpu]"',
         )
     if find_spec("faiss") is None:
         return Check(

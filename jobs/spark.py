@@ -30,7 +30,7 @@ try:
     from pyspark import SparkConf, SparkContext, TaskContext
     from pyspark.accumulators import AccumulatorParam
 except ModuleNotFoundError:
-    raise ConfigError('--engine spark needs pyspark, which is not installed: pip install "icp[spark]"') from None
+    raise ConfigError('--engine spark needs pyspark, which is not installed: pip install ".[spark]"') from None
 
 SETTINGS = {
     "spark.ui.showConsoleProgress": "false",

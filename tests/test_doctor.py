@@ -46,7 +46,7 @@ def test_no_faiss_is_sound_and_names_the_command_for_a_gpu(monkeypatch):
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     check = check_faiss({})
     assert check.sound
-    assert check.text == 'not installed (only to find neighbours on a GPU: pip install "icp[gpu]")'
+    assert check.text == 'not installed (only to find neighbours on a GPU: pip install ".[gpu]")'
 
 
 def test_a_wheel_whose_files_are_gone_is_unsound(monkeypatch):

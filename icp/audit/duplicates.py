@@ -76,8 +76,8 @@ def check_duplicates(run: Run, found: Breaches) -> str:
     share = _check_texts(run, reader, removed, found)
     _check_semantic(run, reader, semantic, survivors, found)
     return (
-        f"{removed.doc.size:,} duplicates name survivors ({share}), {semantic.doc.size:,} semantic duplicates name "
-        f"nodes; {survivors.size:,} survivors, {nodes.size:,} nodes"
+        f"removed as duplicates of a kept document: {removed.doc.size:,} by dedup ({share}), {semantic.doc.size:,} by "
+        f"graph; kept: {survivors.size:,} after dedup, {nodes.size:,} in the graph"
     )
 
 

