@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import lzma
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -83,7 +83,8 @@ def _objects(path: str, limit: int) -> Iterator[list[bytes]]:
             text += decode.decode(block)
         except UnicodeDecodeError:
             raise InputError(f"{path}: is not UTF-8; save it as UTF-8, one JSON object a line") from None
-        found, at = [], 0
+        found: list[bytes] = []
+        at = 0
         while True:
             at = _skip(text, at)
             if at < len(text) and not begun:
@@ -122,7 +123,7 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _blocks(path: str) -> Iterator[bytes]:
+def _blocks(path: str) -> Generator[bytes, None, None]:
     """The uncompressed bytes of a file that may be compressed."""
     with open_source(path) as source:
         stream = unpacked(path, source)

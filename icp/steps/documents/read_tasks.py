@@ -21,10 +21,11 @@ from icp.errors import InputError
 from icp.run.context import Context
 from icp.run.records import read_json
 from icp.run.tables import open_writer, write_parts
+from icp.steps.documents.field_types import missing_text
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.jsonl_and_text import read_jsonl, read_texts
 from icp.steps.documents.lines import load_excluded
-from icp.steps.documents.parquet_and_arrow import missing_text, read_arrow, read_csv, read_parquet
+from icp.steps.documents.parquet_and_arrow import read_arrow, read_csv, read_parquet
 from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules
 from icp.steps.documents.stores import file_identity
 

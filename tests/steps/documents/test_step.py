@@ -352,8 +352,8 @@ def test_column_types_that_mean_strings(step, tmp_path):
     [
         ({"text": [1.5]}, r"a\.parquet: field 'text' is of type double, expected strings; set corpus\.text"),
         ({"text": [["a"]]}, r"field 'text' is of type list<.*>, expected strings"),
-        ({"text": ["a"], "id": [1.5]}, r"field 'id' is of type double, expected strings or integers; set corpus\.id"),
-        ({"text": ["a"], "source": [["a"]]}, r"field 'source' is of type list"),
+        ({"text": ["a"], "key": [1.5]}, r"field 'key' is of type double, expected strings or integers; set corpus\.id"),
+        ({"text": ["a"], "from": [["a"]]}, r"field 'from' is of type list"),
         (
             {"body": ["a"], "m": [{"x": 1}]},
             r"a\.parquet: no field 'text'; its fields are: body, m\.x; set corpus\.text",
@@ -361,8 +361,16 @@ def test_column_types_that_mean_strings(step, tmp_path):
     ],
 )
 def test_columns_of_a_wrong_type_are_refused(step, columns, message):
+    named = {key: name for key, name in (("id", "key"), ("source", "from")) if name in columns}
     with pytest.raises(InputError, match=message):
-        step({"a.parquet": pa.table(columns)})
+        step({"a.parquet": pa.table(columns)}, **named)
+
+
+def test_columns_of_default_names_that_cannot_serve_are_left_out(step, caplog):
+    table = pa.Table.from_pylist([{"text": "a", "id": {"x": 1}, "source": [1]}])
+    found = step({"a.parquet": table})
+    assert (found["id"], found["source"]) == (["a.parquet:0"], [None])
+    assert "source cannot serve and is left out" in caplog.text
 
 
 def test_text_field_without_a_value_is_refused(step):
@@ -415,8 +423,7 @@ def test_few_refused_rows_are_let_pass(step):
         step({"a.jsonl": content + b"[]\n", "b.jsonl": jsonl(ROWS)})
     assert str(refusal.value) == (
         "too many rows refused (corpus.max_rejected is 0.01): a.jsonl: 11 of 12 rows (10 bad JSON, 1 not a JSON object)"
-        "; 
-        "mend the files, or raise corpus.max_rejected"
+        "; mend the files, or raise corpus.max_rejected"
     )
     assert step({"a.jsonl": content + b"[]\n"}, max_rejected=0.95)["id"] == ["d0"]
 
