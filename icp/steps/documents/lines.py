@@ -83,8 +83,7 @@ def _objects(path: str, limit: int) -> Iterator[list[bytes]]:
             text += decode.decode(block)
         except UnicodeDecodeError:
             raise InputError(f"{path}: is not UTF-8; save it as UTF-8, one JSON object a line") from None
-        found: list[bytes] = []
-        at = 0
+        found, at = list[bytes](), 0
         while True:
             at = _skip(text, at)
             if at < len(text) and not begun:
