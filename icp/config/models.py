@@ -26,8 +26,10 @@ class CorpusConfig(Section):
 
     input: tuple[str, ...] = Field(min_length=1)
     text: str = "text"
-    id: str = "id"
-    source: str = "source"
+    include: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    id: str | None = "id"
+    source: str | None = "source"
     keep: tuple[str, ...] = ()
     exclude: str | None = None
     min_chars: int = Field(1, ge=0)
@@ -35,7 +37,7 @@ class CorpusConfig(Section):
     max_rejected: float = Field(0.01, ge=0, le=1)
     part_mib: float = Field(256, gt=0)
 
-    @field_validator("input", mode="before")
+    @field_validator("input", "include", "ignore", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value

@@ -15,18 +15,9 @@ from typing import Any
 from icp.config import CorpusConfig
 from icp.config.addresses import expanded
 from icp.errors import ConfigError, InputError
+from icp.steps.documents.kinds import SUPPORTED, counted, fits, is_hidden, is_side_file, kind_of
 from icp.steps.documents.stores import Disk, Server, store_of
 
-SUFFIXES = {
-    ".jsonl": "jsonl",
-    ".jsonl.gz": "jsonl",
-    ".jsonl.zst": "jsonl",
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".txt": "text",
-    ".md": "text",
-}
-SUPPORTED = ".jsonl, .jsonl.gz, .jsonl.zst, .parquet, .arrow, .txt and .md"
 OUR_COLUMNS = ("doc", "key", "id", "text", "source", "file", "row")
 log = logging.getLogger("icp")
 
@@ -37,7 +28,7 @@ class InputFile:
 
     Attributes:
         path: as it was given or matched; never made absolute. A URL with its protocol.
-        kind: jsonl | parquet | arrow | text.
+        kind: jsonl | csv | parquet | arrow | text.
         size: bytes, -1 where the server does not say.
         stamp: modification time in ns (local), otherwise the server's etag, checksum or time; may be empty.
     """
@@ -60,8 +51,8 @@ def corpus_files(config: CorpusConfig) -> list[InputFile]:
     for pattern in config.input:
         store = store_of(pattern)
         try:
-            found = _matches(store, pattern)
-            described = [(store.identity(path), _describe(store, path, pattern)) for path in found]
+            found = _matches(store, pattern, config)
+            described = [(store.identity(path), _describe(store, path, pattern, config)) for path in found]
         except OSError as error:
             raise InputError(f"{pattern}: cannot be read ({error.strerror or error}); check corpus.input") from None
         for identity, file in described:
@@ -83,23 +74,26 @@ def _check_kept(names: Iterable[str]) -> None:
         taken[name] = "named twice"
 
 
-def kind_of(path: str) -> str | None:
-    """The kind of a file by the end of its name, None if it is not one that is read; case does not matter."""
-    name = path.partition("?")[0] if path.startswith(("http://", "https://")) else path
-    return next((kind for suffix, kind in SUFFIXES.items() if name.lower().endswith(suffix)), None)
-
-
-def _matches(store: Disk | Server, pattern: str) -> list[str]:
+def _matches(store: Disk | Server, pattern: str, config: CorpusConfig) -> list[str]:
     """Paths of files: a name that exists is taken as it stands, otherwise as a glob; folders are looked into."""
     name = expanded(pattern)
     found = [name] if store.exists(name) else sorted(store.glob(name)) if glob.has_magic(name) else []
-    files = [path for entry in found for path in (_inside(store, entry) if store.is_folder(entry) else [entry])]
+    folders = [entry for entry in found if store.is_folder(entry)]
+    if folders and name not in found:  # of a glob that matches folders and what is in them, each file is taken once
+        tops = [f for f in folders if not any(f != top and f.startswith(top.rstrip("/") + "/") for top in folders)]
+        found = [e for e in found if e in tops or not any(e.startswith(top.rstrip("/") + "/") for top in tops)]
+    loose = [entry for entry in found if entry not in folders]
+    chosen = loose if loose == [name] else _chosen(loose, pattern, config)
+    files = sorted(chosen) if not folders else []
+    if folders:
+        inside = [path for entry in found if entry in folders for path in _inside(store, entry, config)]
+        files = inside if not chosen else sorted({*chosen, *inside})
     if not files:
         raise InputError(f"corpus.input: no file matches {pattern} (seen from {Path.cwd()}); correct the name")
     return files
 
 
-def _inside(store: Disk | Server, folder: str) -> list[str]:
+def _inside(store: Disk | Server, folder: str, config: CorpusConfig) -> list[str]:
     """The files of a folder: the shards of a saved dataset, else tables, else texts."""
     found = sorted(store.walk(folder))
     names = {path.rpartition("/")[2]: path for path in found}
@@ -117,14 +111,34 @@ def _inside(store: Disk | Server, folder: str) -> list[str]:
     if saved:
         where = saved[0].rpartition("/")[0]
         raise InputError(f"{folder}: holds a saved dataset in {where}; name that folder itself in corpus.input")
-    kinds = {path: kind_of(path) for path in found if not path.rpartition("/")[2].startswith(".")}
-    texts = [path for path, kind in kinds.items() if kind == "text"]
-    tables = [path for path, kind in kinds.items() if kind not in (None, "text")]
-    if tables and texts:
-        log.warning("%s: %d .txt and .md files beside tables are not read, e.g. %s", folder, len(texts), texts[0])
-    if not tables and not texts:
+    shown = [path for path in found if not is_hidden(path, root + "/")]
+    files = _chosen(shown, folder, config)
+    if not files:
         raise InputError(f"{folder}: holds no file that can be read; expected {SUPPORTED}")
-    return tables or texts
+    return files
+
+
+def _chosen(paths: list[str], where: str, config: CorpusConfig) -> list[str]:
+    """Of the files of a folder or glob those that are read: tables, else texts; what is left out is told.
+
+    Raises: InputError if that is more than side files, and `corpus.ignore` does not name it.
+    """
+    left = [path for path in paths if not fits(path, config.ignore)]
+    if config.include:
+        return [path for path in left if fits(path, config.include)]
+    tables = [path for path in left if kind_of(path) not in (None, "text") and not is_side_file(path)]
+    texts = [path for path in left if kind_of(path) == "text"]
+    chosen = tables or texts
+    others = sorted(set(left) - set(chosen))
+    if others:
+        log.warning("%s: %d files are not read (%s), e.g. %s", where, len(others), counted(others), others[0])
+    unknown = [path for path in others if not is_side_file(path) and not (tables and path.lower().endswith(".md"))]
+    if unknown and chosen:
+        raise InputError(
+            f"{where}: {len(unknown)} of its files would not be read ({counted(unknown)}), e.g. {unknown[0]}; "
+            "name them in corpus.ignore, e.g. '*.bin', or those to read in corpus.include"
+        )
+    return chosen
 
 
 def _saved_shards(store: Disk | Server, folder: str) -> list[str]:
@@ -151,12 +165,13 @@ def _json_in(store: Disk | Server, path: str) -> dict[str, Any]:
     return tree
 
 
-def _describe(store: Disk | Server, path: str, pattern: str) -> InputFile:
-    kind = kind_of(path)
+def _describe(store: Disk | Server, path: str, pattern: str, config: CorpusConfig) -> InputFile:
+    kind = kind_of(path) or ("text" if fits(path, config.include) else None)
     if "\udc80" <= max(path, default="") <= "\udcff":
         raise InputError(f"{path!r}: its name is not UTF-8; rename it")
     if kind is None:
-        hint = "; if it holds one JSON object a line, name it .jsonl" if path.lower().endswith(".json") else ""
-        raise InputError(f"{path} (matched by {pattern}): not a kind of file that is read, {SUPPORTED}{hint}")
+        raise InputError(f"{path} (matched by {pattern}): not a kind of file that is read, {SUPPORTED}")
+    if isinstance(store, Disk) and not Path(path).is_file() and Path(path).exists():
+        raise InputError(f"{path}: is a pipe or a device, not a file; write what it gives to a file first")
     size, stamp = store.stat(path)
     return InputFile(path, kind, size, stamp)

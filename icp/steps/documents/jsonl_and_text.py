@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from icp.steps.documents.lines import json_blocks
 from icp.steps.documents.rows import (
     BLOCK,
     DOCUMENT,
@@ -20,12 +21,13 @@ from icp.steps.documents.rows import (
     Batch,
     Findings,
     Rules,
-    line_blocks,
     open_source,
     reading,
 )
 
 JSON_KINDS = {bool: "bool", int: "int", float: "float", str: "string"}
+DEEPEST = 900
+"""Lists and objects of a kept field may stand in one another so often; Python's own limit depends on the caller."""
 _MISSING = object()
 
 
@@ -69,14 +71,15 @@ def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
 
 
 def read_jsonl(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
-    """The rows of a JSONL file; row numbers are line numbers from 0, blank lines are refused rows.
+    """The rows of a JSONL file; row numbers are line numbers from 0. Blank lines are refused rows
+    that are held against nobody.
 
     Raises: InputError for a file that is cut short or damaged.
     """
     buffer = RowBuffer(rules.keep)
     limit = max(LONGEST_LINE, 8 * rules.max_chars)
     row = 0
-    for lines, first_too_long in line_blocks(path, limit):
+    for lines, first_too_long in json_blocks(path, limit):
         if row == 0:
             lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
         for position, line in enumerate(lines):
@@ -139,13 +142,11 @@ def check_length(text: str, rules: Rules) -> str:
 def _id(value: Any, path: str, row: int) -> str:
     if value is _MISSING:
         return f"{path}:{row}"
-    if value is None:
-        raise Refused("null id")
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise Refused("id is not a string or integer")
+    raise Refused("null id" if value is None else "id is not a string or integer")
 
 
 def _source(value: Any) -> str | None:
@@ -166,12 +167,29 @@ def _kept(value: Any, name: str, findings: Findings) -> str | None:
     kind = JSON_KINDS.get(type(value), "json")
     if kind == "int" and not -(2**63) <= value < 2**63:
         kind = "json"
+    if kind == "json" and _is_deep(value, DEEPEST):
+        raise Refused("nested too deep")
     findings.kinds.setdefault(name, set()).add(kind)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _value(tree: dict[str, Any], name: str, findings: Findings) -> Any:
+def _is_deep(value: Any, left: int) -> bool:
+    """Whether lists and objects stand in one another more than `left` times."""
+    level = [value]
+    while level and left >= 0:
+        level = [item for one in level if isinstance(one, dict | list) for item in _items(one)]
+        left -= 1
+    return bool(level)
+
+
+def _items(value: dict[str, Any] | list[Any]) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _value(tree: dict[str, Any], name: str | None, findings: Findings) -> Any:
     """The value of a field by its name or its dotted path, `_MISSING` if it is not there."""
+    if name is None:
+        return _MISSING
     value: Any = tree.get(name, _MISSING)
     if value is _MISSING and "." in name:
         value = tree

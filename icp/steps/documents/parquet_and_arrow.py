@@ -4,7 +4,7 @@ In: one file. Out: `Batch` after `Batch`: accepted rows as a table, refused rows
 Python string; memory is bounded by `SLICE` bytes of text or the largest document, and for Arrow by a record batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import csv
 
 from icp.errors import InputError
-from icp.steps.documents.rows import DOCUMENT, EXCERPT, REJECTED, Batch, Findings, Rules, open_source, reading
+from icp.steps.documents.field_types import is_string, leaf_names, missing_text, serving, type_of
+from icp.steps.documents.lines import unpacked
+from icp.steps.documents.rows import (
+    DOCUMENT,
+    EXCERPT,
+    LONGEST_LINE,
+    REJECTED,
+    Batch,
+    Findings,
+    Rules,
+    open_source,
+    reading,
+)
 
 SLICE = 8 << 20
 """Bytes of text looked at together, as near as the mean length of a row tells."""
@@ -30,6 +43,7 @@ def read_parquet(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]
     """
     with reading(path), open_source(path) as source:
         file = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
+        rules = serving(path, file.schema_arrow, rules, findings)
         fields = _fields(path, file.schema_arrow, rules, findings)
         paths = [file.schema.column(i).path for i in range(len(file.schema))]
         text_leaf = next((i for i, leaf in enumerate(paths) if leaf == rules.text), 0)
@@ -49,13 +63,34 @@ def read_arrow(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
 
     Raises: as `read_parquet`; a stream without its end mark was cut short, even where it ends with a whole batch.
     """
-    first = 0
     with reading(path), _open_arrow(path) as (schema, batches):
-        fields = _fields(path, schema, rules, findings)
-        for batch in batches:
-            for part in _slices(batch):
-                yield _screen(path, first, _columns(part, fields), rules)
-                first += part.num_rows
+        yield from _read(path, schema, batches, rules, findings)
+
+
+def read_csv(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
+    """The rows of a CSV or TSV file with a header; all values are strings, quoted ones may hold line ends.
+
+    Raises: as `read_parquet`.
+    """
+    separator = "\t" if ".tsv" in path.lower()[-8:] else ","
+    parse = csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+    read = csv.ReadOptions(use_threads=False, block_size=LONGEST_LINE)
+    with reading(path), open_source(path) as source:
+        names = csv.open_csv(unpacked(path, source), read_options=read, parse_options=parse).schema.names
+    as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    with reading(path), open_source(path) as source:
+        rows = csv.open_csv(unpacked(path, source), read_options=read, parse_options=parse, convert_options=as_text)
+        yield from _read(path, rows.schema, rows, rules, findings)
+
+
+def _read(path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: Rules, found: Findings) -> Any:
+    rules = serving(path, schema, rules, found)
+    fields = _fields(path, schema, rules, found)
+    first = 0
+    for batch in batches:
+        for part in _slices(batch):
+            yield _screen(path, first, _columns(part, fields), rules)
+            first += part.num_rows
 
 
 @contextmanager
@@ -79,68 +114,21 @@ def _open_arrow(path: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]
 
 def _fields(path: str, schema: pa.Schema, rules: Rules, findings: Findings) -> dict[str, pa.DataType]:
     """Types of the configured fields that the schema has, by name or dotted path; raises InputError."""
-    findings.names = _leaf_names(schema)
-    found = {}
+    findings.names = leaf_names(schema)
+    found: dict[str, pa.DataType] = {}
     for name in dict.fromkeys((rules.text, rules.id, rules.source, *rules.keep)):
-        kind = _type_of(schema, name)
-        if kind is not None:
+        kind = None if name is None else type_of(schema, name)
+        if name is not None and kind is not None:
             found[name] = kind
             findings.seen.add(name)
     if rules.text not in found:
         raise InputError(missing_text(path, rules.text, findings.names))
-    integer, boolean = pa.types.is_integer, pa.types.is_boolean
-    _check_type(path, found, rules.text, "corpus.text", "strings")
-    _check_type(path, found, rules.id, "corpus.id", "strings or integers", integer)
-    _check_type(path, found, rules.source, "corpus.source", "strings or integers", integer, boolean)
+    if not is_string(found[rules.text]) and not pa.types.is_null(found[rules.text]):
+        kind = found[rules.text]
+        raise InputError(
+            f"{path}: field {rules.text!r} is of type {kind}, expected strings; set corpus.text to another field"
+        )
     return found
-
-
-def missing_text(path: str, text: str, names: list[str]) -> str:
-    """The message for a file whose rows have no text field."""
-    shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "") if names else "none"
-    shown = shown.encode(errors="backslashreplace").decode()  # a JSON name may hold half of a surrogate pair
-    return f"{path}: no field {text!r}; its fields are: {shown}; set corpus.text to the one that holds the text"
-
-
-def _check_type(path: str, found: dict[str, pa.DataType], name: str, key: str, expected: str, *others: Any) -> None:
-    kind = found.get(name, pa.null())
-    if not (_is_string(kind) or pa.types.is_null(kind) or any(check(kind) for check in others)):
-        raise InputError(f"{path}: field {name!r} is of type {kind}, expected {expected}; set {key} to another field")
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    types = pa.types
-    checks = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    return any(check(kind) for check in checks)
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type of the values of a dictionary or an extension; a view's the type with offsets."""
-    while pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind.storage_type
-    return pa.string() if pa.types.is_string_view(kind) else pa.binary() if pa.types.is_binary_view(kind) else kind
-
-
-def _type_of(schema: pa.Schema, name: str) -> pa.DataType | None:
-    if schema.get_field_index(name) >= 0:
-        return _plain(schema.field(name).type)
-    head, *steps = name.split(".")
-    if schema.get_field_index(head) < 0:
-        return None
-    kind = schema.field(head).type
-    for step in steps:
-        if not pa.types.is_struct(kind) or kind.get_field_index(step) < 0:
-            return None
-        kind = kind.field(step).type
-    return _plain(kind)
-
-
-def _leaf_names(schema: pa.Schema) -> list[str]:
-    names = []
-    for field in schema:
-        inner = [child.name for child in field.type] if pa.types.is_struct(field.type) else []
-        names += [f"{field.name}.{child}" for child in inner] or [field.name]
-    return names
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -184,12 +172,13 @@ def _screen(path: str, first_row: int, columns: dict[str, pa.Array], rules: Rule
     lengths = _flags(pc.utf8_length(text).fill_null(0))
     refuse("too short", lengths < rules.min_chars)
     refuse("too long", lengths > rules.max_chars)
-    if rules.id in columns:
-        refuse("null id", _flags(columns[rules.id].is_null()))
+    ids = pc.binary_join_element_wise(path, rows.cast(pa.string()), ":")
+    if rules.id is not None and rules.id in columns:
         ids = strings(rules.id, pa.string())
-    else:
-        ids = pc.binary_join_element_wise(path, rows.cast(pa.string()), ":")
-    source = strings(rules.source, pa.string()) if rules.source in columns else pa.nulls(n_rows, pa.string())
+        refuse("null id", _flags(columns[rules.id].is_null()))
+    source = pa.nulls(n_rows, pa.string())
+    if rules.source is not None and rules.source in columns:
+        source = strings(rules.source, pa.string())
     kept = [_kept(columns, name, n_rows, refuse) for name in rules.keep]
     if rules.excluded:
         refuse("excluded", np.array([value in rules.excluded for value in ids.to_pylist()], dtype=np.bool_))
@@ -204,7 +193,7 @@ def _kept(columns: dict[str, pa.Array], name: str, n_rows: int, refuse: Any) -> 
     if name not in columns:
         return pa.nulls(n_rows)
     column = columns[name]
-    column.validate(full=not _is_string(column.type))
+    column.validate(full=not is_string(column.type))
     if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
         return column
     values, bad = _decoded(column, column.type)
@@ -220,7 +209,7 @@ def _flags(array: pa.Array) -> NDArray[Any]:
 def _decoded(column: pa.Array, kind: pa.DataType) -> tuple[pa.Array, NDArray[np.bool_]]:
     """The column as strings, null where its bytes are not UTF-8, and a flag for each such row."""
     none_bad = np.zeros(len(column), dtype=np.bool_)
-    if not _is_string(column.type):
+    if not is_string(column.type):
         return column.cast(kind), none_bad
     raw = column.cast(pa.large_binary())
     raw.validate(full=True)

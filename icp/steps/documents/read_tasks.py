@@ -21,10 +21,12 @@ from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
 from icp.run.records import read_json
 from icp.run.tables import open_writer, write_parts
+from icp.steps.documents.field_types import missing_text
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.jsonl_and_text import read_jsonl, read_texts
-from icp.steps.documents.parquet_and_arrow import missing_text, read_arrow, read_parquet
-from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules, load_excluded
+from icp.steps.documents.lines import load_excluded
+from icp.steps.documents.parquet_and_arrow import read_arrow, read_csv, read_parquet
+from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules
 from icp.steps.documents.stores import file_identity
 
 STEP_NAME = "documents"
@@ -91,6 +93,7 @@ def read_files(context: Context, part: str, output: PartOutput) -> None:
     output.info["seen"] = sorted(findings.seen)
     output.info["kinds"] = {name: sorted(kinds) for name, kinds in sorted(findings.kinds.items())}
     output.info["text_files"] = text
+    output.info["left_out"] = dict(sorted(findings.left_out.items()))
 
 
 def _rules(config: CorpusConfig) -> Rules:
@@ -112,6 +115,8 @@ def _batches(files: Sequence[InputFile], rules: Rules, findings: Findings) -> It
             return read_texts([file.path for file in files], rules)
         case "jsonl":
             return read_jsonl(path, rules, findings)
+        case "csv":
+            return read_csv(path, rules, findings)
         case "parquet":
             return read_parquet(path, rules, findings)
     return read_arrow(path, rules, findings)

@@ -16,16 +16,21 @@ def check_seen(config: CorpusConfig, seen: set[str]) -> None:
     """Raise InputError if a kept field, or an id or source that was asked for, stands in no file."""
     defaults = CorpusConfig.model_fields
     asked = {"keep": config.keep}
-    asked |= {key: (getattr(config, key),) for key in ("id", "source") if getattr(config, key) != defaults[key].default}
+    for key in ("id", "source"):
+        if getattr(config, key) not in (None, defaults[key].default):
+            asked[key] = (getattr(config, key),)
     for key, names in asked.items():
         for name in names:
             if name not in seen:
                 raise InputError(f"corpus.{key}: no input file has a field {name!r}; correct the name or leave it out")
 
 
+_NOT_HELD_AGAINST = ("rejected.excluded", "rejected.empty line")
+
+
 @dataclass
 class _Tally:
-    """Rows of one file, or of all text files together; excluded ones are not refused."""
+    """Rows of one file, or of all text files together; excluded ones and blank lines are not refused."""
 
     rows: int = 0
     documents: int = 0
@@ -35,7 +40,7 @@ class _Tally:
         self.rows += counts.get("read", 0)
         self.documents += counts.get("documents", 0)
         for name, n in counts.items():
-            if name.startswith("rejected.") and name != "rejected.excluded":
+            if name.startswith("rejected.") and name not in _NOT_HELD_AGAINST:
                 self.reasons[name.removeprefix("rejected.")] += n
 
     def is_bad(self, most: float) -> bool:
@@ -46,6 +51,10 @@ class _Tally:
     def __str__(self) -> str:
         shown = ", ".join(f"{n:,} {reason}" for reason, n in sorted(self.reasons.items(), key=lambda r: (-r[1], r[0])))
         return f"{self.reasons.total():,} of {self.rows:,} rows ({shown})"
+
+
+def _stands_in(key: str, tallies: Iterable[_Tally]) -> bool:
+    return any(key in reason.split() for tally in tallies for reason in tally.reasons)
 
 
 def check_refused(config: CorpusConfig, records: Iterable[PartRecord]) -> None:
@@ -64,11 +73,14 @@ def check_refused(config: CorpusConfig, records: Iterable[PartRecord]) -> None:
     if not bad and total.is_bad(config.max_rejected):
         bad = {name: tally for name, tally in files.items() if tally.reasons}
     if bad:
-        worst = sorted(bad, key=lambda name: -bad[name].reasons.total() / bad[name].rows)[:5]
+        worst = sorted(bad, key=lambda name: -bad[name].reasons.total() / max(1, bad[name].rows))[:5]
         raise InputError(
             f"too many rows refused (corpus.max_rejected is {config.max_rejected}): "
             + "; ".join(f"{name}: {bad[name]}" for name in worst)
             + (f"; and {len(bad) - 5} more files" if len(bad) > 5 else "")
+            + "".join(
+                f"; corpus.{key}: null uses no {key}" for key in ("id", "source") if _stands_in(key, bad.values())
+            )
             + "; mend the files, or raise corpus.max_rejected"
         )
     if not total.documents:

@@ -1,5 +1,7 @@
 """What passes from the readers of input files to the documents step: batches of rows, and what was found on the way."""
 
+import lzma
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from icp.config.addresses import expanded
 from icp.errors import InputError
 from icp.run.storage.server import trouble_of
 from icp.steps.documents.stores import server_of
@@ -52,23 +53,29 @@ class Findings:
         seen: configured fields that stand in at least one row or in the schema.
         names: field names of the first row, for messages.
         kinds: kept field -> kinds of the JSON values found: bool, int, float, string, json.
+        left_out: id | source -> files whose column was left out.
     """
 
     seen: set[str] = field(default_factory=set)
     names: list[str] = field(default_factory=list)
     kinds: dict[str, set[str]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def leave_out(self, key: str, n: int = 1) -> None:
+        """Count values of the default-named `key` that cannot serve."""
+        self.left_out[key] = self.left_out.get(key, 0) + n
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a row must be, and where its values stand: names of fields, dotted paths too, as in `corpus`.
 
-    `excluded` are ids never to be used; lengths are in characters.
+    `id` and `source` None: not looked for. `excluded` are ids never to be used; lengths are in characters.
     """
 
     text: str
-    id: str
-    source: str
+    id: str | None
+    source: str | None
     keep: tuple[str, ...]
     min_chars: int
     max_chars: int
@@ -101,7 +108,7 @@ def reading(path: str) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check corpus.input") from None
     except pa.ArrowNotImplementedError as error:
         raise InputError(f"{path}: cannot be read by this pyarrow ({error}); write it anew in a plainer form") from None
-    except (OSError, EOFError, pa.ArrowInvalid) as error:
+    except (OSError, EOFError, pa.ArrowInvalid, zlib.error, lzma.LZMAError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:EXCERPT]
         raise InputError(f"{path}: is cut short or damaged ({reason}); fetch it again") from None
 
@@ -115,53 +122,6 @@ def open_source(path: str) -> Iterator[Any]:
         return
     with server_of(path).open(path) as stream:
         yield pa.PythonFile(stream, mode="r")
-
-
-def line_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
-    """Lines without their newline, a list a block; of a line of more than `limit` bytes only its beginning.
-
-    Returns: pairs of the lines and whether the first of them was too long (only the first can be).
-    Raises: InputError for a file that cannot be read, is cut short or damaged.
-    """
-    held: list[bytes] = []
-    n_held = 0
-    with reading(path):
-        for block in _blocks(path):
-            first, *others = block.split(b"\n")
-            n_held += len(first)
-            held = [b"".join(held)[: 4 * EXCERPT]] if n_held > limit else [*held, first]
-            if others:
-                yield [b"".join(held), *others[:-1]], n_held > limit
-                held, n_held = [others[-1]], len(others[-1])
-    if n_held:
-        yield [b"".join(held)], n_held > limit
-
-
-def _blocks(path: str) -> Iterator[bytes]:
-    """The uncompressed bytes of a .jsonl, .gz or .zst file."""
-    name = path.partition("?")[0].lower()
-    codec = "gzip" if name.endswith(".gz") else "zstd" if name.endswith(".zst") else None
-    with open_source(path) as source:
-        stream = pa.CompressedInputStream(source, codec) if codec else source
-        while block := stream.read(BLOCK):
-            yield block
-        if codec and not source.tell():  # Arrow takes no bytes at all for the end of a stream
-            raise EOFError("0 bytes")
-
-
-def load_excluded(path: str) -> frozenset[str]:
-    """The ids in the file `corpus.exclude`, one a line; blank lines do not count.
-
-    Raises: InputError if the file cannot be read or is not UTF-8.
-    """
-    ids: set[str] = set()
-    try:
-        for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
-            ids.update(line.removesuffix(b"\r").decode() for line in lines)
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: corpus.exclude is not UTF-8; save it with one id a line, as UTF-8") from None
-    ids.discard("")
-    return frozenset(ids)
 
 
 def document_keys(sources: Sequence[str | None], ids: Sequence[str]) -> list[bytes]:

@@ -6,6 +6,7 @@ into pieces without numbers, *merge* (judge what was refused, settle the types o
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -29,6 +30,7 @@ from icp.steps.documents.refusals import check_refused, check_seen
 from icp.steps.documents.rows import DOCUMENT, document_keys
 from icp.steps.documents.stores import file_identity
 
+log = logging.getLogger("icp")
 KEY = pa.field("key", pa.binary(16))
 
 
@@ -40,13 +42,14 @@ def corpus_identity(config: Config) -> list[tuple[str, str]]:
     if texts:
         rows.append(("text files", f"{len(texts)}, {sha256(json.dumps(texts).encode()).hexdigest()}"))
     if config.corpus.exclude is not None:
-        rows.append((config.corpus.exclude, file_identity(config.corpus.exclude)))
+        rows.append((config.corpus.exclude, f"{file_identity(config.corpus.exclude)}, cleaned"))
     return rows
 
 
 def config_keys(config: Config) -> tuple[str, ...]:
-    """The keys that change the bytes of documents: all of `corpus` but `max_rejected`."""
-    return tuple(f"corpus.{name}" for name in CorpusConfig.model_fields if name != "max_rejected")
+    """The keys that change the bytes of documents; which files are read stands in `corpus_identity`."""
+    others = ("max_rejected", "include", "ignore")
+    return tuple(f"corpus.{name}" for name in CorpusConfig.model_fields if name not in others)
 
 
 def merge(context: Context, part: str, output: PartOutput) -> None:
@@ -58,6 +61,7 @@ def merge(context: Context, part: str, output: PartOutput) -> None:
     records = context.records("read")
     config = context.config.corpus
     check_refused(config, records.values())
+    _tell_left_out(records)
     check_seen(config, {name for record in records.values() for name in record.info["seen"]})
     pieces, first = [], 0
     for record in records.values():
@@ -68,6 +72,14 @@ def merge(context: Context, part: str, output: PartOutput) -> None:
     schema = _schema(context, config, records)
     output.path("schema.arrow").write_bytes(schema.serialize().to_pybytes())
     output.path("numbering.json").write_text(json.dumps(pieces), encoding="utf-8")
+
+
+def _tell_left_out(records: Mapping[str, PartRecord]) -> None:
+    for key in ("id", "source"):
+        n_rows = sum(record.info["left_out"].get(key, 0) for record in records.values())
+        if n_rows:
+            what = f"{n_rows:,} files: their {key} cannot serve and is left out"
+            log.warning("%s; corpus.%s: null leaves it out everywhere", what, key)
 
 
 def _schema(context: Context, config: CorpusConfig, records: Mapping[str, PartRecord]) -> pa.Schema:
@@ -145,5 +157,5 @@ STEP = Step(
         Phase("number", number_parts, number),
     ),
     sources=corpus_identity,
-    reads=("corpus.max_rejected",),
+    reads=("corpus.max_rejected", "corpus.include", "corpus.ignore"),
 )

@@ -64,7 +64,7 @@ def test_name_that_exists_is_no_glob(here):
 
 
 def test_folder_of_texts_is_looked_into_sorted_without_hidden_files(here):
-    put(here, "t/b.txt", "t/a/z.md", "t/.git/c.txt", "t/.hidden.txt", "t/image.png")
+    put(here, "t/b.txt", "t/a/z.md", "t/.git/c.txt", "t/.hidden.txt", "t/_SUCCESS", "t/LICENSE")
     assert paths("t") == ["t/a/z.md", "t/b.txt"]
 
 
@@ -101,11 +101,9 @@ def test_folder_without_supported_files_is_refused(here):
 
 
 def test_unknown_kind_is_refused(here):
-    put(here, "a.json", "a.csv")
-    with pytest.raises(InputError, match=r"a\.csv \(matched by \*\.csv\): not a kind of file"):
-        paths("*.csv")
-    with pytest.raises(InputError, match=r"name it \.jsonl"):
-        paths("a.json")
+    put(here, "a.pdf")
+    with pytest.raises(InputError, match=r"a\.pdf \(matched by a\.pdf\): not a kind of file"):
+        paths("a.pdf")
 
 
 @pytest.mark.parametrize("second", ["*.jsonl", "./a.jsonl", "link.jsonl"])
@@ -184,3 +182,30 @@ def test_identity_of_a_file_changes_with_it(here):
     assert before != file_identity("ids")
     with pytest.raises(InputError, match="gone: cannot be read"):
         file_identity("gone")
+
+
+def test_nothing_of_a_folder_is_dropped_in_silence(here):
+    put(here, "d/a.json.gz", "d/b.ndjson", "d/c.jsonl.bz2", "d/e.csv", "d/README.md", "d/x.bin", "d/y.bin")
+    for pattern in ("d", "d/*"):
+        with pytest.raises(InputError, match=r"2 of its files would not be read \(.*2 \.bin.*corpus\.ignore"):
+            paths(pattern)
+        assert paths(pattern, ignore="*.bin") == ["d/a.json.gz", "d/b.ndjson", "d/c.jsonl.bz2", "d/e.csv"]
+
+
+def test_double_star_names_each_file_once(here):
+    put(here, "d/a.jsonl", "d/en/b.jsonl")
+    assert paths("d/**") == ["d/a.jsonl", "d/en/b.jsonl"]
+
+
+def test_source_code_is_read_where_it_is_included(here):
+    put(here, "d/a.py", "d/x/b.py", "d/c.o")
+    assert [(f.path, f.kind) for f in corpus_files(CorpusConfig(input="d", include="*.py"))] == [
+        ("d/a.py", "text"),
+        ("d/x/b.py", "text"),
+    ]
+
+
+def test_pipe_is_refused(here):
+    os.mkfifo(here / "p.jsonl")
+    with pytest.raises(InputError, match="a pipe or a device"):
+        paths("p.jsonl")

@@ -1,7 +1,9 @@
 """The documents step: rows in, numbered rows and refused rows out."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 
 import fsspec
@@ -17,7 +19,7 @@ from icp.engine import basis_of, run_step
 from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.errors import InputError
 from icp.run.context import Context
-from icp.steps.documents import jsonl_and_text, parquet_and_arrow, rows
+from icp.steps.documents import jsonl_and_text, lines, parquet_and_arrow, rows
 from icp.steps.documents.refusals import TOLERATED
 from icp.steps.documents.step import STEP, config_keys
 
@@ -350,8 +352,8 @@ def test_column_types_that_mean_strings(step, tmp_path):
     [
         ({"text": [1.5]}, r"a\.parquet: field 'text' is of type double, expected strings; set corpus\.text"),
         ({"text": [["a"]]}, r"field 'text' is of type list<.*>, expected strings"),
-        ({"text": ["a"], "id": [1.5]}, r"field 'id' is of type double, expected strings or integers; set corpus\.id"),
-        ({"text": ["a"], "source": [["a"]]}, r"field 'source' is of type list"),
+        ({"text": ["a"], "key": [1.5]}, r"field 'key' is of type double, expected strings or integers; set corpus\.id"),
+        ({"text": ["a"], "from": [["a"]]}, r"field 'from' is of type list"),
         (
             {"body": ["a"], "m": [{"x": 1}]},
             r"a\.parquet: no field 'text'; its fields are: body, m\.x; set corpus\.text",
@@ -359,8 +361,16 @@ def test_column_types_that_mean_strings(step, tmp_path):
     ],
 )
 def test_columns_of_a_wrong_type_are_refused(step, columns, message):
+    named = {key: name for key, name in (("id", "key"), ("source", "from")) if name in columns}
     with pytest.raises(InputError, match=message):
-        step({"a.parquet": pa.table(columns)})
+        step({"a.parquet": pa.table(columns)}, **named)
+
+
+def test_columns_of_default_names_that_cannot_serve_are_left_out(step, caplog):
+    table = pa.Table.from_pylist([{"text": "a", "id": {"x": 1}, "source": [1]}])
+    found = step({"a.parquet": table})
+    assert (found["id"], found["source"]) == (["a.parquet:0"], [None])
+    assert "source cannot serve and is left out" in caplog.text
 
 
 def test_text_field_without_a_value_is_refused(step):
@@ -410,12 +420,12 @@ def test_few_refused_rows_are_let_pass(step):
     content = jsonl(ROWS[:1]) + b"{\n" * TOLERATED
     assert step({"a.jsonl": content})["id"] == ["d0"]
     with pytest.raises(InputError) as refusal:
-        step({"a.jsonl": content + b"\n", "b.jsonl": jsonl(ROWS)})
+        step({"a.jsonl": content + b"[]\n", "b.jsonl": jsonl(ROWS)})
     assert str(refusal.value) == (
-        "too many rows refused (corpus.max_rejected is 0.01): a.jsonl: 11 of 12 rows (10 bad JSON, 1 empty line); "
-        "mend the files, or raise corpus.max_rejected"
+        "too many rows refused (corpus.max_rejected is 0.01): a.jsonl: 11 of 12 rows (10 bad JSON, 1 not a JSON object)"
+        "; mend the files, or raise corpus.max_rejected"
     )
-    assert step({"a.jsonl": content + b"\n"}, max_rejected=0.95)["id"] == ["d0"]
+    assert step({"a.jsonl": content + b"[]\n"}, max_rejected=0.95)["id"] == ["d0"]
 
 
 def test_share_over_all_files_counts_too(step):
@@ -436,7 +446,7 @@ def test_single_bad_text_file_is_let_pass(step):
 @pytest.mark.parametrize("content", [b"", b"\n", pa.table({"text": pa.array([], pa.string())})])
 def test_no_document_at_all_is_refused(step, content):
     name = "a.parquet" if isinstance(content, pa.Table) else "a.jsonl"
-    with pytest.raises(InputError, match=rf"{name}: (no documents in 0 rows|1 of 1 rows)"):
+    with pytest.raises(InputError, match=rf"{name}: (no documents in [01] rows|1 of 1 rows)"):
         step({name: content})
 
 
@@ -554,3 +564,56 @@ def test_development_corpora_are_read_whole(step, shared_data):
     assert len(found["id"]) == 6100
     assert found["text"] == [text for name in files for text in pq.read_table(name)["text"].to_pylist()]
     assert pq.ParquetFile(found.folder / found.names[0]).metadata.num_row_groups == 1
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.ndjson.xz", "a.jl.bz2", "what is it?.jsonl.gz"])
+@pytest.mark.parametrize("array", [False, True])
+def test_json_is_read_as_lines_or_as_one_array(step, monkeypatch, name, array):
+    monkeypatch.setattr(lines, "BLOCK", 17)
+    pack = {".gz": lambda raw: gzip.compress(raw) + bytes(512), "2": bz2.compress, "xz": lzma.compress}
+    make = next((make for end, make in pack.items() if name.endswith(end)), bytes)
+    content = json.dumps(ROWS, ensure_ascii=False).encode() if array else jsonl(ROWS)
+    found = step({name: make(content)}, input=[name], keep=["n"])
+    assert (found["id"], found["text"]) == ([row["id"] for row in ROWS], [row["text"] for row in ROWS])
+    assert (found["n"], found["row"]) == (list(range(7)), list(range(7)))
+
+
+def test_array_that_is_cut_short_or_goes_on_is_refused(step):
+    with pytest.raises(InputError, match="cut short"):
+        step({"a.json": json.dumps(ROWS).encode()[:-1]})
+    with pytest.raises(InputError, match="more follows"):
+        step({"a.json": json.dumps(ROWS).encode() + b"{}"})
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.tsv.gz", "\t")])
+def test_csv_values_are_strings(step, name, separator):
+    raw = '"id",text\n007,"two\nlines ""quoted"""\n8,x\n'.replace(",", separator).encode()
+    found = step({name: gzip.compress(raw) if name.endswith("gz") else raw})
+    assert (found["id"], found["text"]) == (["007", "8"], ['two\nlines "quoted"', "x"])
+
+
+def test_list_of_ids_is_cleaned(step):
+    ids = "\ufeffd3\r\n \"d5\" \n'd6'\n\n".encode()
+    assert step({"a.jsonl": jsonl(ROWS), "ids": ids}, input="a.jsonl", exclude="ids")["id"] == ["d0", "d1", "d2", "d4"]
+
+
+def test_blank_lines_are_held_against_nobody(step):
+    found = step({"a.jsonl": jsonl(ROWS, "\n\n" * 20), "b.jsonl": b"\n"}, max_rejected=0)
+    assert found["id"] == [row["id"] for row in ROWS]
+
+
+def test_id_and_source_can_be_switched_off(step):
+    rows = [{"text": "a", "id": {"$oid": 1}, "source": ["x"]}]
+    files = {"a.jsonl": jsonl(rows), "b.parquet": pa.Table.from_pylist(rows)}
+    found = step(files, id=None, source=None)
+    assert (found["id"], found["source"]) == (["a.jsonl:0", "b.parquet:0"], [None, None])
+
+
+def test_utf16_is_named(step):
+    with pytest.raises(InputError, match="is UTF-16"):
+        step({"a.jsonl": jsonl(ROWS).decode().encode("utf-16")})
+
+
+def test_value_nested_too_deep_is_refused(step):
+    deep = b'{"text": "x", "n": ' + b"[" * 940 + b"]" * 940 + b"}\n"
+    assert step({"a.jsonl": jsonl(ROWS) + deep}, keep=["n"]).reasons == [(7, "nested too deep")]

@@ -1,0 +1,158 @@
+"""Lines of a file that may be compressed; a file that is one JSON array gives each of its objects as a line."""
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import json
+import logging
+import lzma
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from icp.config.addresses import expanded
+from icp.errors import InputError
+from icp.steps.documents.rows import BLOCK, EXCERPT, LONGEST_LINE, open_source, reading
+
+_BLANK = b" \t\r\n"
+_OPENERS: dict[str, Any] = {
+    ".gz": lambda source: gzip.GzipFile(fileobj=source),  # Arrow's takes the zeros after a padded member for damage
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+    ".zst": lambda source: pa.CompressedInputStream(source, "zstd"),
+}
+log = logging.getLogger("icp")
+
+
+def unpacked(path: str, source: Any) -> Any:
+    """The uncompressed bytes of an open file, to be read; by the end of its name."""
+    name = path.partition("?")[0] if "://" in path else path
+    opener = next((make for end, make in _OPENERS.items() if name.lower().endswith(end)), None)
+    return opener(source) if opener else source
+
+
+def line_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
+    """Lines without their newline, a list a block; of a line of more than `limit` bytes only its beginning.
+
+    Returns: pairs of the lines and whether the first of them was too long (only the first can be).
+    Raises: InputError for a file that cannot be read, is cut short or damaged, or is UTF-16.
+    """
+    held: list[bytes] = []
+    n_held = 0
+    with reading(path):
+        for block in _blocks(path):
+            first, *others = block.split(b"\n")
+            n_held += len(first)
+            held = [b"".join(held)[: 4 * EXCERPT]] if n_held > limit else [*held, first]
+            if others:
+                yield [b"".join(held), *others[:-1]], n_held > limit
+                held, n_held = [others[-1]], len(others[-1])
+    if n_held:
+        yield [b"".join(held)], n_held > limit
+
+
+def json_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
+    """As `line_blocks`, but the objects of a file that begins with ``[`` and an object, one array, come as lines."""
+    with reading(path):
+        blocks = _blocks(path)
+        head = next(blocks, b"").removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
+        is_array = head[:1] == b"[" and head[1:].lstrip(_BLANK)[:1] in (b"{", b"]")
+        blocks.close()
+    if not is_array:
+        yield from line_blocks(path, limit)
+        return
+    with reading(path):
+        for lines in _objects(path, limit):
+            yield lines, False
+
+
+def _objects(path: str, limit: int) -> Iterator[list[bytes]]:
+    """The objects of one JSON array, a list for each block read.
+
+    Raises: InputError for what is not JSON; EOFError for an array without its end.
+    """
+    decode = codecs.getincrementaldecoder("utf-8-sig")()
+    scan = json.JSONDecoder().raw_decode
+    text, n_objects, begun = "", 0, False
+    blocks = _blocks(path)
+    for block in blocks:
+        try:
+            text += decode.decode(block)
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: is not UTF-8; save it as UTF-8, one JSON object a line") from None
+        found, at = list[bytes](), 0
+        while True:
+            at = _skip(text, at)
+            if at < len(text) and not begun:
+                at, begun = at + 1, True
+                continue
+            if text[at : at + 1] in (",", "]", ""):
+                if text[at : at + 1] == "]":
+                    if text[at + 1 :].strip() or any(block.strip() for block in blocks):
+                        raise InputError(f"{path}: more follows its JSON array; save it with one JSON object a line")
+                    yield found
+                    return
+                if at >= len(text):
+                    break
+                at += 1
+                continue
+            try:
+                end = scan(text, at)[1]
+            except (ValueError, RecursionError):
+                break
+            if end == len(text) and text[at] != "{":  # a number may go on in the next block
+                break
+            found.append(text[at:end].encode("utf-8", "surrogatepass"))
+            at = end
+        n_objects += len(found)
+        text = text[at:]
+        if found:
+            yield found
+        if len(text) > limit:
+            raise InputError(f"{path}: object {n_objects} of its JSON array is damaged or longer than {limit:,} bytes")
+    raise EOFError(f"no end of its JSON array after {n_objects} objects")
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _blocks(path: str) -> Generator[bytes, None, None]:
+    """The uncompressed bytes of a file that may be compressed."""
+    with open_source(path) as source:
+        stream = unpacked(path, source)
+        head = block = stream.read(BLOCK)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise InputError(f"{path}: is UTF-16; save it as UTF-8, e.g. iconv -f UTF-16 -t UTF-8")
+        while block:
+            yield block
+            block = stream.read(BLOCK)
+        if stream is not source and not head and not source.tell():  # no bytes at all are no compressed file
+            raise EOFError("0 bytes")
+
+
+def load_excluded(path: str) -> frozenset[str]:
+    """The ids in the file `corpus.exclude`, one a line, without byte order mark, blanks around and quotes around.
+
+    Raises: InputError if the file cannot be read or is not UTF-8.
+    """
+    ids: set[str] = set()
+    try:
+        for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
+            ids.update(_cleaned(line.decode()) for line in lines)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: corpus.exclude is not UTF-8; save it with one id a line, as UTF-8") from None
+    ids.discard("")
+    return frozenset(ids)
+
+
+def _cleaned(line: str) -> str:
+    value = line.removeprefix("\ufeff").strip()
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        return next(csv.reader(io.StringIO(value)))[0]
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value
