@@ -23,7 +23,7 @@ ADVICE = {
 
 
 class Group(click.Group):
-    """Turns errors of ours into one line and their exit code."""
+    """A command group that prints an `IcpError` as one line and exits with its code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Group.invoke`."""

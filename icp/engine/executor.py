@@ -1,7 +1,7 @@
 """Run one function over many parts: in this process, or in worker processes that outlive no parent.
 
 An executor's `map` yields ``(position, outcome)`` in the order parts finish; a part that fails is tried again, and
-after `ATTEMPTS` reported as a `Failure`, without loss of the others. Errors of ours (`IcpError`) are not tried again.
+after `ATTEMPTS` reported as a `Failure`, without loss of the others. An `IcpError` is not tried again.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ HOPELESS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A part that could not be done: a line that says why, the traceback, and the error if it is one of ours."""
+    """A part that could not be done: a line that says why, the traceback, and the error if it is an `IcpError`."""
 
     message: str
     detail: str = ""

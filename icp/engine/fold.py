@@ -79,7 +79,7 @@ def fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) ->
         if records:
             costs[phase.name] = phase_cost(records)
         for part, record in records.items():
-            for line in record.info.get("warnings", ()):  # told here, as workers have no log of ours
+            for line in record.info.get("warnings", ()):  # logged here, since the log of a worker goes nowhere
                 log.warning("%s", line)
             if record.info:
                 info.setdefault(phase.name, {})[part] = record.info

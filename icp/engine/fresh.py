@@ -21,7 +21,7 @@ log = logging.getLogger("icp")
 
 
 def go_ahead(lines: Sequence[str]) -> bool:
-    """The answer of whoever cannot be asked: what goes is told in the log."""
+    """Agree without asking, and log what goes: for callers that no user watches."""
     for line in lines:
         log.warning("--fresh removes %s", line)
     return True

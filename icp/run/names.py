@@ -31,7 +31,7 @@ CONFIG, STATS, LOCK, MARKER = "config.yaml", "stats.json", ".lock", ".icp-run.js
 """`MARKER` says that icp made the folder, and with which version."""
 TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
 EXPORT_SUMMARY = "export.json"
-"""What an export says of itself; written last, so that an export with this file is whole."""
+"""The summary of an export, written last: an export that has this file is complete."""
 
 DOCUMENTS, REJECTED_ROWS = "part-*.parquet", "rejected/part-*.parquet"
 SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"

@@ -29,7 +29,7 @@ BLOCK_BYTES = 1 << 23
 """Texts given to the engine at once: their ids take a few bytes a byte."""
 LONGEST_PATTERN = 1 << 17
 GROWTH_BYTES = 160 << 20
-"""The engine keeps every word it has seen: it begins anew when the process has grown by so much."""
+"""The engine keeps every word it has seen, so it is replaced by a new one when the process has grown by this much."""
 log = logging.getLogger("icp")
 
 

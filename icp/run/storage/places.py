@@ -25,7 +25,7 @@ def mirror_of(run: str) -> Mirror | None:
 
 
 def run_folder(run: str | Path) -> Path:
-    """The folder of a run on this machine: its own, or that of its mirror; a path is as good as any."""
+    """The folder of a run on this machine: its own, or that of its mirror. A path is returned as it is."""
     if isinstance(run, Path):
         return run
     mirror = mirror_of(run)
