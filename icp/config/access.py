@@ -9,7 +9,7 @@ from icp.config.models import Config
 
 
 class UndeclaredKeyError(RuntimeError):
-    """A task reads a key that its step does not declare: a programming error, since the key might change bytes unnoticed."""
+    """A task reads a key that its step does not declare: a programming error: the key might change bytes unnoticed."""
 
 
 class _Declared:
