@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.checks import check_array, check_knn
 from icp.data import DocGraph, KnnGraph
 from icp.errors import ConfigError, InputError
 from icp.kernels.knn_graph import union_csr
@@ -17,6 +18,8 @@ from icp.knn.cells import CHUNK_ROWS
 from icp.knn.exact import merge_found
 from icp.knn.groupings import Groups, Search, count_kept
 from icp.knn.vectors import check_rows, empty_keys, unpack
+
+MOST_NEIGHBORS = 1 << 16
 
 
 def search_neighbors(
@@ -47,6 +50,10 @@ def search_neighbors(
     rows = _checked(embeddings)
     if k < 1:
         raise ConfigError(f"k is {k}, must be at least 1; 10 is usual")
+    if k > MOST_NEIGHBORS:
+        raise ConfigError(f"k is {k}, must be at most {MOST_NEIGHBORS:,}; 10 is usual")
+    if not 0 < target_recall <= 1:
+        raise ConfigError(f"target_recall is {target_recall}, must be above 0 and at most 1; 0.95 is usual")
     keys = _search(rows, Search(rows.shape[0], rows.shape[1], k, count_kept(k), method, target_recall, seed))
     neighbors, similarities = unpack(keys[:, :k])
     return KnnGraph(neighbors, similarities.astype(np.float32))
@@ -55,13 +62,9 @@ def search_neighbors(
 def symmetrize(knn: KnnGraph) -> DocGraph:
     """The undirected graph with an edge wherever one of two rows lists the other (the larger similarity holds).
 
-    Raises: InputError if `knn` names a row it does not have.
+    Raises: InputError if `knn` names a row it does not have, or its arrays do not fit together.
     """
-    n_rows = knn.neighbors.shape[0]
-    if knn.neighbors.size and int(knn.neighbors.max()) >= n_rows:
-        raise InputError(
-            f"neighbors name row {knn.neighbors.max()}, but there are {n_rows} rows; check for a cut array"
-        )
+    check_knn(knn)
     # adding 0 makes +0 of -0
     weights = np.ascontiguousarray(knn.similarities.astype(np.float16) + np.float16(0)).view(np.uint16)
     indptr, indices, bits = union_csr(np.ascontiguousarray(knn.neighbors, dtype=np.int32), weights)
@@ -70,7 +73,8 @@ def symmetrize(knn: KnnGraph) -> DocGraph:
 
 def _checked(embeddings: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:
     """The rows as float16; raises InputError for another shape or type."""
-    if embeddings.ndim != 2 or embeddings.dtype not in (np.float16, np.float32):
+    check_array("embeddings", embeddings, kinds="f", n_axes=2)
+    if embeddings.dtype not in (np.float16, np.float32):
         raise InputError(
             f"embeddings are {embeddings.dtype} of shape {embeddings.shape}, expected float16 or float32 (n, dim)"
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.checks import check_graph, check_knn
 from icp.data import DocGraph, KnnGraph, Rows, Traversal
 from icp.errors import ConfigError, InputError
 from icp.kernels import order_tour
@@ -56,9 +57,10 @@ def visit_order(
     """
     if method not in _METHODS:
         raise ConfigError(f"order.method is {method!r}, which is not built; use one of {', '.join(_METHODS)}")
+    check_graph(graph)
     _check(graph, embeddings, groups)
-    if knn is not None and knn.neighbors.shape[0] != graph.n_docs:
-        raise InputError(f"knn has {knn.neighbors.shape[0]} rows, expected {graph.n_docs}: one a document of the graph")
+    if knn is not None:
+        check_knn(knn, graph.n_docs)
     order, path_starts = _METHODS[method](_Request(graph, embeddings, recompute_degree, seed, groups))
     if improve and method in IMPROVABLE:
         order = improve_order(order, graph, embeddings)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.checks import check_graph, check_tokens
 from icp.choices import PACK_METHODS
 from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
@@ -59,6 +60,9 @@ def plan_windows(
     Cost: O(n) for all but ``windows``, whose time is about n * dim * 20 neighbours * 16 sweeps.
     Source: arXiv 2310.10638, section 2.2 and figure 2 (``path-cut``); arXiv 2404.10830 (``best-fit``).
     """
+    order = getattr(order, "order", order)  # a `Traversal` serves as well as its order
+    check_graph(graph)
+    check_tokens(lengths, seq_len, specials)
     limits = Limits(seq_len, specials, min_fill, split)
     _check_options(method, limits)
     _check_lengths(lengths, sum(specials) + 1)
