@@ -21,7 +21,7 @@ log = logging.getLogger("icp")
 def run_step(step: Step, context: Context, executor: Executor, progress: Progress) -> Manifest:
     """Do what is left of a step and return its manifest.
 
-    Raises: ConfigError if the folder was made with another basis; PartsFailedError; what a task raises of ours.
+    Raises: ConfigError if the folder was made with another basis; PartsFailedError; any other IcpError of a task.
     """
     context = replace(context, step=step.name)
     context.exchange.begin()
