@@ -2,7 +2,7 @@
 
 The configuration, `--help`, messages and the library take the names from these tables, and `tests/test_choices.py`
 holds the documentation to them. The tables stand on the ground floor, where the configuration can read them, so an
-entry names its code by a path inside its library package, ``module.function``, which the package imports at first use.
+entry names its code by a path inside its library package, ``module.name``, which the package imports at first use.
 CONTRIBUTING.md has a recipe for each kind of entry.
 """
 
@@ -39,14 +39,15 @@ class PackMethod:
 class KnnMethod:
     """A value of ``graph.method``: a way to find the nearest neighbours of every document.
 
-    All but ``exact``, which compares all pairs of rows, have an entry in `icp.knn.groupings.GROUPINGS`.
-
     Attributes:
         name: in the configuration.
+        code: in `icp.knn`, an `icp.knn.groupings.Grouping`; empty for ``exact``, which compares all pairs of rows and
+            needs no groups.
         summary: what it does, in the words of the documentation.
     """
 
     name: str
+    code: str
     summary: str
 
 
@@ -125,9 +126,13 @@ PACK_METHODS = _by_name(
 )
 
 KNN_METHODS = _by_name(
-    KnnMethod("exact", "Every pair of documents is compared, once."),
-    KnnMethod("cells", "A document joins the cells near to it, and all documents of a cell are compared."),
-    KnnMethod("ivf", "A document stands in one list and searches as many lists as the recall needs."),
+    KnnMethod("exact", "", "Every pair of documents is compared, once."),
+    KnnMethod(
+        "cells", "groupings.CELLS", "A document joins the cells near to it, and all documents of a cell are compared."
+    ),
+    KnnMethod(
+        "ivf", "groupings.LISTS", "A document stands in one list and searches as many lists as the recall needs."
+    ),
 )
 
 EMBEDDERS = _by_name(

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.choices import KNN_METHODS
 from icp.data import Rows
 from icp.knn import cells, ivf
 from icp.knn.cells import Cells
@@ -150,8 +152,12 @@ def _search_lists(search: Search, rows: Rows, groups: Groups, wanted: range) -> 
     return ivf.search_lists(rows, groups.own, groups.members, wanted, keep=search.keep)
 
 
-GROUPINGS = {
-    "cells": Grouping(cells.count_cells, cells.assign_cells, _tune_cells, _search_cells, has_own=False),
-    "ivf": Grouping(ivf.count_lists, ivf.assign_lists, _tune_lists, _search_lists, has_own=True),
-}
-"""The methods that are not exact, by name."""
+CELLS = Grouping(cells.count_cells, cells.assign_cells, _tune_cells, _search_cells, has_own=False)
+LISTS = Grouping(ivf.count_lists, ivf.assign_lists, _tune_lists, _search_lists, has_own=True)
+
+
+def grouping_of(method: str) -> Grouping:
+    """How a method of `KNN_METHODS` other than ``exact`` groups rows."""
+    module, _, name = KNN_METHODS[method].code.rpartition(".")
+    grouping: Grouping = getattr(import_module(f"icp.knn.{module}"), name)
+    return grouping

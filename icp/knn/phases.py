@@ -18,7 +18,7 @@ from icp.knn.cells import OWN_MARGIN, Cells, cell_tasks, group_rows
 from icp.knn.centroids import AllRows, Centroids, train_centroids
 from icp.knn.exact import compare_ranges, range_pairs, row_ranges
 from icp.knn.expansion import PASSES, cells_joined, expand
-from icp.knn.groupings import GROUPINGS, Expansion, Groups, Search, Tuning
+from icp.knn.groupings import Expansion, Groups, Search, Tuning, grouping_of
 from icp.knn.methods import Found
 from icp.knn.recall import Assigned, enough_found, shares_found
 from icp.knn.vectors import nearest, unpack
@@ -29,7 +29,7 @@ Task = range | tuple[range, range]
 
 def train(rows: Rows, search: Search) -> Centroids:
     """The centroids of the cells or lists."""
-    return train_centroids(rows, wanted=GROUPINGS[search.planned].count(search.n_rows), seed=search.seed)
+    return train_centroids(rows, wanted=grouping_of(search.planned).count(search.n_rows), seed=search.seed)
 
 
 def true_neighbors(rows: Rows, sample: NDArray[np.int64], *, k: int, within: range | None = None) -> NDArray[np.int64]:
@@ -46,7 +46,7 @@ def tune(
         sample: (m,) int64, `Search.tuning_rows`.
         exact: (m, k) int32, their true neighbours, -1 for none.
     """
-    grouping, flat = GROUPINGS[search.planned], exact.ravel().astype(np.int64)
+    grouping, flat = grouping_of(search.planned), exact.ravel().astype(np.int64)
     mine, others = (grouping.assign(take(rows, wanted), centroids) for wanted in (sample, flat))
     others[0][flat < 0] = -1
     return grouping.tune(search, mine, others, len(centroids))
@@ -54,7 +54,7 @@ def tune(
 
 def assign(block: NDArray[np.float32], centroids: Centroids, tuning: Tuning, search: Search) -> Assigned:
     """The cells or lists near to each row of a block, as many as the tuning asks for."""
-    return GROUPINGS[search.planned].assign(block, centroids, ranks=tuning.ranks)
+    return grouping_of(search.planned).assign(block, centroids, ranks=tuning.ranks)
 
 
 def group(assigned: Iterable[Assigned], tuning: Tuning, search: Search) -> tuple[Groups, Expansion | None]:
@@ -68,7 +68,7 @@ def group(assigned: Iterable[Assigned], tuning: Tuning, search: Search) -> tuple
     members = group_rows(blocks, tuning.n_groups, margin=tuning.margin)
     if search.method == "auto" and not members.is_cheaper_than_all_pairs(search.n_rows):
         return Groups("exact", members), None
-    has_own = GROUPINGS[search.planned].has_own
+    has_own = grouping_of(search.planned).has_own
     if not (has_own or tuning.expands):
         return Groups(search.planned, members), None
     own = group_rows(blocks, tuning.n_groups, margin=OWN_MARGIN)
@@ -99,7 +99,7 @@ def search_task(rows: Rows, search: Search, groups: Groups | None, task: Task) -
     if isinstance(task, tuple):
         return compare_ranges(rows, *task, keep=search.keep)
     assert groups is not None
-    return GROUPINGS[groups.method].search(search, rows, groups, task)
+    return grouping_of(groups.method).search(search, rows, groups, task)
 
 
 def found_in_sample(

@@ -321,7 +321,7 @@ def main():
     parser.add_argument("--static", type=Path, help="another static.npz, e.g. taught without the corpus")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--help-pages", type=Path)
-    parser.add_argument("--every", type=int, default=1, help="every how many-th help page")
+    parser.add_argument("--every", type=int, default=1, help="take one help page in so many")
     parser.add_argument("--folder", action="append", default=[], help="NAME=FOLDER:ENDING")
     parser.add_argument("--files", type=int, default=1500)
     options = parser.parse_args()

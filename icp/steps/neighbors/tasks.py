@@ -19,7 +19,7 @@ from icp.knn.cells import CHUNK_ROWS, Cells
 from icp.knn.centroids import Centroids
 from icp.knn.exact import merge_found
 from icp.knn.expansion import PASSES
-from icp.knn.groupings import GROUPINGS, Expansion, Groups, Search, Tuning, count_kept
+from icp.knn.groupings import Expansion, Groups, Search, Tuning, count_kept, grouping_of
 from icp.knn.methods import Found
 from icp.knn.vectors import check_rows, empty_keys
 from icp.run.arrays import mapped, mapped_privately, survivor_vectors, survivors, vector_paths
@@ -171,7 +171,7 @@ def groups(context: Context) -> Groups | None:
     found = method(context)
     if found == "exact":
         return None
-    own = _cells(context, "own") if GROUPINGS[found].has_own else None
+    own = _cells(context, "own") if grouping_of(found).has_own else None
     return Groups(found, _cells(context, "members"), own)
 
 

@@ -106,7 +106,7 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
 
 
 def docs_of_nodes(context: Context, node: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The doc of each node: plans name nodes, files name docs."""
+    """The doc of each node: plans hold nodes, files hold docs."""
     return np.asarray(load_nodes(context)[node], dtype=np.int64)
 
 
