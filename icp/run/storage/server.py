@@ -9,8 +9,9 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,16 @@ def open_filesystem(url: str, *, listings: bool = False) -> tuple[Any, str]:
 class Server:
     """The files below one URL, by name.
 
+    Names are keys as they stand, never patterns.
+
     Raises: ArtifactError for a bucket that is not there, refuses or is unknown; UnreachableError (an ArtifactError)
-        after all tries.
+        after all tries; ConfigError for an address with ``?versionId=``.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+        if "?versionId=" in self.url:  # s3fs cuts a key there, so that all files would share one
+            raise ConfigError(f"{self.url}: names a version of an object, which is no folder; leave ?versionId= out")
         with self._asking(""):
             self._fs, self._root = open_filesystem(self.url)
         self._s3 = self.url.startswith(("s3://", "s3a://"))
@@ -177,14 +182,19 @@ class Server:
     def remove(self, names: Iterable[str]) -> None:
         """Remove files; what is gone already is no trouble."""
         paths = [self._path(name) for name in names]
+        # fsspec's rm takes * ? [ for patterns, which match files of other runs; only rm_file takes a name as it is
+        many = [path for path in paths if self._s3 and not has_magic(path)]
+        single = [path for path in paths if not self._s3 or has_magic(path)]
         with self._asking(""):
-            if self._s3 and paths:
-                self._fs.rm(paths)
-            for path in () if self._s3 else paths:
-                try:
-                    self._fs.rm_file(path)
-                except FileNotFoundError:
-                    continue
+            if many:
+                self._fs.rm(many)
+            if single:
+                with ThreadPoolExecutor(min(THREADS, len(single))) as pool:
+                    list(pool.map(self._remove_file, single))
+
+    def _remove_file(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(path)
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}".rstrip("/")
