@@ -30,6 +30,8 @@ THREAD_VARIABLES = (
 )
 LITTLE_DISK = 5 << 30
 ASK_SECONDS = 10
+_NAME = re.compile(r"[\w.-]+")
+_OLDEST = re.compile(r">=([\w.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def requirements() -> list[tuple[str, str]]:
         lines = [line for line in requires("icp") or [] if ";" not in line]
     except PackageNotFoundError:  # run from its source, not installed
         return []
-    return [(name, oldest) for name, _, oldest in (line.partition(">=") for line in lines)]
+    return [(_NAME.findall(line)[0], (_OLDEST.findall(line) or ["0"])[0]) for line in lines]
 
 
 def installed(package: str) -> str | None:

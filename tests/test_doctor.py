@@ -35,6 +35,12 @@ def test_this_installation_is_looked_at_whole():
     assert found["python"].sound
 
 
+def test_the_oldest_version_is_read_however_bounds_are_written(monkeypatch):
+    lines = ["tokenizers<1,>=0.20", "click>=8.1", "torch>=2; extra == 'torch'", "xxhash"]
+    monkeypatch.setattr(doctor, "requires", lambda package: lines)
+    assert doctor.requirements() == [("tokenizers", "0.20"), ("click", "8.1"), ("xxhash", "0")]
+
+
 def test_both_faiss_wheels_are_unsound():
     check = check_faiss({"faiss-cpu": "1.9", "faiss-gpu": "1.14"})
     assert not check.sound

@@ -146,19 +146,7 @@ _METHODS: dict[str, Callable[[_Request], _Paths]] = {
 
 
 def _check(graph: DocGraph, embeddings: Rows, groups: NDArray[np.integer] | None) -> None:
-    n_docs, bounds = graph.n_docs, graph.indptr
-    if n_docs < 0 or bounds[0] != 0 or np.any(np.diff(bounds) < 0):
-        raise InputError("graph.indptr must begin with 0 and never decrease; icp.symmetrize gives one that does")
-    if not graph.indices.size == graph.weights.size == bounds[-1]:
-        raise InputError(
-            f"graph has {graph.indices.size} indices and {graph.weights.size} weights, "
-            f"its indptr ends at {bounds[-1]}; the three must agree"
-        )
-    if graph.indices.size and not (graph.indices.min() >= 0 and graph.indices.max() < n_docs):
-        raise InputError(
-            f"graph.indices run from {graph.indices.min()} to {graph.indices.max()}, "
-            f"expected 0 to {n_docs - 1}: one row a document"
-        )
+    n_docs = graph.n_docs
     if len(embeddings.shape) != 2 or embeddings.shape[0] != n_docs:
         raise InputError(
             f"embeddings are {embeddings.shape}, expected ({n_docs}, dim): one row a document of the graph"

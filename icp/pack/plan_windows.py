@@ -128,8 +128,6 @@ def _check_options(method: str, limits: Limits) -> None:
 
 
 def _check_lengths(lengths: NDArray[np.integer], shortest: int) -> None:
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
-        raise InputError(f"lengths are {lengths.shape} {lengths.dtype}, expected (n,) int64: tokens of each document")
     wrong = np.flatnonzero((lengths < 0) | ((lengths > 0) & (lengths < shortest)))
     if wrong.size:
         raise InputError(
