@@ -27,8 +27,8 @@ def lines_of(figures: Figures, arms: Arms, sample: Sample) -> Iterator[str]:
     if SAME_SOURCE in warm.names:
         share = warm.share(SAME_SOURCE, OURS, RANDOM)
         if np.isfinite(share.value):
-            value, low, high = (f"{100 * number:.0f}%" for number in (share.value, share.low, share.high))
-            yield f"same source has {value} [{low}, {high}] of the gain over random windows"
+            middle, low, high = (f"{100 * number:.0f}%" for number in (share.value, share.low, share.high))
+            yield f"same source has {middle} [{low}, {high}] of the gain over random windows"
     yield f"under document masks the pack saves {_shown(figures.masked)} more than best-fit: {_word(figures.masked)}"
     for title, table in (
         ("place in the window", figures.by_place),
