@@ -10,7 +10,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "kernels": ["icp.kernels", "icp.errors"],
-    "ground": ["icp.checks", "icp.choices", "icp.config", "icp.data", "icp.texts", "icp.machine", "icp.streams"],
+    "ground": [
+        "icp.checks",
+        "icp.choices",
+        "icp.config",
+        "icp.data",
+        "icp.texts",
+        "icp.machine",
+        "icp.streams",
+        "icp.wording",
+    ],
     "library": ["icp.dedup", "icp.embed", "icp.knn", "icp.order", "icp.pack", "icp.tokenizer"],
     "run": ["icp.run"],
     "engine": ["icp.engine"],

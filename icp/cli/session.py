@@ -115,6 +115,8 @@ def watch_signals() -> None:
 
 def fill_kernel_cache() -> None:
     """Have the kernels compiled before workers ask for them."""
-    from icp.warm import fill_kernel_cache
+    from icp.warm import fill_kernel_cache, share_kernel_cache
+
+    share_kernel_cache()
 
     fill_kernel_cache()
