@@ -25,8 +25,8 @@ def decoded_bytes(column: pa.Array) -> NDArray[np.int64]:
     kind, types = column.type, pa.types
     if types.is_dictionary(kind):
         lengths = np.append(decoded_bytes(column.dictionary), 0)
-        codes: NDArray[np.integer] = column.indices.fill_null(len(lengths) - 1).to_numpy(zero_copy_only=False)
-        return lengths[codes]
+        codes = column.indices.fill_null(len(lengths) - 1).to_numpy(zero_copy_only=False)
+        return np.asarray(lengths[codes], np.int64)
     if types.is_string_view(kind) or types.is_binary_view(kind):
         views = column.buffers()[1]
         sizes = np.frombuffer(views if views is not None else b"", "<i4")

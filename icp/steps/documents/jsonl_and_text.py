@@ -11,7 +11,7 @@ from typing import Any
 
 from icp.errors import InputError
 from icp.steps.documents.field_types import missing_text
-from icp.steps.documents.lines import json_blocks, line_blocks
+from icp.steps.documents.lines import json_blocks, line_blocks, unpacked
 from icp.steps.documents.row_values import Refused, RowBuffer, check_length, check_writable, document_of
 from icp.steps.documents.rows import BLOCK, Batch, Findings, Rules, longest_line, open_source, reading
 
@@ -108,7 +108,7 @@ def read_texts(paths: Sequence[str], rules: Rules, findings: Findings) -> Iterat
     buffer = RowBuffer(rules.keep)
     for path in paths:
         with reading(path), open_source(path) as source:
-            raw = source.read(4 * rules.max_chars + 8)  # one byte more than the longest text can have
+            raw = unpacked(path, source).read(4 * rules.max_chars + 8)  # one byte more than the longest text can have
         try:
             text = check_length(raw.removeprefix(codecs.BOM_UTF8).decode(), rules)
             if f"{path}:0" in rules.excluded:
