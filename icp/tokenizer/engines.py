@@ -93,7 +93,13 @@ class Reference:
         found = self.inner.encode_batch_fast(strings, add_special_tokens=False)
         if self._spelled is None:
             return [np.asarray(encoding.ids, dtype=np.uint32) for encoding in found]
-        return [self._spelled.ids(encoding) for encoding in found]
+        ids = (np.asarray(encoding.ids, dtype=np.uint32) for encoding in found)
+        return [self._spell(self._spelled, row, text) for row, text in zip(ids, strings, strict=True)]
+
+    def _spell(self, spelled: "_Spelled", ids: NDArray[np.uint32], text: str) -> NDArray[np.uint32]:
+        if not spelled.unknown_in(ids):
+            return ids
+        return spelled.ids(self.inner.encode(text, add_special_tokens=False))  # the fast way keeps no characters
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some ids, specials written out."""
@@ -110,14 +116,15 @@ class _Spelled:
     def __init__(self, unknown: int, as_bytes: Sequence[int]) -> None:
         self._unknown, self._as_bytes = unknown, np.array(as_bytes, dtype=np.uint32)
 
+    def unknown_in(self, ids: NDArray[np.uint32]) -> bool:
+        """Whether there are any."""
+        return bool((ids == self._unknown).any())
+
     def ids(self, encoding: Any) -> NDArray[np.uint32]:
         """The ids of an encoding; an unknown token holds its characters."""
         ids = np.asarray(encoding.ids, dtype=np.uint32)
-        places = np.flatnonzero(ids == self._unknown)
-        if not places.size:
-            return ids
         tokens, blocks, begin = encoding.tokens, [], 0
-        for place in places.tolist():
+        for place in np.flatnonzero(ids == self._unknown).tolist():
             letters = np.frombuffer(tokens[place].encode(), np.uint8)
             blocks += [ids[begin:place], self._as_bytes[letters]]
             begin = place + 1
