@@ -5,6 +5,8 @@ and lower case are Python's own (``re``, ``str.lower``: U+0130 and the final sig
 interpreter, so `WORDS_VERSION` names its Unicode version. Combining marks are not ``\\w``: they end a word.
 """
 
+import csv
+import io
 import re
 import sys
 import unicodedata
@@ -185,3 +187,11 @@ def _joined(chunks: list[Texts]) -> Texts:
     data = np.concatenate([np.zeros(0, np.uint8), *(chunk.data for chunk in chunks)])
     lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(chunk.offsets) for chunk in chunks)])
     return Texts(data, np.cumsum(lengths))
+
+
+def cleaned_id(line: str) -> str:
+    """The id on a line of a list: without byte order mark, blanks around, and quotes around, as tables write them."""
+    value = line.removeprefix("\ufeff").strip()
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        return next(csv.reader(io.StringIO(value)))[0]
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value
