@@ -18,7 +18,7 @@ SHORTEST = 20
 COUNTS = np.dtype([("hash", "<u8"), ("docs", "<u4")])
 """A paragraph, and how many documents hold it."""
 _N_HELD = 1 << 22
-_BLANK_LINE = re.compile(r"(\n[ \t\r]*\n\s*)")
+_BLANK_LINE = re.compile(r"(\n[ \t\r]*\n(?:[ \t\r]*\n)*)")
 _LINE_END = re.compile(r"(\n)")
 
 
@@ -83,7 +83,7 @@ def without_repeated(text: str, repeated: NDArray[np.uint64]) -> tuple[str, list
     pieces = split(text)
     gaps = [*pieces[1::2], ""]
     kept = [piece + gap for piece, gap, out in zip(pieces[::2], gaps, is_out, strict=True) if not out]
-    return "".join(kept).strip("\r\n"), [piece for piece, out in zip(pieces[::2], is_out, strict=True) if out]
+    return "".join(kept).lstrip("\r\n").rstrip(), [piece for piece, out in zip(pieces[::2], is_out, strict=True) if out]
 
 
 def most_frequent(texts: Iterable[str], n_shown: int = 3) -> list[tuple[float, str]]:
