@@ -7,7 +7,7 @@ symbols, the unknown symbol or byte pieces in a text.
 In: the tree of a ``tokenizer.json``. Out: one with the same ids.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 _HIDDEN = "\U0010fffe\uffff{}\uffff\U0010fffe"  # noncharacters, which are for use inside a program
@@ -36,7 +36,7 @@ def found_by_model(model: Mapping[str, Any], specials: Collection[str]) -> set[s
     if "merges" not in model or model.get("ignore_merges"):
         return held
     alone = {token for token in held if len(token) == 1}
-    return alone | held.intersection("".join(pair) for pair in _pairs(model["merges"]))
+    return alone | held.intersection(_joined(model["merges"])) if held else set()
 
 
 def byte_pieces(model: Mapping[str, Any], ids: Mapping[str, int]) -> list[int] | None:
@@ -69,6 +69,13 @@ def hide(tree: dict[str, Any], tokens: Collection[str]) -> dict[str, Any]:
 def _pairs(merges: list[Any]) -> list[tuple[str, str]]:
     """Merges as pairs: files hold them as lists of two or, older ones, as one string."""
     return [tuple(merge.split(" ", 1) if isinstance(merge, str) else merge) for merge in merges]
+
+
+def _joined(merges: list[Any]) -> Iterator[str]:
+    """What merges lead to; a file has all of one form, and some have 300,000."""
+    if merges and isinstance(merges[0], str):
+        return (merge.replace(" ", "", 1) for merge in merges)
+    return map("".join, merges)
 
 
 def _by_bytes(model: Mapping[str, Any]) -> bool:
