@@ -26,7 +26,7 @@ class Finding:
 
     def line(self) -> str:
         """The finding as it is printed."""
-        return f"{self.promise} {'kept' if self.kept else 'BROKEN':<6}  {self.text}"
+        return f"{self.promise} {'holds' if self.kept else 'BROKEN':<6}  {self.text}"
 
 
 @dataclass(slots=True)
