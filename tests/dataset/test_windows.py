@@ -273,7 +273,9 @@ def test_files_of_a_server_are_checked_when_they_come(tmp_path):
     with pytest.raises(ArtifactError, match=r"shard-00000\.bin: its hash is not the one in the manifest"):
         dataset[0]
     assert not list((tmp_path / "cache").rglob("*.bin"))
-    with pytest.raises(ArtifactError, match=r"memory://nowhere/packs/main/shards/manifest\.json: cannot be fetched"):
+    with pytest.raises(
+        ArtifactError, match=r"memory://nowhere/packs/main/shards/manifest\.json: there is none; give the URL"
+    ):
         WindowDataset("memory://nowhere", cache=tmp_path / "cache")
 
 
