@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from icp.checks import public
 from icp.errors import ArtifactError, ConfigError
 from icp.kernels.dedup_minhash import Hashing, drop_repeats, list_shingles, sign_texts
 from icp.kernels.text_words import normalize_texts
@@ -61,6 +62,7 @@ class Scheme:
                 )
 
 
+@public
 def shingle_hashes(text: str, *, ngram: int = 5) -> NDArray[np.uint32]:
     """The set of word n-grams of a text as hashes; a text of fewer words has one n-gram, all of them; of none, none.
 
@@ -71,6 +73,7 @@ def shingle_hashes(text: str, *, ngram: int = 5) -> NDArray[np.uint32]:
     return shingle_sets(text_buffers([text]), ngram=check_integer("ngram", ngram, 1, MAX_NGRAM))[0]
 
 
+@public
 def minhash_signatures(
     texts: Sequence[str] | Any, *, num_perm: int = 120, ngram: int = 5, seed: int = 1
 ) -> NDArray[np.uint32]:

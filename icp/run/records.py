@@ -54,7 +54,7 @@ class PartRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one finished step left. `info` is phase -> part -> facts; `facts` and `costs` are those of the step (`fold`)."""
+    """What one finished step left. `info` is phase -> part -> facts; `facts` and `costs` are of the step as a whole."""
 
     step: str
     format: int
