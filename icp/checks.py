@@ -101,7 +101,7 @@ def check_finite(name: str, values: NDArray[Any], expected: str) -> None:
     """Neither NaN nor infinity as float16, looked for in blocks of rows."""
     for begin in range(0, len(values), BLOCK_ROWS):
         if not (np.abs(values[begin : begin + BLOCK_ROWS]) <= LARGEST_HALF).all():
-            raise InputError(f"{name} hold NaN, infinity or what float16 calls so; give {expected}")
+            raise InputError(f"{name} hold NaN or infinity, as float16 at least; give {expected}")
 
 
 def checked_graph(graph: DocGraph, *, name: str = "graph") -> DocGraph:

@@ -145,9 +145,9 @@ def test_a_long_document_that_may_be_repeated_is_refused_not_waited_for(made):
 def test_infinite_vectors_are_refused(made):
     rows, _, graph, traversal, lengths = made
     for number in (np.inf, np.nan, 1e30):
-        with pytest.raises(icp.InputError, match="embeddings hold NaN, infinity"):
+        with pytest.raises(icp.InputError, match="embeddings hold NaN or infinity"):
             icp.plan_windows(graph, changed(rows, 3, number), traversal, lengths, seq_len=100)
-        with pytest.raises(icp.InputError, match="embeddings hold NaN, infinity"):
+        with pytest.raises(icp.InputError, match="embeddings hold NaN or infinity"):
             icp.visit_order(graph, changed(rows, 3, number))
 
 

@@ -93,7 +93,7 @@ def spoiled(value, rng):
         return type(value)(**{**parts, part: spoiled(parts[part], rng)})
     if isinstance(value, list) and rng.random() < 0.8:
         return [*value, rng.choice([*WEIRD, "\ud800"])]
-    if isinstance(value, np.ndarray) and rng.random() < 0.9:
+    if isinstance(value, np.ndarray) and value.ndim and rng.random() < 0.9:
         return spoiled_array(value, rng)
     return rng.choice(WEIRD)
 
@@ -101,7 +101,7 @@ def spoiled(value, rng):
 @np.errstate(all="ignore")
 def spoiled_array(array, rng):
     """An array of another type, shape, order of bytes, or with a number that leads nowhere."""
-    if rng.random() < 0.4:
+    if array.size and rng.random() < 0.4:
         number = rng.choice([-1, -2, 10**6, 2**31, 2**62, -(2**40), np.nan, np.inf, 60, 59])
         is_float = array.dtype.kind == "f" or not np.isfinite(number)
         found = array.astype(np.float64 if is_float else np.int64)
@@ -109,7 +109,7 @@ def spoiled_array(array, rng):
         return found.astype(array.dtype) if array.dtype.kind == "f" else found
     forms = [
         lambda: array.tolist(),
-        lambda: array[: rng.randrange(len(array))],
+        lambda: array[: rng.randrange(len(array) + 1)],
         lambda: np.concatenate((array, array)),
         lambda: array.astype(array.dtype.newbyteorder(">")),
         lambda: array.astype(np.float64) + 0.5,
@@ -127,7 +127,7 @@ def spoiled_array(array, rng):
         lambda: array * 0,
         lambda: array.astype("datetime64[s]") if array.dtype.kind in "iu" else array.astype(np.longdouble),
         lambda: [array, array[:3]],
-        lambda: np.ma.masked_array(array, array == array.flat[0]),
+        lambda: np.ma.masked_array(array, array == 0),
         lambda: frozen(array),
     ]
     return rng.choice(forms)()

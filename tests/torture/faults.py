@@ -20,13 +20,13 @@ import time
 from pathlib import Path
 
 from torture import Broken
+from torture.commands import prepare, start
 
 HERE = Path(__file__).resolve().parent
 KINDS = {"write": 1, "fsync": 2, "rename": 4, "link": 8, "open": 16, "mkdir": 32}
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO)
 SHORT = 0
 """In place of an error: half of each write is done."""
-SECONDS_A_COMMAND = 120
 WRITABLE_SOON, NOT_OURS = 4, 3
 """Exit codes: 4 wherever something was begun; 3 where the folder of the run itself may not be written (EACCES)."""
 
@@ -49,61 +49,26 @@ def attack(seconds, seed, *, folder, most=None):
 
 def command(arguments, arming):
     """Run a command in a forked process, armed; its exit code, what it said, calls seen, whether one failed."""
+    shim = ctypes.CDLL(os.environ["SHIM"])
+    reading, writing = os.pipe()
+
+    def arm():
+        folder, kinds, number, error, sticky = arming
+        shim.shim_arm(folder.encode(), kinds, ctypes.c_long(number), error, int(sticky), int(error == SHORT))
+
+    def tell():
+        seen = [shim.shim_counted(kind) for kind in KINDS.values()], shim.shim_failed()
+        shim.shim_arm(b"", 0, ctypes.c_long(0), 0, 0, 0)
+        os.write(writing, json.dumps(seen).encode())
+
     with tempfile.TemporaryFile("w+") as said:
-        reading, writing = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(reading)
-            os.dup2(said.fileno(), 1)
-            os.dup2(said.fileno(), 2)
-            os._exit(_command(arguments, arming, writing))
+        child = start(arguments, said, before=arm, after=tell)
         os.close(writing)
         with os.fdopen(reading) as stream:
             counted = json.loads(stream.read() or "[[], 0]")
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         said.seek(0)
         return code, said.read(), *counted
-
-
-def _command(arguments, arming, writing):
-    """The child of `command`."""
-    import signal
-
-    import icp.cli
-    import icp.cli.session
-    import icp.warm
-    from icp.engine.executor import SerialExecutor
-
-    class Alone(SerialExecutor):
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-    icp.cli.session._executor = lambda _options: Alone()
-    icp.warm.fill_kernel_cache = lambda: None
-    signal.alarm(SECONDS_A_COMMAND)
-    shim = ctypes.CDLL(os.environ["SHIM"])
-    folder, kinds, number, error, sticky = arming
-    shim.shim_arm(folder.encode(), kinds, ctypes.c_long(number), error, int(sticky), int(error == SHORT))
-    try:
-        code = icp.cli.main(arguments, standalone_mode=False) or 0
-    except SystemExit as end:
-        code = end.code
-    except BaseException:  # noqa: BLE001 - it is told
-        import traceback
-
-        traceback.print_exc()
-        code = 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        shim.shim_arm.restype = None
-        os.write(
-            writing, json.dumps([[shim.shim_counted(kind) for kind in KINDS.values()], shim.shim_failed()]).encode()
-        )
-    return code
 
 
 def one(place, config, wanted, arming):
@@ -133,19 +98,14 @@ def main(folder, seconds, seed, most):
     """What ``python -m torture.faults`` does."""
     from tiny import cut_config, data_files, write_jsonl
 
-    import icp.cli.making
-    import icp.inspect  # noqa: F401
     from icp.config import dump_config
-    from icp.pipeline import load_step
-    from icp.run.names import STEPS
     from icp.warm import tiny_rows
 
     folder, rng = Path(folder), random.Random(seed)
     corpus = write_jsonl(folder / "tiny.jsonl", tiny_rows())
     config = folder / "config.yaml"
     config.write_text(dump_config(cut_config(folder / "whole", corpus, part_mib=0.03)))
-    for name in STEPS:  # imported once, here; kernels are loaded by each child
-        load_step(name)
+    prepare()
     code, said, seen, _ = command(["run", "-c", str(config)], (str(folder / "whole" / "run"), 0, 0, 0, False))
     if code:
         raise Broken(f"without a fault: exit {code}: {said[-1500:]}")
