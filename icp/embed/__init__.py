@@ -1,4 +1,4 @@
-"""What turns documents into vectors: words, a static model, both, a transformer, or vectors of your own."""
+"""Embedders turn documents into vectors: by words, a static model, both, a transformer, or vectors of your own."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -84,7 +84,7 @@ def embedder_of(model: str) -> Embedder:
 
 
 def is_of_corpus(model: str) -> bool:
-    """Does the model look at the whole corpus before it embeds a document?"""
+    """Whether the model looks at the whole corpus before it embeds a document."""
     return bool(embedder_of(model).code)
 
 

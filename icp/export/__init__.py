@@ -25,6 +25,10 @@ from icp.run.seals import sealed
 from icp.run.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
+_LESS_PADDING = (
+    "pack again with `icp pack --name NAME --set pack.split=free --set pack.min_fill=1`, or with "
+    "`--set pack.method=path-cut`, which leave padding in the last window alone"
+)
 FORMATS: dict[str, Format] = {name: import_module(f"icp.export.formats.{name}").FORMAT for name in EXPORT_FORMATS}
 
 
@@ -143,8 +147,8 @@ def _check_padding(chosen: Format, pack: Pack, allowed: bool) -> None:
         share = pack.padding / (pack.n_windows * pack.stride)
         raise ConfigError(
             f"{chosen.name}: {pack.padding:,} tokens of padding ({share:.2%}, id {pack.pad_id}) would be trained on by "
-            f"{chosen.trainer}, which cannot tell them from text; use another format, or --allow-padding to export all "
-            "the same"
+            f"{chosen.trainer}, which cannot tell them from text; {_LESS_PADDING}, use another format, or "
+            "--allow-padding to export all the same"
         )
 
 

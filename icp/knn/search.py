@@ -115,7 +115,7 @@ def _search(rows: NDArray[np.float16], search: Search) -> NDArray[np.int64]:
 
 
 def _search_groups(rows: NDArray[np.float16], search: Search, groups: Groups | None) -> NDArray[np.int64]:
-    """What all tasks of the search find."""
+    """Everything that the tasks of the search find."""
     keys = empty_keys(len(rows), search.keep)
     for task in phases.search_tasks(search, groups).values():
         merge_found(keys, 0, phases.search_task(rows, search, groups, task))

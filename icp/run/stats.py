@@ -9,6 +9,7 @@ from icp.run.names import BUILD_STEPS, PACK_FOLDERS, PACKS, STATS, pack_folder, 
 from icp.run.records import Manifest
 from icp.run.seals import sealed
 from icp.run.storage import push_small
+from icp.wording import counted
 
 COSTS = ("seconds", "peak_rss_mib", "cpu_seconds")
 
@@ -114,7 +115,7 @@ def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
         f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
         f"+ {tokens['padding']:,} padding = {tokens['written']:,} written",
         f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
-        f"{windows['split_documents']:,} documents split",
+        f"{counted(windows['split_documents'], 'document')} split",
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
         f"shards      {shards}",

@@ -132,7 +132,7 @@ def test_a_sound_run_keeps_every_promise_and_says_what_was_compared(sound):
     assert [finding.promise for finding in findings] == [1, 2, 3, 4, 5, 6, 7]
     assert all(finding.kept for finding in findings), [finding.line() for finding in findings]
     lines = [finding.line() for finding in findings]
-    assert lines[0] == "1 kept    rows in = rows out: 66 read from 1 file = 64 documents + 2 rejected"
+    assert lines[0] == "1 holds   rows in = rows out: 66 read from 1 file = 64 documents + 2 rejected"
     assert "removed as duplicates of a kept document: 2 by dedup (" in lines[1]
     assert "), 1 by graph; kept: " in lines[1]
     assert "61 documents encoded again are equal and decode to their text" in lines[2]
@@ -340,7 +340,7 @@ def test_without_exact_verification_the_share_is_printed(tmp_path):
     config = tiny_config(tmp_path, dedup={"verify": "none", "bands": 60, "rows": 2})
     run = make_run(config)
     text = next(finding for finding in verify_run(run) if finding.promise == 2).line()
-    assert re.search(r"2 kept .*verify is none: \d+ of \d+ near ones have Jaccard >= 0.8", text)
+    assert re.search(r"2 holds .*verify is none: \d+ of \d+ near ones have Jaccard >= 0.8", text)
 
 
 def test_a_changed_text_is_found_by_encoding_it_again(run):
@@ -526,7 +526,7 @@ def test_findings_name_a_few_places_and_count_the_rest():
     found = Breaches(3)
     found.add_all("odd", np.arange(5), lambda at: f"place {at}")
     assert [finding.line() for finding in found.findings("")] == ["3 BROKEN  odd: 5 (place 0; place 1; place 2; ...)"]
-    assert Finding(1, True, "fine").line() == "1 kept    fine"
+    assert Finding(1, True, "fine").line() == "1 holds   fine"
 
 
 def test_words_are_as_defined():

@@ -254,7 +254,7 @@ def test_command_prints_where_it_went(packed, tmp_path):
     arguments = ["export", str(packed), "--format", "megatron", "--out", str(tmp_path / "out"), "--verify"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert "7 kept" in done.output
+    assert "7 holds" in done.output
     assert f"windows of {SEQ_LEN} tokens, order_kept: no" in done.output
     again = CliRunner().invoke(main, arguments[:-1])
     assert again.exit_code == 2

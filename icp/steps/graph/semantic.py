@@ -1,4 +1,4 @@
-"""Documents whose vectors and words are alike: one of them goes; those whose words differ are kept apart.
+"""Of documents alike in vectors and words one is removed; those alike in vectors alone are kept apart.
 
 In: documents/, raw neighbours. Out: nodes.npy, duplicates/, conflicts.npy of the step `graph`, which calls these
 functions as its first phases. A row is removed if it is at least `duplicate_similarity` to a kept earlier row and the
