@@ -71,6 +71,8 @@ def text_buffers(texts: Sequence[str] | Any) -> Texts:
         return _joined(chunks)
     if isinstance(texts, pa.Array):
         return _arrow_buffers(texts, 0)
+    if not hasattr(texts, "__iter__"):
+        raise InputError(f"texts is {type(texts).__name__}; pass a sequence of str")
     encoded = [_encode(text, row) for row, text in enumerate(texts)]
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=offsets[1:])

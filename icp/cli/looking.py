@@ -126,12 +126,17 @@ def status(run_folder: str, **options: Any) -> None:
 
 
 @click.command()
+@click.option("--licences", "wants_licences", is_flag=True, help="List the packages that icp uses, and their licences.")
 @shared_options
-def doctor(**options: Any) -> None:
+def doctor(wants_licences: bool, **options: Any) -> None:
     """Check the installation: libraries, both faiss wheels, GPU, Java, threads, kernel cache."""
-    from icp.doctor import examine
+    from icp.doctor import examine, licences
 
     set_up_logging(options)
+    if wants_licences:
+        for line in licences():
+            say(line)
+        return
     sound = True
     for check in examine():
         say(check.line())

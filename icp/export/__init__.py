@@ -186,4 +186,5 @@ def _facts(chosen: Format, pack: Pack, target: Target) -> dict[str, Any]:
         "files_linked": target.linked,
         "files_copied": target.copied,
         "files": target.sizes(),
+        "sha256": target.hashes(),
     }
