@@ -85,7 +85,7 @@ def check_tokenizer(config: Config) -> None:
     from icp.tokenizer.tokenizer import load_tokenizer
 
     if trained_ids(config.tokenizer.name) is None:
-        load_tokenizer(config.tokenizer).roles()
+        load_tokenizer(config.tokenizer).check()
 
 
 def run_part(

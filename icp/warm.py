@@ -80,7 +80,7 @@ def run_tiny_corpus(_: Any = None) -> None:
             "run": f"{folder}/run",
             "corpus": {"input": [str(corpus)]},
             "embed": {"model": "hybrid"},
-            "tokenizer": {"name": "bytes"},
+            "tokenizer": {"name": "train:300"},
             "pack": {"seq_len": 64},
         }
         config = parse_config(tree)

@@ -24,6 +24,7 @@ from icp.run.records import (
     remove_tree,
     write_json,
 )
+from icp.run.seals import sealed
 
 log = logging.getLogger("icp")
 
@@ -103,7 +104,7 @@ def fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) ->
         library_versions(),
         costs,
     )
-    write_json(folder / MANIFEST, {**facts, **asdict(manifest)})
+    write_json(folder / MANIFEST, sealed({**facts, **asdict(manifest)}))
     context.exchange.push(MANIFEST, replace=False)
     tidy(context, manifest)
     return manifest

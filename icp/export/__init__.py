@@ -21,6 +21,7 @@ from icp.export.source import Pack, open_pack
 from icp.export.target import Target
 from icp.run import records
 from icp.run.names import EXPORT_SUMMARY, exports_folder, pack_folder
+from icp.run.seals import sealed
 from icp.run.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
@@ -82,7 +83,7 @@ def export_pack(
         chosen.write(opened, target)
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
-        records.write_json(target.path(EXPORT_SUMMARY), facts)
+        records.write_json(target.path(EXPORT_SUMMARY), sealed(facts))
     return Exported(target.folder, facts)
 
 

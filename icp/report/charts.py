@@ -3,6 +3,8 @@
 In: rows of plain values. Out: SVG whose colours are CSS variables, so that a page in dark colours has dark pictures.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,8 +41,16 @@ def svg(spec: Row) -> str:
     import vl_convert
 
     whole = {"$schema": _SCHEMA, "width": WIDTH, "height": HEIGHT, "config": CONFIG, **spec}
-    text = str(vl_convert.vegalite_to_svg(whole))
+    text = _own_names(str(vl_convert.vegalite_to_svg(whole)), whole)
     return re.sub(r'^(<svg[^>]*?) width="([\d.]+)" height="([\d.]+)"', r'\1 style="max-width:\2px"', text, count=1)
+
+
+def _own_names(text: str, spec: Row) -> str:
+    """The picture with names of its own for clips and gradients: Vega counts them through all pictures it makes."""
+    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
+    for number, name in enumerate(dict.fromkeys(re.findall(r' id="(\w+)"', text))):
+        text = re.sub(rf'(id="|url\(#){name}(?=["\)])', rf"\1p{digest}-{number}", text)
+    return text
 
 
 def bars(rows: Sequence[Row], x: str, y: str, *, label: str = ".4f") -> str:

@@ -7,6 +7,7 @@
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
     graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  indptr.npy  indices.npy  weights.npy
     tokens/<tokenizer>-<hash>/   tokenizer.json  tokenizer_config.json  part-*.bin  lengths/part-*.npy  offsets.npy
+                 rejected/part-*.parquet
     packs/<pack>/                config.yaml
                  order/          order.npy  path_starts.npy
                  plan/           doc.npy  start.npy  stop.npy  window.npy  path_rank.npy
@@ -53,7 +54,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "embeddings": (VECTORS,),
     "neighbors": (NEIGHBORS, SIMILARITIES),
     "graph": (DUPLICATES, NODES, CONFLICTS, INDPTR, INDICES, WEIGHTS),
-    "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS),
+    "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS, REJECTED_ROWS),
     "order": (ORDER, PATH_STARTS),
     "windows": (*PLAN, PATH_RANK),
     "shards": (SHARDS, SEGMENTS, WINDOWS),

@@ -7,6 +7,7 @@ from typing import Any
 from icp.run import records
 from icp.run.names import BUILD_STEPS, PACK_FOLDERS, PACKS, STATS, pack_folder, subfolders
 from icp.run.records import Manifest
+from icp.run.seals import sealed
 from icp.run.storage import push_small
 from icp.wording import counted
 
@@ -28,7 +29,7 @@ def write_stats(run: Path) -> dict[str, Any]:
     for figures in stats["packs"].values():
         for key in COSTS:
             stats[key] = {**stats[key], **figures[key]}
-    records.write_json(run / STATS, stats)
+    records.write_json(run / STATS, sealed(stats))
     push_small(run, STATS)
     return stats
 

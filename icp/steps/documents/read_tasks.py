@@ -21,11 +21,12 @@ from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
 from icp.run.records import read_json
 from icp.run.tables import open_writer, write_parts
+from icp.steps.documents.archives import read_tar, read_warc
 from icp.steps.documents.field_types import missing_text
 from icp.steps.documents.input_files import InputFile, corpus_files
-from icp.steps.documents.jsonl_and_text import read_jsonl, read_texts
+from icp.steps.documents.jsonl_and_text import read_csv, read_jsonl, read_texts
 from icp.steps.documents.lines import load_excluded
-from icp.steps.documents.parquet_and_arrow import read_arrow, read_csv, read_parquet
+from icp.steps.documents.parquet_and_arrow import read_arrow, read_parquet
 from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules
 from icp.steps.documents.stores import file_identity
 
@@ -112,11 +113,15 @@ def _batches(files: Sequence[InputFile], rules: Rules, findings: Findings) -> It
     path = files[0].path
     match files[0].kind:
         case "text":
-            return read_texts([file.path for file in files], rules)
+            return read_texts([file.path for file in files], rules, findings)
         case "jsonl":
             return read_jsonl(path, rules, findings)
         case "csv":
             return read_csv(path, rules, findings)
+        case "warc":
+            return read_warc(path, rules, findings)
+        case "tar":
+            return read_tar(path, rules, findings)
         case "parquet":
             return read_parquet(path, rules, findings)
     return read_arrow(path, rules, findings)

@@ -78,8 +78,8 @@ def _tell_left_out(records: Mapping[str, PartRecord]) -> None:
     for key in ("id", "source"):
         n_rows = sum(record.info["left_out"].get(key, 0) for record in records.values())
         if n_rows:
-            what = f"{n_rows:,} files: their {key} cannot serve and is left out"
-            log.warning("%s; corpus.%s: null leaves it out everywhere", what, key)
+            what = f"the field {key}: {n_rows:,} values cannot serve and are left out"
+            log.warning("%s; name another field in corpus.%s, or set it to null to use none", what, key)
 
 
 def _schema(context: Context, config: CorpusConfig, records: Mapping[str, PartRecord]) -> pa.Schema:

@@ -54,7 +54,7 @@ def test_trained_on_kept_documents_of_smallest_key(tmp_path, monkeypatch):
     monkeypatch.setattr(tokens, "SAMPLE_CHARS", 40)
     texts = [f"word{number} " * 3 for number in range(30)]
     samples, trained = [], train_tokenizer(texts, 300)
-    monkeypatch.setattr(tokens, "train_tokenizer", lambda rows, n: samples.append(list(rows)) or trained)
+    monkeypatch.setattr(tokens, "train_tokenizer", lambda rows, n: samples.append(rows.strings()) or trained)
     for run, parts in (("one", ()), ("many", (4, 11, 20))):
         make_graph(tmp_path / run, texts, kept=list(range(1, 30)), parts=parts)
         do(STEP, made_config(tmp_path / run, tokenizer={"name": "train:300"}))
