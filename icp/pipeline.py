@@ -17,6 +17,7 @@ from icp.engine.fresh import Fresh, removals
 from icp.engine.step import Progress, Step
 from icp.errors import ArtifactError, ConfigError
 from icp.export import check_exports, export_all
+from icp.knn.faiss_index import check_method
 from icp.run import records
 from icp.run.claim import check_apart, check_folder, claim, leave_config, remove_leftovers
 from icp.run.context import Context
@@ -59,6 +60,8 @@ def build_graph(
         sources = load_step("embeddings").sources
         assert sources is not None
         sources(config)  # a model or vectors that are not there are told before hours of work
+    if "neighbors" in wanted:
+        check_method(config.graph.method)
     open_folder(config.run)
     with _locked(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)
