@@ -1,5 +1,7 @@
 """Texts as bytes: one buffer and its bounds from strings or Arrow."""
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -69,6 +71,8 @@ def text_buffers(texts: Sequence[str] | Any) -> Texts:
         return _joined(chunks)
     if isinstance(texts, pa.Array):
         return _arrow_buffers(texts, 0)
+    if not hasattr(texts, "__iter__"):
+        raise InputError(f"texts is {type(texts).__name__}; pass a sequence of str")
     encoded = [_encode(text, row) for row, text in enumerate(texts)]
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=offsets[1:])
@@ -127,3 +131,11 @@ def _joined(chunks: list[Texts]) -> Texts:
     data = np.concatenate([np.zeros(0, np.uint8), *(chunk.data for chunk in chunks)])
     lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(chunk.offsets) for chunk in chunks)])
     return Texts(data, np.cumsum(lengths))
+
+
+def cleaned_id(line: str) -> str:
+    """The id on a line of a list: without byte order mark, blanks around, and quotes around, as tables write them."""
+    value = line.removeprefix("\ufeff").strip()
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        return next(csv.reader(io.StringIO(value)))[0]
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value

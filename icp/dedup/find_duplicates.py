@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from icp.checks import public
 from icp.dedup.buckets import signature_buckets
 from icp.dedup.candidates import first_copies, length_priority, order_by_priority, pick_near
 from icp.dedup.components import shares_of
@@ -25,6 +26,7 @@ from icp.texts import Texts, text_buffers
 VERIFY = ("exact", "estimate", "none")
 
 
+@public
 def find_duplicates(
     texts: Sequence[str] | Any,
     *,

@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from icp.checks import public
 from icp.dedup.shingles import MAX_NGRAM, check_integer, multipliers
 from icp.errors import ArtifactError, ConfigError
 from icp.kernels.dedup_minhash import Hashing, sign_texts
@@ -63,6 +64,7 @@ class Scheme:
                 )
 
 
+@public
 def minhash_signatures(
     texts: Sequence[str] | Any, *, num_perm: int = 120, ngram: int = 5, seed: int = 1
 ) -> NDArray[np.uint32]:

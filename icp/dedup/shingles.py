@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.checks import public
 from icp.errors import ConfigError
 from icp.kernels.dedup_shingles import drop_repeats, list_shingles, spell_shingles
 from icp.texts import Texts, text_buffers
@@ -38,6 +39,7 @@ class ShingleSets:
     spelled: NDArray[np.int64]
 
 
+@public
 def shingle_hashes(text: str, *, ngram: int = 5) -> NDArray[np.uint64]:
     """The set of word n-grams of a text as hashes; a text of fewer words has one n-gram, all of them; of none, none.
 
