@@ -4,7 +4,7 @@ from words_reference import reference_shingles
 
 import icp
 from icp.dedup.shingles import SMALL_SET, gather_sets, no_sets
-from icp.errors import ConfigError, InputError
+from icp.errors import ConfigError
 from icp.texts import text_buffers
 
 TEXT = "the quick brown fox jumps over the lazy dog and the quick brown fox jumps again"
@@ -32,7 +32,7 @@ def test_hashes_stay_what_they_are():
 
 
 def test_what_is_not_text_is_refused():
-    with pytest.raises(InputError, match="row 0 is int"):
+    with pytest.raises(ConfigError, match="text is 3, expected a text"):
         icp.shingle_hashes(3)
     with pytest.raises(ConfigError, match="ngram is 0"):
         icp.shingle_hashes("text", ngram=0)
