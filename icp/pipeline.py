@@ -55,14 +55,12 @@ def build_graph(
     if until not in BUILD_STEPS:
         raise ConfigError(f"--until {until}: no such step; use one of {', '.join(BUILD_STEPS)}")
     wanted = BUILD_STEPS[: BUILD_STEPS.index(until) + 1]
+    open_folder(config.run)
     if "embeddings" in wanted:
         check_model(config.embed.model)
-        sources = load_step("embeddings").sources
-        assert sources is not None
-        sources(config)  # a model or vectors that are not there are told before hours of work
+        _check_own_files(load_step("embeddings"), context_of(config))
     if "neighbors" in wanted:
         check_method(config.graph.method)
-    open_folder(config.run)
     with _locked(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)
 
@@ -90,7 +88,7 @@ def check_tokenizer(config: Config) -> None:
     from icp.tokenizer.tokenizer import load_tokenizer
 
     if trained_ids(config.tokenizer.name) is None:
-        load_tokenizer(config.tokenizer).roles()
+        load_tokenizer(config.tokenizer).check()
 
 
 def run_part(
@@ -177,11 +175,17 @@ def _is_done(step: Step, context: Context) -> bool:
     return (context.folder(step.name) / records.MANIFEST).exists()
 
 
+def _check_own_files(step: Step, context: Context) -> None:
+    """Raise InputError for a model, or vectors, that are not there: before hours of work for the steps in front."""
+    if step.sources is not None and not (context.folder(step.name) / records.MANIFEST).exists():
+        step.sources(context.config)
+
+
 def _check_graph(context: Context) -> None:
-    """A pack must not be made from a graph of another configuration."""
+    """A pack must not be made from a graph of another configuration; the files of the corpus are not needed for it."""
     for name in BUILD_STEPS:
         step = load_step(name)
-        changed = differences(step, context, basis_of(step, context))
+        changed = differences(step, context, basis_of(step, context, look_outside=False))
         if changed:
             raise ConfigError(
                 f"{context.folder(name)}: step {name} was made otherwise: {'; '.join(changed[:8])}; "

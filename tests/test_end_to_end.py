@@ -145,6 +145,32 @@ def test_changed_input_file_is_noticed(tmp_path):
         build_graph(config, SerialExecutor(), quiet)
 
 
+def test_input_that_is_moved_or_touched_is_not_needed_once_documents_is_finished(tmp_path, tiny_run, caplog):
+    config = tiny_config(tmp_path)
+    build_graph(config, SerialExecutor(), quiet)
+    corpus = tmp_path / "tiny.jsonl"
+    os.utime(corpus, ns=(1, 1))
+    pack(config, SerialExecutor(), quiet)
+    corpus.rename(tmp_path / "elsewhere.jsonl")
+    moved = tmp_path / "moved"
+    Path(config.run).rename(moved)
+    config = config.model_copy(update={"run": str(moved)})
+    pack(config, SerialExecutor(), quiet, name="later")
+    assert not caplog.records
+    build_graph(config, SerialExecutor(), quiet)
+    (told,) = [record.message for record in caplog.records]
+    assert "no file matches" in told
+    assert "step documents is finished" in told
+    assert_same(data_files(moved / "packs/later"), data_files(tiny_run / "packs/main"))
+
+
+def test_missing_input_of_an_unfinished_step_is_an_error(tmp_path):
+    config = tiny_config(tmp_path)
+    (tmp_path / "tiny.jsonl").unlink()
+    with pytest.raises(InputError, match="no file matches"):
+        build_graph(config, SerialExecutor(), quiet)
+
+
 def test_repaired_input_of_an_unfinished_step_is_read_anew(tmp_path):
     config = tiny_config(tmp_path)
     (tmp_path / "tiny.jsonl").write_text("{\n")

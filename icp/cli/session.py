@@ -1,4 +1,4 @@
-"""What a command works with: logging, configuration, workers, and an orderly end on a signal."""
+"""The surroundings of a command: logging, configuration, workers, and an orderly end on a signal."""
 
 import os
 import signal
@@ -115,6 +115,8 @@ def watch_signals() -> None:
 
 def fill_kernel_cache() -> None:
     """Have the kernels compiled before workers ask for them."""
-    from icp.warm import fill_kernel_cache
+    from icp.warm import fill_kernel_cache, share_kernel_cache
+
+    share_kernel_cache()
 
     fill_kernel_cache()

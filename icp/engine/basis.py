@@ -1,17 +1,21 @@
 """What the bytes of a step depend on, and how it differs from what a folder was made with."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from icp.engine.step import Step
-from icp.errors import ArtifactError, ConfigError
+from icp.errors import ArtifactError, ConfigError, InputError
 from icp.run import records
 from icp.run.context import Context
 from icp.run.forms import check_basis
 from icp.run.names import CONFIG, PACK_FOLDERS
+
+log = logging.getLogger("icp")
 
 
 def refuse_other(step: Step, context: Context, basis: Mapping[str, Any]) -> list[str]:
@@ -31,7 +35,7 @@ def refuse_other(step: Step, context: Context, basis: Mapping[str, Any]) -> list
 def made_otherwise(step: Step, folder: Path, changed: Sequence[str]) -> ConfigError:
     """The error of a step that was made with another basis: how that differs, and what can be done."""
     named = step.name in PACK_FOLDERS
-    another = "give the new pack a name of its own with --name" if named else "use another run folder"
+    another = "make another pack beside it with `icp pack --name NAME`" if named else "use another run folder"
     return ConfigError(
         f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
         f"change it back, {another}, or redo this step and all after it with --fresh"
@@ -55,14 +59,39 @@ def other_tokenizer(step: Step, context: Context) -> str:
     return f"tokenizer.name was {before!r}, is {now!r}" if before != now else ""
 
 
-def basis_of(step: Step, context: Context) -> dict[str, Any]:
-    """All that the bytes of a step depend on, as plain values."""
+def basis_of(step: Step, context: Context, *, look_outside: bool = True) -> dict[str, Any]:
+    """All that the bytes of a step depend on, as plain values.
+
+    Files outside the run are needed until the step that reads them is finished. Once they are gone, or where
+    `look_outside` is False, a finished step counts as made from the files that it was made from.
+    """
     return {
         "format": step.format,
         "config": context.config.values(step.keys(context.config)),
         "inputs": {name: context.manifest(name).digest for name in step.inputs},
-        "sources": dict(step.sources(context.config)) if step.sources else {},
+        "sources": _sources(step, context, look_outside),
     }
+
+
+def _sources(step: Step, context: Context, look_outside: bool) -> dict[str, Any]:
+    if step.sources is None:
+        return {}
+    folder = context.folder(step.name) if step.name in context.folders else None
+    finished = records.read_manifest(folder, check_sizes=False) if folder else None
+    if finished is not None and not look_outside:
+        return dict(finished.basis["sources"])
+    try:
+        return dict(step.sources(context.config))
+    except (InputError, OSError) as error:
+        if finished is None:
+            raise
+        _tell_once(f"{error}; step {step.name} is finished ({folder}) and needs its input no more")
+        return dict(finished.basis["sources"])
+
+
+@cache
+def _tell_once(message: str) -> None:
+    log.warning("%s", message)
 
 
 def differences(step: Step, context: Context, basis: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a search for neighbours is asked, and the methods that compare rows only within groups: cells and lists."""
+"""The settings of a neighbour search, and the methods that compare rows only within groups: cells and lists."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SAMPLE_ROWS = 1000
 
 
 def count_kept(k: int, *, is_filtered: bool = False) -> int:
-    """Neighbours kept of each row where `k` are wanted, and some will be passed over if they are filtered."""
+    """How many neighbours to keep for each row when `k` are wanted; more if a filter will pass over some of them."""
     return k * (FILTERED if is_filtered else 1) + EXTRA
 
 
@@ -73,7 +73,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How much has to be searched for the wanted recall.
+    """How much must be searched to reach the wanted recall.
 
     Attributes:
         n_groups: cells or lists.
@@ -107,7 +107,7 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What passes among neighbours' neighbours go by.
+    """What the passes over neighbours of neighbours need.
 
     Attributes:
         own: the rows that are nearest to each cell.

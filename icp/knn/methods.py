@@ -1,4 +1,4 @@
-"""Which way to search for neighbours, and what a task of any of them finds."""
+"""The choice of a search method, and what each of its tasks finds."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ GPU_SPEED = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one task found: other tasks may have found more for the same rows.
+    """What one task found; other tasks may find better neighbours for the same rows.
 
     Attributes:
         rows: (m,) int64, row numbers, rising.

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.checks import check_array, check_knn
+from icp.checks import as_array, checked_knn, public
 from icp.data import DocGraph, KnnGraph
 from icp.errors import ConfigError, InputError
 from icp.kernels.knn_graph import union_csr
@@ -22,6 +22,7 @@ from icp.knn.vectors import check_rows, empty_keys, unpack
 MOST_NEIGHBORS = 1 << 16
 
 
+@public
 def search_neighbors(
     embeddings: NDArray[np.float16] | NDArray[np.float32],
     *,
@@ -66,7 +67,7 @@ def symmetrize(knn: KnnGraph) -> DocGraph:
 
     Raises: InputError if `knn` names a row it does not have, or its arrays do not fit together.
     """
-    check_knn(knn)
+    knn = checked_knn(knn)
     # adding 0 makes +0 of -0
     weights = np.ascontiguousarray(knn.similarities.astype(np.float16) + np.float16(0)).view(np.uint16)
     indptr, indices, bits = union_csr(np.ascontiguousarray(knn.neighbors, dtype=np.int32), weights)
@@ -75,7 +76,7 @@ def symmetrize(knn: KnnGraph) -> DocGraph:
 
 def _checked(embeddings: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:
     """The rows as float16; raises InputError for another shape or type."""
-    check_array("embeddings", embeddings, kinds="f", n_axes=2)
+    embeddings = as_array("embeddings", embeddings, kinds="f", n_axes=2)
     if embeddings.dtype not in (np.float16, np.float32):
         raise InputError(
             f"embeddings are {embeddings.dtype} of shape {embeddings.shape}, expected float16 or float32 (n, dim)"
@@ -130,7 +131,7 @@ def _search_index(rows: NDArray[np.float16], search: Search) -> NDArray[np.int64
 
 
 def _search_groups(rows: NDArray[np.float16], search: Search, groups: Groups | None) -> NDArray[np.int64]:
-    """What all tasks of the search find."""
+    """Everything that the tasks of the search find."""
     keys = empty_keys(len(rows), search.keep)
     for task in phases.search_tasks(search, groups).values():
         merge_found(keys, 0, phases.search_task(rows, search, groups, task))

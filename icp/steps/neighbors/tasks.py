@@ -1,4 +1,4 @@
-"""Where the step `neighbors` finds its rows, keeps its arrays, and how its work is cut into tasks.
+"""Where the step `neighbors` finds its rows and keeps its arrays, and how its work is divided into tasks.
 
 In: embeddings/, the step's own folder. Out: rows, ranges, names of parts; the same for any number of workers.
 """
