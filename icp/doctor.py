@@ -102,7 +102,7 @@ def licences() -> Iterator[str]:
 
 def _licence(name: str) -> str:
     about = metadata(name)
-    told = about.get("License-Expression") or about.get("License") or ""
+    told = next((told for field in ("License-Expression", "License") for told in about.get_all(field) or []), "")
     kinds = [line.rpartition("::")[2].strip() for line in about.get_all("Classifier") or [] if "License ::" in line]
     short = told.strip().splitlines()[0] if told.strip() else ""
     return short if 0 < len(short) <= 60 else ", ".join(kinds) or "not named in its metadata"

@@ -85,7 +85,7 @@ def set_up_logging(*, as_json: bool, verbose: bool) -> None:
     log.handlers[:] = [handler]
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.propagate = False
-    warnings.showwarning = _tell_warning  # type: ignore[assignment]
+    warnings.showwarning = _tell_warning
 
 
 def _tell_warning(

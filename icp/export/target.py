@@ -98,6 +98,7 @@ class Target:
         """sha256 of each file so far, by name."""
         return {path.name: records.hash_file(path) for path in sorted(self._staging.iterdir())}
 
+
 class Upload(Target):
     """The folder of an export on a server: files are made in the folder for temporary ones and sent when all are there.
 
