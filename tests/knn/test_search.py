@@ -345,7 +345,7 @@ def test_wrong_arguments_are_named():
 
 def test_faiss_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    for method in METHODS:
+    for method in ("exact", "cells", "ivf"):
         assert search_neighbors(topics(30), k=2, method=method).neighbors.min() >= 0
 
 
