@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,18 @@ import pyarrow.parquet as pq
 import xxhash
 
 from icp.config import CorpusConfig
+from icp.errors import InputError
 from icp.run.records import PartRecord
+from icp.steps.documents.input_files import corpus_files
 from icp.steps.documents.lines import load_excluded
 from icp.steps.documents.paragraphs import most_frequent
+from icp.steps.documents.read_tasks import batches_of, rules_of
 from icp.steps.documents.repeated_ids import repeated_ids
-from icp.steps.documents.rows import EXCERPT
+from icp.steps.documents.rows import EXCERPT, Findings
 
 log = logging.getLogger("icp")
 _PIECES, _ROWS = 8, 250
+_SHOWN_SHARE, _SHOWN = 0.02, 60
 
 
 def tell(config: CorpusConfig, records: Mapping[str, PartRecord]) -> None:
@@ -51,6 +55,33 @@ def _tell_excluded(path: str, met: set[int]) -> None:
         log.warning("%s; %s others do not, e.g. %s: check how they are written", found, f"{len(missing):,}", missing[0])
     else:
         log.info("%s", found)
+
+
+def paragraph_lines(found: object) -> Iterator[str]:
+    """What `sampled_paragraphs` or `paragraphs_of_input` gave, as lines for a terminal; rare ones are not shown."""
+    for row in found if isinstance(found, list) else ():
+        match row:
+            case [float(share), str(paragraph)] if share >= _SHOWN_SHARE:
+                shown = paragraph if len(paragraph) <= _SHOWN else paragraph[:_SHOWN] + "..."
+                yield f"{'':<11} {share:.0%} of the documents of a sample hold the paragraph {shown!r}"
+
+
+def paragraphs_of_input(config: CorpusConfig) -> list[list[float | str]]:
+    """The most frequent paragraphs of the first rows of some input files; of what cannot be read, none.
+
+    Raises: InputError, ConfigError, as `icp.steps.documents.input_files.corpus_files` does.
+    """
+    files = corpus_files(config)
+    texts: list[str] = []
+    rules = rules_of(config.model_copy(update={"exclude": None}))
+    for at in np.unique(np.linspace(0, len(files) - 1, _PIECES).astype(int)).tolist() if files else ():
+        try:
+            for batch in batches_of([files[at]], rules, Findings()):
+                texts += batch.documents["text"].slice(0, _ROWS).to_pylist()
+                break
+        except InputError as error:  # the step says so when it comes to that file
+            log.debug("%s", error)
+    return [[share, paragraph[:EXCERPT]] for share, paragraph in most_frequent(texts)]
 
 
 def sampled_paragraphs(folder: Path, pieces: Sequence[str]) -> list[list[float | str]]:
