@@ -105,6 +105,7 @@ class GraphConfig(Section):
 
     k: int = Field(10, ge=1)
     method: KnnMethodName = "auto"
+    faiss: str = Field("auto", min_length=1, pattern=r"^[A-Za-z0-9_,()]+$")
     target_recall: float = Field(0.95, gt=0, le=1)
     min_similarity: Literal["auto"] | float = "auto"
     max_similarity: float | None = None
