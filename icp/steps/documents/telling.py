@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from icp.steps.documents.repeated_ids import repeated_ids
 from icp.steps.documents.rows import EXCERPT, Findings
 
 log = logging.getLogger("icp")
+_Item = TypeVar("_Item")
 _PIECES, _ROWS = 8, 250
 _SHOWN_SHARE, _SHOWN = 0.02, 60
 
@@ -72,23 +74,31 @@ def paragraphs_of_input(config: CorpusConfig) -> list[list[float | str]]:
     Raises: InputError, ConfigError, as `icp.steps.documents.input_files.corpus_files` does.
     """
     files = corpus_files(config)
+    whole = _spread([file for file in files if file.kind == "text"], _ROWS)
+    samples = [whole] if whole else []
+    samples += [[file] for file in _spread([file for file in files if file.kind != "text"], _PIECES)]
     texts: list[str] = []
     rules = rules_of(config.model_copy(update={"exclude": None}))
-    for at in np.unique(np.linspace(0, len(files) - 1, _PIECES).astype(int)).tolist() if files else ():
+    for some in samples:
         try:
-            for batch in batches_of([files[at]], rules, Findings()):
+            for batch in batches_of(some, rules, Findings()):
                 texts += batch.documents["text"].slice(0, _ROWS).to_pylist()
-                break
+                if some is not whole:
+                    break
         except InputError as error:  # the step says so when it comes to that file
             log.debug("%s", error)
     return [[share, paragraph[:EXCERPT]] for share, paragraph in most_frequent(texts)]
 
 
+def _spread(items: Sequence[_Item], n_most: int) -> list[_Item]:
+    """At most so many of them, evenly spread."""
+    return [items[at] for at in np.unique(np.linspace(0, len(items) - 1, n_most).astype(int)).tolist()] if items else []
+
+
 def sampled_paragraphs(folder: Path, pieces: Sequence[str]) -> list[list[float | str]]:
     """The most frequent paragraphs of the first rows of some pieces: the share of documents, and the beginning."""
-    chosen = [pieces[at] for at in np.unique(np.linspace(0, len(pieces) - 1, _PIECES).astype(int)).tolist()]
     texts: list[str] = []
-    for name in chosen:
+    for name in _spread(pieces, _PIECES):
         with pq.ParquetFile(folder / name) as file:
             for batch in file.iter_batches(_ROWS, [0], ["text"], use_threads=False):
                 texts += batch.column("text").to_pylist()
