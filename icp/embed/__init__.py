@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.checks import public
 from icp.choices import EMBEDDERS, TRANSFORMER, Embedder
 from icp.embed.two_pass import first_not_finite
 from icp.errors import ConfigError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FILES = "files:"
 
 
+@public
 def embed_documents(
     texts: Sequence[str] | Any, *, model: str = "hybrid", max_tokens: int = 128, device: str = "auto", seed: int = 0
 ) -> NDArray[np.float32]:
