@@ -50,6 +50,8 @@ REPEATS = Stream(8)
 """The documents around which ``pack.method: knn`` makes windows."""
 AUDIT = Stream(101)
 """The documents that `icp verify` encodes again."""
+PROBE = Stream(102)
+"""The controls and samples of `icp probe`; what is drawn is its part."""
 
 CENTROIDS = Stream(1, leads=True)
 """The vectors from which centroids are trained, and the first centroids among them."""

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,13 @@ def fill_kernel_cache() -> None:
                 log.debug("kernels were not all compiled: %s", outcome.detail)
                 if outcome.error is not None:
                     raise outcome.error
+
+
+def share_kernel_cache() -> None:
+    """Tell the processes that this one starts of its folder, so that none looks for another and warns again."""
+    from icp.kernels._jit import CACHE_FOLDER, INHERITED
+
+    os.environ[INHERITED] = str(Path(CACHE_FOLDER).parent)
 
 
 def fill_in_this_process(_: Any = None) -> None:
@@ -72,7 +80,7 @@ def run_tiny_corpus(_: Any = None) -> None:
             "run": f"{folder}/run",
             "corpus": {"input": [str(corpus)]},
             "embed": {"model": "hybrid"},
-            "tokenizer": {"name": "bytes"},
+            "tokenizer": {"name": "train:300"},
             "pack": {"seq_len": 64},
         }
         config = parse_config(tree)

@@ -50,6 +50,7 @@ def make_graph(run: Path, texts, *, kept=None, parts=(), sources=None, vectors=N
         columns = {
             "doc": pa.array(range(begin, end), pa.int64()),
             "key": pa.array(keys[begin:end], pa.binary(16)),
+            "id": pa.array([f"d{doc}" for doc in range(begin, end)], pa.string()),
             "text": pa.array(texts[begin:end], pa.large_string()),
             "source": pa.array((sources or [None] * n_docs)[begin:end], pa.string()),
         }

@@ -10,12 +10,22 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "kernels": ["icp.kernels", "icp.errors"],
-    "ground": ["icp.checks", "icp.choices", "icp.config", "icp.data", "icp.texts", "icp.machine", "icp.streams"],
+    "ground": [
+        "icp.checks",
+        "icp.choices",
+        "icp.config",
+        "icp.data",
+        "icp.texts",
+        "icp.machine",
+        "icp.streams",
+        "icp.wording",
+        "icp.words",
+    ],
     "library": ["icp.dedup", "icp.embed", "icp.knn", "icp.order", "icp.pack", "icp.tokenizer"],
     "run": ["icp.run"],
     "engine": ["icp.engine"],
     "steps": ["icp.steps", "icp.audit", "icp.export", "icp.dataset"],
-    "pipeline": ["icp.pipeline", "icp.forecast", "icp.inspect", "icp.doctor", "icp.warm"],
+    "pipeline": ["icp.pipeline", "icp.forecast", "icp.inspect", "icp.report", "icp.probe", "icp.doctor", "icp.warm"],
     "commands": ["icp.cli", "icp.jobs"],
 }
 ORDER = list(FLOORS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from icp.audit.facts import stated_otherwise
 from icp.audit.findings import Breaches
 from icp.audit.rows import Tally
 from icp.audit.segments import Layout, TokenFiles
@@ -35,20 +36,9 @@ def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found
     for name, value in sums.items():
         _compare(f"shards manifest, counts.{name}", run.manifests["shards"].counts.get(name), value, found)
     _compare("tokens manifest, counts.tokens", run.manifests["tokens"].counts.get("tokens"), n_in, found)
-    facts = {
-        "seq_len": run.config.pack.seq_len,
-        "stride": layout.stride,
-        "dtype": layout.dtype.name,
-        "vocab_size": layout.tokenizer.vocab_size,
-        "bos_id": layout.bos_id,
-        "eos_id": layout.eos_id,
-        "pad_id": layout.pad_id,
-        "windows": tally.windows,
-        "tokens": run.shown(run.folders["tokens"]),
-    }
-    stated = records.read_facts(run.folders["shards"])
-    for name, fact in facts.items():
-        _compare(f"shards manifest, {name}", stated.get(name), fact, found)
+    for name, stated, fact in stated_otherwise(run, layout):
+        _compare(f"shards manifest, {name}", stated, fact, found)
+    _compare("shards manifest, windows", run.manifests["shards"].facts.get("windows"), tally.windows, found)
     return (
         f"{n_in:,} of documents + {sums['repeated']:,} repeated + {tally.specials:,} specials + "
         f"{tally.padding:,} padding = {written:,} tokens written"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from icp.audit.findings import Breaches
 from icp.run.names import DOCUMENTS, REJECTED_ROWS
 from icp.run.reader import Run, WrongForm, integers, read_groups
+from icp.wording import counted
 
 COLUMNS = ("doc", "key", "id", "source", "file", "row")
 
@@ -70,7 +71,7 @@ def check_documents(run: Run, found: Breaches) -> str:
     found.add_all("rows there more than once", np.flatnonzero(rows.times > 1), rows.describe)
     n_read = sum(stated.values())
     files = f"{len(stated):,} {'file' if len(stated) == 1 else 'files'}"
-    return f"rows in = rows out: {n_read:,} read from {files} = {n_docs:,} documents + {n_rejected:,} rejected"
+    return f"rows in = rows out: {n_read:,} read from {files} = {counted(n_docs, 'document')} + {n_rejected:,} rejected"
 
 
 def rows_read(run: Run) -> dict[str, int]:

@@ -3,7 +3,6 @@
 In: all files of a run and a pack, their manifests. Out: breaches.
 """
 
-from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
 from icp.audit.segments import Layout
-from icp.config import Config
+from icp.audit.small_files import check_small_files, differing
 from icp.errors import ArtifactError
 from icp.run.names import (
     CONFLICTS,
@@ -64,7 +63,8 @@ def check_files(run: Run, layout: Layout, found: Breaches) -> str:
             if path.is_file() and not known and not path.name.startswith(TEMPORARY):
                 found.add("files that no manifest names", run.shown(path))
         _check_basis(run, step, found)
-    return f"{n_files:,} files ({n_bytes / 2**20:,.1f} MiB) as their manifests say"
+    n_small = check_small_files(run, found)
+    return f"{n_files:,} files ({n_bytes / 2**20:,.1f} MiB) as their manifests say, {n_small} small files as written"
 
 
 def check_present(run: Run) -> None:
@@ -77,6 +77,8 @@ def check_present(run: Run) -> None:
 
 def _check_file(run: Run, step: str, name: str, record: FileRecord, found: Breaches) -> None:
     path = run.path(step, name)
+    if path.is_symlink():
+        found.add("links in the place of files", run.shown(path))
     try:
         size = path.stat().st_size
         digest = hash_file(path) if size == record.bytes else ""
@@ -127,21 +129,8 @@ def _check_basis(run: Run, step: str, found: Breaches) -> None:
     manifest = run.manifests[step]
     if hash_json(manifest.basis) != manifest.fingerprint:
         found.add("manifests whose fingerprint is not that of what they name", step)
-    config = _flat(run.config)
-    for key, value in manifest.basis.get("config", {}).items():
-        if config.get(key) != value:
-            found.add("steps made with another configuration", f"{step}: {key} was {value!r}, is {config.get(key)!r}")
+    for key, was, now in differing(run.config, manifest.basis.get("config", {})):
+        found.add("steps made with another configuration", f"{step}: {key} was {was!r}, is {now!r}")
     for name, digest in manifest.basis.get("inputs", {}).items():
         if name in run.manifests and run.manifests[name].digest != digest:
             found.add("steps made of other files than are there", f"{step} of {name}")
-
-
-def _flat(config: Config) -> dict[str, Any]:
-    def rows(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-        for key, value in tree.items():
-            if isinstance(value, Mapping):
-                yield from rows(value, f"{prefix}{key}.")
-            else:
-                yield prefix + key, value
-
-    return dict(rows(config.model_dump(mode="json"), ""))

@@ -1,4 +1,4 @@
-"""What an audit says: a finding a promise, with the first few places of each kind of breach."""
+"""The findings of an audit: one for each promise, with the first few places of each kind of breach."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Finding:
 
     def line(self) -> str:
         """The finding as it is printed."""
-        return f"{self.promise} {'kept' if self.kept else 'BROKEN':<6}  {self.text}"
+        return f"{self.promise} {'holds' if self.kept else 'BROKEN':<6}  {self.text}"
 
 
 @dataclass(slots=True)

@@ -1,5 +1,8 @@
 """The commands that look: at a run that is there, at one that might be made, at the installation."""
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -123,15 +126,44 @@ def status(run_folder: str, **options: Any) -> None:
 
 
 @click.command()
+@click.option("--licences", "wants_licences", is_flag=True, help="List the packages that icp uses, and their licences.")
 @shared_options
-def doctor(**options: Any) -> None:
+def doctor(wants_licences: bool, **options: Any) -> None:
     """Check the installation: libraries, both faiss wheels, GPU, Java, threads, kernel cache."""
-    from icp.doctor import examine
+    from icp.doctor import examine, licences
 
     set_up_logging(options)
+    if wants_licences:
+        for line in licences():
+            say(line)
+        return
     sound = True
     for check in examine():
         say(check.line())
         sound &= check.sound
     if not sound:
         raise ConfigError("doctor: something is missing or broken, see above")
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN")
+@PACK
+@click.option(
+    "--sample-mib", default=8.0, show_default=True, type=click.FloatRange(0.01), help="Text of each kind of windows."
+)
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Windows of a step of training.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of samples and controls.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="All figures, into a file.")
+@shared_options
+def probe(run_folder: str, pack_name: str, json_path: str | None, **options: Any) -> None:
+    """What the documents of a window save one another, beside cheap controls: no training, no GPU."""
+    from icp.probe import Wanted, probe_run
+    from icp.run.opening import open_folder
+
+    set_up_logging(options)
+    wanted = Wanted(options["sample_mib"], options["batch"], options["seed"], len(os.sched_getaffinity(0)))
+    found = probe_run(open_folder(run_folder), wanted, pack=pack_name)
+    for line in found.lines():
+        say(line)
+    if json_path:
+        Path(json_path).write_text(json.dumps(found.tree(), indent=1) + "\n", encoding="utf-8")

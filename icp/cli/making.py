@@ -23,13 +23,18 @@ LOOK_SECONDS = 2.0
 @fresh_options
 def run(config_path: str, overrides: tuple[str, ...], **options: Any) -> None:
     """Build the graph, then pack it: from documents to shards."""
-    from icp.export import check_exports
-    from icp.pipeline import build_graph, check_tokenizer, pack
-
     config = start(config_path, overrides, options)
-    check_tokenizer(config)
-    check_exports(config)
-    with working(options) as (executor, progress):
+
+    def check() -> None:
+        from icp.export import check_exports
+        from icp.pipeline import check_tokenizer
+
+        check_tokenizer(config)
+        check_exports(config)
+
+    with working(options, check) as (executor, progress):
+        from icp.pipeline import build_graph, pack
+
         build_graph(config, executor, progress, fresh=fresh_of(options))
         pack(config, executor, progress, fresh=fresh_of(options))
     _print_summary(config, "main")
@@ -43,10 +48,10 @@ def run(config_path: str, overrides: tuple[str, ...], **options: Any) -> None:
 )
 def build_graph_command(config_path: str, overrides: tuple[str, ...], until: str, **options: Any) -> None:
     """Documents -> dedup -> embeddings -> neighbors -> graph."""
-    from icp.pipeline import build_graph
-
     config = start(config_path, overrides, options)
     with working(options) as (executor, progress):
+        from icp.pipeline import build_graph
+
         build_graph(config, executor, progress, until=until, fresh=fresh_of(options))
     _print_summary(config, None)
 
@@ -57,10 +62,10 @@ def build_graph_command(config_path: str, overrides: tuple[str, ...], until: str
 @click.option("--name", default="main", show_default=True, help="Many packs share one graph; each has a name.")
 def pack_command(config_path: str, overrides: tuple[str, ...], name: str, **options: Any) -> None:
     """Tokens -> order -> windows -> shards, into RUN/packs/NAME/."""
-    from icp.pipeline import pack
-
     config = start(config_path, overrides, options)
     with working(options) as (executor, progress):
+        from icp.pipeline import pack
+
         pack(config, executor, progress, name=name, fresh=fresh_of(options))
     _print_summary(config, name)
 

@@ -1,9 +1,9 @@
-"""What a command works with: logging, configuration, workers, and an orderly end on a signal."""
+"""The surroundings of a command: logging, configuration, workers, and an orderly end on a signal."""
 
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,22 +54,34 @@ def _agreed(lines: Sequence[str]) -> bool:
 
 
 class working:  # noqa: N801 - reads as a verb where it stands
-    """Workers and progress for one command, ended in order on SIGINT and SIGTERM."""
+    """Workers and progress for one command, ended in order on SIGINT and SIGTERM.
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    `check` refuses what can be told before kernels are compiled. The first worker imports what it needs meanwhile.
+    """
+
+    def __init__(self, options: dict[str, Any], check: Callable[[], None] = lambda: None) -> None:
         from icp.cli.progress import Reporter
 
+        self._check = check
         self._executor = _executor(options)
         self._is_local = options["engine"] == "local"
         self._reporter = Reporter()
 
     def __enter__(self) -> tuple[Any, Any]:
         watch_signals()
-        if self._is_local:  # on a cluster, each machine fills its own
-            fill_kernel_cache()
-        executor = self._executor.__enter__()
-        watch_signals()  # Spark takes SIGINT when it starts
-        return executor, self._reporter.__enter__()
+        if self._is_local:
+            self._executor.start_ahead()
+        try:
+            self._check()
+            if self._is_local:  # on a cluster, each machine fills its own
+                fill_kernel_cache()
+            executor = self._executor.__enter__()
+            watch_signals()  # Spark takes SIGINT when it starts
+            return executor, self._reporter.__enter__()
+        except BaseException:
+            if self._is_local:
+                self._executor.__exit__()
+            raise
 
     def __exit__(self, *exception: object) -> None:
         self._reporter.__exit__(*exception)
@@ -103,6 +115,8 @@ def watch_signals() -> None:
 
 def fill_kernel_cache() -> None:
     """Have the kernels compiled before workers ask for them."""
-    from icp.warm import fill_kernel_cache
+    from icp.warm import fill_kernel_cache, share_kernel_cache
+
+    share_kernel_cache()
 
     fill_kernel_cache()

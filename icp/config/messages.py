@@ -17,10 +17,15 @@ def message_of(error: Mapping[str, Any], where: str, overridden: Mapping[str, st
         overridden: dotted key -> the override that set it.
     """
     spelled = ".".join(str(part) for part in error["loc"])
+    inside = [key for key in overridden if f"{key}.".startswith(f"{spelled}.") or not spelled]
     for key, override in overridden.items():
-        opened = error["type"] == "extra_forbidden" and f"{key}.".startswith(f"{spelled}.")
+        opened = error["type"] == "extra_forbidden" and key in inside
         if f"{spelled}.".startswith(f"{key}.") or opened:
             where = f"--set {_shortened(override)}"
+            break
+    else:
+        if inside:  # values that do not go together: some of them stand in the file, some in overrides
+            where = f"{where} with {' '.join(f'--set {_shortened(overridden[key])}' for key in inside)}"
     # pydantic adds the member of a union to the location: only names of fields belong to the key
     names = [str(part) for part in error["loc"]]
     known = _known_keys()

@@ -107,7 +107,9 @@ class JointEmbedder:
         """Components of the sample, and the mean along them; in a small corpus as in `lexical` no mean."""
         is_large = totals.n_docs >= lexical.SMALL
         power = self.power if is_large else 0.0
-        basis, scales = find_components(totals.sample, self.dim, power=power, is_centered=is_large)
+        basis, scales = find_components(
+            totals.sample, self.dim, power=power, is_centered=is_large, threads=totals.threads
+        )
         mean = lexical.mean_row(totals.sums, totals.n_filled, totals.n_docs)
         return {"basis": basis, "scales": scales, "mean": (mean[:, None] * basis).sum(axis=0)}
 

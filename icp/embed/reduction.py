@@ -5,6 +5,10 @@ products of the two, and of the sample's rows among one another, is an integer b
 whatever order a BLAS adds. What is not exact, the components themselves, is worked out once a corpus and then rounded.
 """
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,10 +19,13 @@ ROW_UNIT = 600
 BASIS_UNIT = 16384
 TOP = 127  # of an int8; a larger part of a row, which one word makes of a short text, is cut
 EXACT_ROWS = 1024  # 127 * 127 * 1024 < 2**24
+PRODUCT_ROWS = 384
+"""Rows of a large matrix that one thread multiplies at a time."""
 ROUNDS = 4
 SPARE = 32
 NOTHING = 1e-9
 """Components of less than this share of the largest variance are left out: rounding is all they hold."""
+_Result = TypeVar("_Result")
 
 
 def to_int8(*parts: tuple[NDArray[np.int16], float, int]) -> NDArray[np.int8]:
@@ -33,17 +40,24 @@ def to_int8(*parts: tuple[NDArray[np.int16], float, int]) -> NDArray[np.int8]:
     return joined
 
 
-def second_moments(rows: NDArray[np.int8]) -> NDArray[np.int64]:
+def second_moments(rows: NDArray[np.int8], *, threads: int = 1) -> NDArray[np.int64]:
     """Sums of the products of any two columns: (width, width) int64, exact."""
-    moments = np.zeros((rows.shape[1], rows.shape[1]), np.int64)
-    for first in range(0, len(rows), EXACT_ROWS):
-        block = rows[first : first + EXACT_ROWS].astype(np.float32)
-        moments += (block.T @ block).astype(np.int64)
-    return moments
+
+    def of_thread(number: int) -> NDArray[np.int64]:
+        moments = np.zeros((rows.shape[1], rows.shape[1]), np.int64)
+        for first in range(number * EXACT_ROWS, len(rows), threads * EXACT_ROWS):
+            block = rows[first : first + EXACT_ROWS].astype(np.float32)
+            moments += (block.T @ block).astype(np.int64)
+        return moments
+
+    total, *others = _by_threads(of_thread, range(threads), threads)
+    for moments in others:
+        total += moments
+    return total
 
 
 def find_components(
-    sample: NDArray[np.int8], dim: int, *, power: float, is_centered: bool
+    sample: NDArray[np.int8], dim: int, *, power: float, is_centered: bool, threads: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The directions that say most of the sample, strongest first, and what each counts.
 
@@ -53,6 +67,7 @@ def find_components(
         power: a component of variance v counts ``v ** power`` times its size: above 0 common themes gain over what
             sets single documents apart, below 0 they lose.
         is_centered: is the mean of the sample taken away first?
+        threads: how many to use; they change nothing but the time.
 
     Returns:
         basis: (width, dim) float32, integers; columns of length `BASIS_UNIT` to rounding, zero where nothing is left.
@@ -64,8 +79,8 @@ def find_components(
     if 2 * n_rows <= width:
         variances, directions = _of_few_rows(filled - mean, dim)
     else:
-        moments = second_moments(filled).astype(np.float64) / n_rows - np.outer(mean, mean)
-        variances, directions = _largest(moments, dim)
+        moments = second_moments(filled, threads=threads).astype(np.float64) / n_rows - np.outer(mean, mean)
+        variances, directions = _largest(moments, dim, threads)
     signs = np.sign(directions[np.argmax(np.abs(directions), axis=0), np.arange(dim)])
     directions = directions * np.where(signs == 0, 1.0, signs)
     is_left = variances > max(NOTHING * float(variances[0]), 0.0)
@@ -96,7 +111,7 @@ def _of_few_rows(rows: NDArray[np.float64], dim: int) -> tuple[NDArray[np.float6
     return variances, directions
 
 
-def _largest(matrix: NDArray[np.float64], dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _largest(matrix: NDArray[np.float64], dim: int, threads: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The `dim` largest eigenvalues of a symmetric matrix and their vectors, largest first.
 
     Source: subspace iteration with a random start (Halko, Martinsson, Tropp, 2011, algorithm 4.4), for wide matrices.
@@ -104,9 +119,25 @@ def _largest(matrix: NDArray[np.float64], dim: int) -> tuple[NDArray[np.float64]
     if matrix.shape[0] <= 2 * dim:
         values, vectors = np.linalg.eigh(matrix)
         return values[::-1][:dim], vectors[:, ::-1][:, :dim]
-    start = fixed_generator().integers(0, 2, (matrix.shape[0], dim + SPARE)) * 2.0 - 1.0
-    space, _ = np.linalg.qr(matrix @ start)
-    for _ in range(ROUNDS - 1):
-        space, _ = np.linalg.qr(matrix @ space)
-    values, inside = np.linalg.eigh(space.T @ (matrix @ space))
+    space: NDArray[Any] = fixed_generator().integers(0, 2, (matrix.shape[0], dim + SPARE)) * 2.0 - 1.0
+    for _ in range(ROUNDS):
+        space = np.linalg.qr(_product(matrix, space, threads))[0]
+    values, inside = np.linalg.eigh(space.T @ _product(matrix, space, threads))
     return values[::-1][:dim], (space @ inside)[:, ::-1][:, :dim]
+
+
+def _product(matrix: NDArray[np.float64], space: NDArray[Any], threads: int) -> NDArray[np.float64]:
+    """Their product, by stretches of rows that are the same for any number of threads."""
+    product = np.empty((len(matrix), space.shape[1]))
+
+    def of_stretch(first: int) -> None:
+        rows = slice(first, first + PRODUCT_ROWS)
+        np.matmul(matrix[rows], space, out=product[rows])
+
+    _by_threads(of_stretch, range(0, len(matrix), PRODUCT_ROWS), threads)
+    return product
+
+
+def _by_threads(work: Callable[[int], _Result], items: Iterable[int], threads: int) -> list[_Result]:
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))

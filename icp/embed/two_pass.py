@@ -1,4 +1,4 @@
-"""Models that look at the whole corpus before they embed a document: what such a model is, and how it is driven.
+"""Embedders that look at the whole corpus before they embed a document, and the passes that drive them.
 
 Passes over the parts of a corpus, whose results add up, alternate with single steps over their sums: `read` the texts,
 once; `weigh` their words; `project` each document to a row of integers; `settle` on mean and dimensions; `finish` each
@@ -65,12 +65,14 @@ class Totals:
     Attributes:
         sums: (width,) int64, the sum of all rows. n_filled: how many are not all zero. n_docs: how many there are.
         sample: (m, width), rows evenly chosen, at most `CorpusEmbedder.sample_rows`.
+        threads: how many to use; they change nothing but the time.
     """
 
     sums: NDArray[np.int64]
     n_filled: int
     n_docs: int
     sample: NDArray[Any]
+    threads: int = 1
 
 
 class CorpusEmbedder(Protocol):
@@ -178,14 +180,14 @@ class PartTotals:
 
 
 def settle_parts(
-    embedder: CorpusEmbedder, parts: Iterable[tuple[NDArray[np.int64], NDArray[Any]]], n_docs: int
+    embedder: CorpusEmbedder, parts: Iterable[tuple[NDArray[np.int64], NDArray[Any]]], n_docs: int, *, threads: int = 1
 ) -> dict[str, NDArray[Any]]:
     """What `CorpusEmbedder.finish` needs to know, by the sums and the samples of the `PartTotals` of all parts."""
     total, samples = np.zeros(embedder.width + 1, np.int64), []
     for sums, sample in parts:
         total += sums
         samples.append(sample)
-    return embedder.settle(Totals(total[:-1], int(total[-1]), n_docs, np.concatenate(samples)))
+    return embedder.settle(Totals(total[:-1], int(total[-1]), n_docs, np.concatenate(samples), threads))
 
 
 def finish_rows(

@@ -35,7 +35,7 @@ def refuse_other(step: Step, context: Context, basis: Mapping[str, Any]) -> list
 def made_otherwise(step: Step, folder: Path, changed: Sequence[str]) -> ConfigError:
     """The error of a step that was made with another basis: how that differs, and what can be done."""
     named = step.name in PACK_FOLDERS
-    another = "give the new pack a name of its own with --name" if named else "use another run folder"
+    another = "make another pack beside it with `icp pack --name NAME`" if named else "use another run folder"
     return ConfigError(
         f"{folder}: step {step.name} was made otherwise: {'; '.join(changed[:8])}; "
         f"change it back, {another}, or redo this step and all after it with --fresh"

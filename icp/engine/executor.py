@@ -1,38 +1,18 @@
-"""Run one function over many parts: in this process, or in worker processes that outlive no parent.
+"""Run one function over many parts, in this process or in worker processes that end with it.
 
 An executor's `map` yields ``(position, outcome)`` in the order parts finish; a part that fails is tried again, and
 after `ATTEMPTS` reported as a `Failure`, without loss of the others. An `IcpError` is not tried again.
 """
 
-import contextlib
-import errno
 import itertools
-import multiprocessing
-import os
-import signal
-import threading
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from multiprocessing.connection import wait
 from typing import Any, Protocol
 
-from icp.errors import IcpError
-from icp.machine import WORKER
+from icp.engine.worker import Failure, Worker, call, stop
 
+__all__ = ["ATTEMPTS", "Executor", "Failure", "ProcessExecutor", "SerialExecutor"]
 ATTEMPTS = 3
-STOP_SECONDS = 5.0
-HOPELESS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A part that could not be done: a line that says why, the traceback, and the error if it is an `IcpError`."""
-
-    message: str
-    detail: str = ""
-    error: IcpError | None = None
-    retry: bool = True
 
 
 class Executor(Protocol):
@@ -56,7 +36,7 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """In this process, one after another: for slices of a step, for tests, for debuggers."""
+    """Runs tasks in this process, one after another: for slices of a step, for tests, for debuggers."""
 
     workers = 1
     one_machine = True
@@ -69,7 +49,7 @@ class SerialExecutor:
         """See `Executor.map`."""
         for position, item in enumerate(items):
             for _ in range(ATTEMPTS):
-                outcome = _call(task, item)
+                outcome = call(task, item)
                 if not (isinstance(outcome, Failure) and outcome.retry):
                     break
             yield position, outcome
@@ -79,7 +59,8 @@ class ProcessExecutor:
     """Spawned worker processes, each single-threaded in BLAS; a dead one is replaced and its part tried again.
 
     Use as a context manager. Workers end when this process does, however it does. A part is tried `attempts` times;
-    workers are numbered from `first` on.
+    workers are numbered from `first` on. They stay from one `map` to the next, and one more than is busy, up to
+    `workers`, is started ahead: what it imports is loaded by the time a part comes for it.
     """
 
     one_machine = True
@@ -87,13 +68,17 @@ class ProcessExecutor:
     def __init__(self, workers: int, *, attempts: int = ATTEMPTS, first: int = 0) -> None:
         self.workers = workers
         self._attempts, self._first = attempts, first
-        self._idle: list[_Worker] = []  # the last one takes the next part
+        self._idle: list[Worker] = []
 
     def __enter__(self) -> "ProcessExecutor":
         return self
 
+    def start_ahead(self) -> None:
+        """Start a worker if none is idle, for the first part of the next `map`."""
+        self._keep_one_idle({})
+
     def __exit__(self, *_: object) -> None:
-        _stop(self._idle)
+        stop(self._idle)
         self._idle = []
 
     def threads(self, n_parts: int) -> int:
@@ -103,14 +88,18 @@ class ProcessExecutor:
     def map(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """See `Executor.map`."""
         queue = [(position, 1) for position in reversed(range(len(items)))]
-        busy: dict[_Worker, tuple[int, int]] = {}
+        busy: dict[Worker, tuple[int, int]] = {}
         try:
             while queue or busy:
                 while queue and len(busy) < self.workers:
-                    worker = self._idle.pop() if self._idle else _Worker(_free_number(busy, self._first))
+                    self._keep_one_idle(busy)
+                    # the oldest has most loaded of what a part needs: modules, kernels
+                    worker = min(self._idle, key=lambda worker: worker.number)
+                    self._idle.remove(worker)
                     position, attempt = queue.pop()
                     busy[worker] = position, attempt
                     worker.send(task, items[position])
+                self._keep_one_idle(busy)
                 wait([handle for worker in busy for handle in (worker.pipe, worker.process.sentinel)])
                 for worker in [worker for worker in busy if worker.ready()]:
                     position, attempt = busy.pop(worker)
@@ -122,90 +111,14 @@ class ProcessExecutor:
                     else:
                         yield position, outcome
         finally:
-            _stop(list(busy))
+            stop(list(busy))
+
+    def _keep_one_idle(self, busy: Mapping["Worker", Any]) -> None:
+        if not self._idle and len(busy) < self.workers:
+            self._idle.append(Worker(_free_number(busy, self._first)))
 
 
-class _Worker:
-    """One spawned process and the pipe to it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, number), daemon=True)
-        self.process.start()
-        theirs.close()
-
-    def send(self, task: Callable[[Any], Any], item: Any) -> None:
-        # a worker that died while idle: `receive` says so, and the part goes to another
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.pipe.send((task, item))
-
-    def ready(self) -> bool:
-        return self.pipe.poll() or not self.process.is_alive()
-
-    def receive(self) -> Any:
-        try:
-            return self.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            self.process.join(STOP_SECONDS)
-            code = self.process.exitcode or 0
-            why = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            hint = "; out of memory? lower corpus.part_mib or --workers" if code == -signal.SIGKILL else ""
-            return Failure(f"its worker process {why}{hint}")
-
-
-def _stop(workers: Sequence[_Worker]) -> None:
-    for worker in workers:
-        worker.process.terminate()
-    for worker in workers:
-        worker.process.join(STOP_SECONDS)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
-        worker.pipe.close()
-
-
-def _free_number(busy: Iterable[_Worker], first: int) -> int:
+def _free_number(busy: Iterable[Worker], first: int) -> int:
     """The least number from `first` on that no worker has."""
     taken = {worker.number for worker in busy}
     return next(number for number in itertools.count(first) if number not in taken)
-
-
-def _serve(pipe: Connection, number: int) -> None:
-    os.environ[WORKER] = str(number)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everybody; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # results must not depend on how many threads a BLAS happens to start; ours are set per task
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    while True:
-        try:
-            task, item = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_call(task, item))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _call(task: Callable[[Any], Any], item: Any) -> Any:
-    try:
-        return task(item)
-    except IcpError as error:
-        return Failure(str(error), traceback.format_exc(), error, retry=False)
-    except OSError as error:
-        cut_short = error.errno is None and "requested and" in str(error)  # numpy, when the disk is full
-        where = f" ({error.filename})" if error.filename else ""
-        message = f"{os.strerror(errno.ENOSPC) if cut_short else error.strerror or error}{where}"
-        return Failure(message, traceback.format_exc(), retry=not cut_short and error.errno not in HOPELESS)
-    except MemoryError:
-        return Failure("out of memory; lower corpus.part_mib or --workers", traceback.format_exc())
-    except Exception as error:  # noqa: BLE001 - a part that fails must not take the others with it
-        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())

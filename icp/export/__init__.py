@@ -22,9 +22,14 @@ from icp.export.source import Pack, open_pack
 from icp.export.target import Target, target_at
 from icp.run import records
 from icp.run.names import EXPORT_SUMMARY, exports_folder, pack_folder
+from icp.run.seals import sealed
 from icp.run.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
+_LESS_PADDING = (
+    "pack again with `icp pack --name NAME --set pack.split=free --set pack.min_fill=1`, or with "
+    "`--set pack.method=path-cut`, which leave padding in the last window alone"
+)
 FORMATS: dict[str, Format] = {name: import_module(f"icp.export.formats.{name}").FORMAT for name in EXPORT_FORMATS}
 
 
@@ -85,7 +90,7 @@ def export_pack(
         chosen.write(opened, target)
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
-        records.write_json(target.path(EXPORT_SUMMARY), facts)
+        records.write_json(target.path(EXPORT_SUMMARY), sealed(facts))
     return Exported(target.address if is_url(str(out)) else target.folder, facts)
 
 
@@ -149,8 +154,8 @@ def _check_padding(chosen: Format, pack: Pack, allowed: bool) -> None:
         share = pack.padding / (pack.n_windows * pack.stride)
         raise ConfigError(
             f"{chosen.name}: {pack.padding:,} tokens of padding ({share:.2%}, id {pack.pad_id}) would be trained on by "
-            f"{chosen.trainer}, which cannot tell them from text; use another format, or --allow-padding to export all "
-            "the same"
+            f"{chosen.trainer}, which cannot tell them from text; {_LESS_PADDING}, use another format, or "
+            "--allow-padding to export all the same"
         )
 
 
@@ -181,4 +186,5 @@ def _facts(chosen: Format, pack: Pack, target: Target) -> dict[str, Any]:
         "files_linked": target.linked,
         "files_copied": target.copied,
         "files": target.sizes(),
+        "sha256": target.hashes(),
     }

@@ -16,9 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from icp.audit.facts import stated_otherwise
+from icp.audit.segments import layout_of
 from icp.errors import ArtifactError, BrokenPromise
 from icp.run.names import PACK_FOLDERS, PACKS, SEGMENTS, SHARDS, TOKENIZER, WINDOWS, of_part, pack_folder, part_name
-from icp.run.records import Manifest, hash_file, hash_json, read_facts, read_manifest
+from icp.run.reader import open_run
+from icp.run.records import MANIFEST, Manifest, hash_file, hash_json, read_facts, read_manifest
+from icp.run.seals import broken_seal
 from icp.tokenizer.vocabulary import read_files
 
 _COLUMNS = ("window", "position", "doc", "doc_start", "win_start", "win_stop")
@@ -201,12 +205,26 @@ def open_pack(run: Path, name: str) -> Pack:
     facts = read_facts(run / pack_folder(name, "shards"))
     opened = Pack(run, name, manifests, facts)
     _check_files(opened)
+    _check_facts(run, name)
     if np.iinfo(opened.dtype).max < int(facts["vocab_size"]) - 1:
         raise BrokenPromise(
             f"{opened.folder}: {facts['dtype']} cannot hold a vocabulary of {facts['vocab_size']:,} ids; "
             "make the shards again with `icp pack --fresh`"
         )
     return opened
+
+
+def _check_facts(run: Path, name: str) -> None:
+    """What readers go by is what configuration, tokenizer and plan give, or other shards would be exported."""
+    opened = open_run(run, pack=name)
+    path = opened.folders["shards"] / MANIFEST
+    wrong = stated_otherwise(opened, layout_of(opened))
+    if wrong or broken_seal(path):
+        fact, stated, right = wrong[0] if wrong else ("something", "changed", "as icp wrote it")
+        raise BrokenPromise(
+            f"{path}: says {fact} is {stated!r}, expected {right!r}; `icp verify` tells more; restore it, or make the "
+            "pack again with `icp pack --fresh`"
+        )
 
 
 def _check_files(pack: Pack) -> None:

@@ -1,6 +1,7 @@
 """Where an export goes: a folder of its own, filled under temporary names and named when it is whole, or a server's."""
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from types import TracebackType
 from icp.config.addresses import is_url, refuse_credentials
 from icp.errors import ConfigError, InputError
 from icp.run import records
+from icp.run.lock import NO_ROOM
 from icp.run.names import EXPORT_SUMMARY
 from icp.run.storage import run_folder
 from icp.run.storage.server import Server
@@ -43,8 +45,11 @@ class Target:
                 raise ConfigError(
                     f"--out {self.folder}: is not empty ({sorted(there)[0]}); give a new or an empty folder"
                 )
+            self._remove_leftovers()
             self._staging.mkdir()
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise InputError(f"--out {self.folder}: cannot be written ({error.strerror})") from None
         return self
 
@@ -55,6 +60,20 @@ class Target:
             for path in sorted(self._staging.iterdir(), key=lambda entry: entry.name == EXPORT_SUMMARY):
                 path.replace(self.folder / path.name)
         shutil.rmtree(self._staging)
+        os.close(self._held)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed export left here, unless it is one that still runs: it holds a lock of the system."""
+        self._held = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"--out {self.folder}: another export is written there; wait for it") from None
+        except OSError:  # some network file systems know no such locks
+            return
+        for path in self.folder.glob(f"{records.TEMPORARY}*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
 
     def path(self, name: str) -> Path:
         """A file to write, which becomes `name`."""
@@ -74,6 +93,10 @@ class Target:
     def sizes(self) -> dict[str, int]:
         """Bytes of each file so far, by name."""
         return {path.name: path.stat().st_size for path in sorted(self._staging.iterdir())}
+
+    def hashes(self) -> dict[str, str]:
+        """sha256 of each file so far, by name."""
+        return {path.name: records.hash_file(path) for path in sorted(self._staging.iterdir())}
 
 
 class Upload(Target):
@@ -113,6 +136,7 @@ class Upload(Target):
             raise
         finally:
             shutil.rmtree(self.folder)
+            os.close(self._held)
 
     def link(self, source: Path, name: str) -> None:
         """Name a file of the run, which is sent from where it is."""

@@ -21,6 +21,7 @@ from icp.run.opening import open_folder
 from icp.run.records import MANIFEST, RECORDS
 from icp.run.storage import address_of
 from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.wording import counted
 
 BAR = 40  # columns of a probability of 1
 
@@ -54,12 +55,11 @@ def _input_lines(context: Context) -> Iterator[str]:
     files = corpus_files(context.config.corpus)
     known = [file.size for file in files if file.size >= 0]
     unknown = f", {len(files) - len(known):,} of unknown size" if len(known) < len(files) else ""
-    files_word = "file" if len(files) == 1 else "files"
-    yield f"input       {len(files):,} {files_word}, {amount(sum(known))}{unknown}"
+    yield f"input       {counted(len(files), 'file')}, {amount(sum(known))}{unknown}"
     part_mib = context.config.corpus.part_mib
     if (context.folder("documents") / MANIFEST).exists():
         n_docs = int(context.doc_bounds()[-1])
-        yield f"parts       {len(document_parts(context)):,}, {n_docs:,} documents"
+        yield f"parts       {len(document_parts(context)):,}, {counted(n_docs, 'document')}"
         return
     yield f"parts       about {_parts(files, part_mib):,} of up to {part_mib:g} MiB; more if the input is compressed"
 

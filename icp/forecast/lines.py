@@ -14,7 +14,11 @@ from icp.forecast.rates import Rates
 from icp.forecast.sizes import corpus_size
 from icp.machine import Machine, this_machine
 from icp.pipeline import context_of
+from icp.run.names import BUILD_STEPS
+from icp.run.records import MANIFEST
+from icp.run.storage import run_folder
 from icp.warm import fill_kernel_cache
+from icp.wording import counted
 
 HEADS = ("one core", "in all", "process", "left", "scratch", "read", "files")
 log = logging.getLogger("icp")
@@ -52,7 +56,8 @@ def show_forecast(config: Config, wanted: Wanted) -> Iterator[str]:
             rates = calibrate(config, n_docs, executor)
     size = _size(config, rates, wanted, n_docs, known)
     machine = this_machine(config.run)
-    yield from forecast_lines(config, rates, size, machine, workers=wanted.workers or machine.cores)
+    exact = wanted.n_docs is not None or (run_folder(config.run) / BUILD_STEPS[0] / MANIFEST).exists()
+    yield from forecast_lines(config, rates, size, machine, workers=wanted.workers or machine.cores, exact=exact)
 
 
 def _size(config: Config, rates: Rates, wanted: Wanted, n_docs: int, known: tuple[int, int] | None) -> Size:
@@ -65,12 +70,14 @@ def _size(config: Config, rates: Rates, wanted: Wanted, n_docs: int, known: tupl
     return Size(n_docs, round(n_bytes), n_tokens, max(1, ceil(n_bytes / (config.corpus.part_mib * MIB))))
 
 
-def forecast_lines(config: Config, rates: Rates, size: Size, machine: Machine, *, workers: int) -> Iterator[str]:
-    """The table of the steps, totals, and what will not fit."""
+def forecast_lines(
+    config: Config, rates: Rates, size: Size, machine: Machine, *, workers: int, exact: bool = True
+) -> Iterator[str]:
+    """The table of the steps, totals, and what will not fit; `exact`: the documents were counted, not estimated."""
     rows = forecast(rates, size, config, workers=workers, threads=min(workers, machine.cores))
     yield (
-        f"forecast    {size.n_docs:,} documents, about {size.n_tokens:,} tokens, {amount(size.n_bytes)} of text, "
-        f"{size.n_parts:,} parts; {workers:,} {'worker' if workers == 1 else 'workers'}"
+        f"forecast    {_documents(size.n_docs, exact)}, about {size.n_tokens:,} tokens, "
+        f"{amount(size.n_bytes)} of text, {counted(size.n_parts, 'part')}; {counted(workers, 'worker')}"
     )
     yield f"rates       {rates.cpu}, {rates.date}, icp {rates.version}, {rates.seconds:.0f} s (--calibrate renews them)"
     yield f"{'':<11} " + " ".join(f"{head:>10}" for head in HEADS)
@@ -86,6 +93,11 @@ def forecast_lines(config: Config, rates: Rates, size: Size, machine: Machine, *
     yield f"disk        {amount(disk_at_most(rows))} at most; over the network, if storage is remote: {amount(network)}"
     for line in warnings(rows, size, machine, workers=workers):
         yield f"warning     {line}"
+
+
+def _documents(n: int, exact: bool) -> str:
+    """A number of documents, with three digits if it is an estimate."""
+    return counted(n, "document") if exact else f"about {counted(round(n, 3 - len(str(n))), 'document')}"
 
 
 def _row(row: StepForecast) -> str:

@@ -39,17 +39,18 @@ from icp.run.names import (
 from icp.run.reader import require_run
 from icp.run.records import MANIFEST, RECORDS, Manifest, read_manifest, read_mapping
 from icp.run.storage import address_of, run_folder
+from icp.wording import counted
 
 ROWS = {
-    "documents": (DOCUMENTS, "documents"),
-    "dedup": (SURVIVORS, "survivors"),
-    "embeddings": (VECTORS, "vectors"),
-    "neighbors": (NEIGHBORS, "rows"),
-    "graph": (NODES, "nodes"),
-    "tokens": (TOKEN_IDS, "tokens"),
-    "order": (ORDER, "nodes"),
-    "windows": (PATH_RANK, "windows"),
-    "shards": (SHARDS, "windows"),
+    "documents": (DOCUMENTS, "document"),
+    "dedup": (SURVIVORS, "survivor"),
+    "embeddings": (VECTORS, "vector"),
+    "neighbors": (NEIGHBORS, "row"),
+    "graph": (NODES, "node"),
+    "tokens": (TOKEN_IDS, "token"),
+    "order": (ORDER, "node"),
+    "windows": (PATH_RANK, "window"),
+    "shards": (SHARDS, "window"),
 }
 """Files whose rows tell how much a step gave."""
 
@@ -120,7 +121,7 @@ def _rows(step: str, manifest: Manifest) -> str:
         for name, record in manifest.files.items()
         if "/" not in name and fnmatchcase(name, pattern) and record.rows is not None
     ]
-    return f"{sum(n_rows):,} {word}, " if n_rows else ""
+    return f"{counted(sum(n_rows), word)}, " if n_rows else ""
 
 
 def _progress(run: Path, step: str, records: Path, where: tuple[Config | None, Mapping[str, str], str]) -> str:

@@ -14,6 +14,7 @@ from icp.inspect.lookup import excerpt, open_pack, readable, wrapped
 from icp.run.names import SEGMENTS, SURVIVORS, WINDOWS, of_part, part_of, shard_file
 from icp.run.reader import Run, WrongForm, read_columns
 from icp.run.texts import TextReader
+from icp.wording import counted
 
 SHOWN_CHARS = 200
 SHOWN_TOKENS = 120
@@ -36,8 +37,9 @@ def _window_lines(run: Run, reader: TextReader, window: int) -> Iterator[str]:
     layout = layout_of(run)
     figures, pieces = _rows_of(run, window)
     yield (
-        f"window {window}  {figures['n_docs']:,} documents, {layout.stride - figures['n_pad']:,} of {layout.stride:,} "
-        f"tokens, mean similarity {figures['mean_similarity']:.4f}, largest {figures['max_pair_similarity']:.4f}"
+        f"window {window}  {counted(figures['n_docs'], 'document')}, {layout.stride - figures['n_pad']:,} "
+        f"of {layout.stride:,} tokens, mean similarity {figures['mean_similarity']:.4f}, "
+        f"largest {figures['max_pair_similarity']:.4f}"
     )
     yield (
         f"{shard_file(figures['shard'])} row {figures['row']}, {figures['path_rank']:,} along the path, "

@@ -1,11 +1,10 @@
-"""Whose a folder is: a run is made in a folder of its own, which holds nothing but what icp made there.
+"""Who owns a folder: a run is made in a folder of its own, which holds nothing but what icp made there.
 
 In: the folder that `run` names. Out: the folder with a marker, or an error before a byte is written. A run writes,
 replaces and removes folders called ``documents`` or ``packs``: what somebody else keeps under these names must never
 be taken for its own.
 """
 
-import json
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ from icp.config import Config, dump_config
 from icp.config.addresses import expanded
 from icp.errors import ArtifactError, ConfigError
 from icp.run.names import BUILD_STEPS, CONFIG, LOCK, MARKER, PACKS, STATS, TOKENS, pack_config, subfolders
-from icp.run.records import BASIS, MANIFEST, TEMPORARY
+from icp.run.records import BASIS, MANIFEST, TEMPORARY, json_text
+from icp.run.seals import sealed, sealed_lines
 from icp.run.storage import Mirror, address_of, mirror_of, push_small
 
 OURS = (*BUILD_STEPS, TOKENS, PACKS)
@@ -87,13 +87,15 @@ def claim(run: Path) -> None:
     check_folder(run)
     run.mkdir(parents=True, exist_ok=True)
     if not (run / MARKER).exists():
-        _write(run, MARKER, json.dumps({"icp": __version__}) + "\n")
+        marker = {"icp": __version__}
+        is_older = any((run / name).exists() for name in OURS)  # of a time when nothing had a seal
+        _write(run, MARKER, json_text(marker if is_older else sealed(marker)))
 
 
 def leave_config(run: Path, config: Config, pack: str | None = None) -> None:
-    """Leave the configuration that work is done with: of the run, and of the pack if one is named."""
+    """Write the configuration in use: that of the run, and that of the pack if one is named."""
     for name in (CONFIG, *((pack_config(pack),) if pack else ())):
-        _write(run, name, dump_config(config))
+        _write(run, name, sealed_lines(dump_config(config)))
 
 
 def remove_leftovers(run: Path) -> None:

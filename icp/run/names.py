@@ -1,12 +1,13 @@
 """What the folders and files of a run are called. No other package spells these names.
 
     config.yaml  stats.json  .lock  .icp-run.json
-    documents/   part-*.parquet  rejected/part-*.parquet
+    documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
     graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  indptr.npy  indices.npy  weights.npy
     tokens/<tokenizer>-<hash>/   tokenizer.json  tokenizer_config.json  part-*.bin  lengths/part-*.npy  offsets.npy
+                 rejected/part-*.parquet
     packs/<pack>/                config.yaml
                  order/          order.npy  path_starts.npy
                  plan/           doc.npy  start.npy  stop.npy  window.npy  path_rank.npy
@@ -34,6 +35,7 @@ EXPORT_SUMMARY = "export.json"
 """The summary of an export, written last: an export that has this file is complete."""
 
 DOCUMENTS, REJECTED_ROWS = "part-*.parquet", "rejected/part-*.parquet"
+STRIPPED_PARAGRAPHS = "rejected/paragraphs-part-*.parquet"
 SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
 VECTORS = "part-*.npy"
@@ -48,12 +50,12 @@ PLAN, PATH_RANK = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "path_rank
 SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
 
 FILES: Mapping[str, tuple[str, ...]] = {
-    "documents": (DOCUMENTS, REJECTED_ROWS),
+    "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS),
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
     "embeddings": (VECTORS,),
     "neighbors": (NEIGHBORS, SIMILARITIES),
     "graph": (DUPLICATES, NODES, CONFLICTS, INDPTR, INDICES, WEIGHTS),
-    "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS),
+    "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS, REJECTED_ROWS),
     "order": (ORDER, PATH_STARTS),
     "windows": (*PLAN, PATH_RANK),
     "shards": (SHARDS, SEGMENTS, WINDOWS),

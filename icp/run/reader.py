@@ -85,7 +85,7 @@ def open_run(folder: Path, *, pack: str = "main") -> Run:
     """
     require_run(folder)
     own = folder / pack_config(pack)
-    config = _config(own if own.is_file() else folder / CONFIG)
+    config = read_config(own if own.is_file() else folder / CONFIG)
     folders = {step: folder / name for step, name in step_folders(pack).items()}
     found = {step: records.read_manifest(path, check_sizes=False) for step, path in folders.items()}
     manifests = {step: manifest for step, manifest in found.items() if manifest is not None}
@@ -158,7 +158,8 @@ def integers(table: pa.Table, column: str) -> NDArray[np.int64]:
     return np.asarray(values.to_numpy(), dtype=np.int64)
 
 
-def _config(path: Path) -> Config:
+def read_config(path: Path) -> Config:
+    """A configuration that a run keeps; raises ArtifactError if it is missing or damaged."""
     try:
         return load_config(path)
     except IcpError as error:

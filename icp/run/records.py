@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from icp.errors import ArtifactError
-from icp.run.forms import Facts, check_manifest, check_mapping, check_record, parsed_json
+from icp.run.forms import ADVICE, Facts, check_manifest, check_mapping, check_record, parsed_json
 
 MANIFEST = "manifest.json"
 RECORDS = ".parts"
@@ -54,8 +54,7 @@ class PartRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one finished step left. `info` is phase -> part -> facts; `facts` those of the step as a whole; `costs` is
-    phase -> what its parts took, see `icp.engine.fold.phase_cost`."""
+    """What one finished step left. `info` is phase -> part -> facts; `facts` and `costs` are of the step (`fold`)."""
 
     step: str
     format: int
@@ -87,13 +86,17 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def json_text(value: Any) -> str:
+    """A value as the JSON files of a run spell it."""
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
 def write_json(path: Path, value: Any, *, replace: bool = True) -> bool:
     """Write whole or not at all; with ``replace=False`` False is returned if the name is taken."""
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         with temporary.open("w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=1, sort_keys=True)
-            stream.write("\n")
+            stream.write(json_text(value))
             stream.flush()
             os.fsync(stream.fileno())
         if replace:
@@ -180,9 +183,13 @@ def read_manifest(folder: Path, *, check_sizes: bool = True) -> Manifest | None:
 
 
 def read_facts(folder: Path) -> Facts:
-    """The whole of a manifest, with the step's facts at its top; raises as `read_manifest`."""
+    """The whole of a manifest, with the step's facts at its top; raises as `read_manifest`, and if they differ."""
     path = folder / MANIFEST
-    return Facts(check_manifest(read_json(path, what="manifest"), path), str(path))
+    tree = check_manifest(read_json(path, what="manifest"), path)
+    for name, fact in tree["facts"].items():
+        if hash_json(tree.get(name, fact)) != hash_json(fact):  # NaN is not equal to itself
+            raise ArtifactError(f"{path}: says {name} is {tree[name]!r}, and {fact!r} elsewhere; {ADVICE}")
+    return Facts(tree, str(path))
 
 
 def check_size(path: Path, record: FileRecord) -> None:
@@ -199,10 +206,8 @@ def check_size(path: Path, record: FileRecord) -> None:
 
 def remove_strangers(folder: Path, known: Iterable[str]) -> None:
     """Remove what no record names: temporary files, names taken by attempts that died, emptied folders."""
-    if not folder.exists():
-        return
     keep = {*known, MANIFEST}
-    for path in sorted(folder.rglob("*"), key=lambda entry: len(entry.parts), reverse=True):
+    for path in sorted(folder.rglob("*") if folder.exists() else (), key=lambda entry: len(entry.parts), reverse=True):
         name = path.relative_to(folder).as_posix()
         if path.is_dir():
             if name != RECORDS and not any(path.iterdir()):
@@ -231,7 +236,7 @@ def _take_name(temporary: Path, final: Path, *, keep: bool = False) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Have a file on the disk, whatever happens to the machine."""
+    """Flush a file to the disk, so that it survives a crash of the machine."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -241,4 +246,5 @@ def sync(path: Path) -> None:
 
 def remove_tree(path: Path) -> None:
     """Remove a folder and what is in it, if it is there."""
-    shutil.rmtree(path, ignore_errors=False) if path.exists() else None
+    if path.exists():
+        shutil.rmtree(path)

@@ -7,7 +7,9 @@ from typing import Any
 from icp.run import records
 from icp.run.names import BUILD_STEPS, PACK_FOLDERS, PACKS, STATS, pack_folder, subfolders
 from icp.run.records import Manifest
+from icp.run.seals import sealed
 from icp.run.storage import push_small
+from icp.wording import counted
 
 COSTS = ("seconds", "peak_rss_mib", "cpu_seconds")
 
@@ -27,7 +29,7 @@ def write_stats(run: Path) -> dict[str, Any]:
     for figures in stats["packs"].values():
         for key in COSTS:
             stats[key] = {**stats[key], **figures[key]}
-    records.write_json(run / STATS, stats)
+    records.write_json(run / STATS, sealed(stats))
     push_small(run, STATS)
     return stats
 
@@ -113,7 +115,7 @@ def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
         f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
         f"+ {tokens['padding']:,} padding = {tokens['written']:,} written",
         f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
-        f"{windows['split_documents']:,} documents split",
+        f"{counted(windows['split_documents'], 'document')} split",
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
         f"shards      {shards}",

@@ -1,238 +1,159 @@
-"""A faster engine behind a tokenizer, where it gives the same ids as the reference library.
+"""What encodes: one way to ask Hugging Face tokenizers 0.2x and 1.0, the reference for all other libraries.
 
-In: texts as an Arrow array. Out: one array of ids and where each text's begin. The reference is the library that
-defines ``tokenizer.json`` (`tokenizers`); `gigatoken` reads the same file and encodes byte-level BPE and SentencePiece
-BPE some thirty times faster. It is used for a tokenizer only after it gave the ids of the reference on a sample of the
-corpus at hand, and never for a text that holds the string of an added token: what such strings mean, the reference
-decides.
+In: UTF-8 texts in one buffer. Out: ids in one array, and where those of each text begin. Special tokens are never added
+or looked for.
 """
 
-import json
-import logging
-import re
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+import tempfile
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import tokenizers
 from numpy.typing import NDArray
 
-from icp.tokenizer.tokenizer import Tokenizer
+from icp.errors import IcpError, InputError
+from icp.texts import Texts
+from icp.tokenizer.definition import Definition, no_tokenizer
 
-REFERENCE, FAST = "tokenizers", "gigatoken"
-LONG_BYTES = 1 << 17
-"""Longer texts are cut first, as the reference cuts them."""
-BLOCK_BYTES = 1 << 23
-"""Texts given to the engine at once: their ids take a few bytes a byte."""
-LONGEST_PATTERN = 1 << 17
-GROWTH_BYTES = 160 << 20
-"""The engine keeps every word it has seen, so it is replaced by a new one when the process has grown by this much."""
-log = logging.getLogger("icp")
+Encoded = tuple[NDArray[Any], NDArray[np.int64]]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which engine encodes, and why.
+class RefusedTextError(InputError):
+    """A library failed on some texts; it does not say on which."""
+
+
+class Engine(Protocol):
+    """What encodes.
 
     Attributes:
-        engine: `REFERENCE` or `FAST`, with its version behind a space.
-        reason: what was compared, or what differed.
+        name: library and version.
+        block_bytes: text to give at once.
     """
 
-    engine: str
-    reason: str
+    name: str
+    block_bytes: int
+
+    def encode(self, texts: Texts) -> Encoded:
+        """Ids, (n_tokens,) of any integer type, and (n + 1,) int64, where those of each text begin.
+
+        Raises: RefusedTextError if the library fails on one of them.
+        """
+        ...
 
     @property
-    def is_fast(self) -> bool:
-        """Whether the engine is `FAST`."""
-        return self.engine.startswith(FAST)
-
-
-def choose_engine(tokenizer: Tokenizer, texts: pa.StringArray) -> Choice:
-    """The fastest engine that encodes a sample of the corpus as the reference does.
-
-    Args:
-        tokenizer: to be used.
-        texts: (n,) the sample.
-    """
-    reference = f"{REFERENCE} {version(REFERENCE)}"
-    if tokenizer.is_bytes:
-        return Choice(reference, "bytes need no library")
-    try:
-        name = f"{FAST} {version(FAST)}"
-        engine = FastEngine(tokenizer)
-    except (PackageNotFoundError, ImportError) as error:
-        return Choice(reference, f"{FAST} is not installed ({error})")
-    except UnsupportedError as error:
-        return Choice(reference, f"{FAST} does not know this tokenizer ({error})")
-    expected, bounds = tokenizer.encode_batch(texts.to_pylist())
-    try:
-        ids, offsets = engine.encode(texts)
-    except Exception as error:  # noqa: BLE001 - a library in Rust raises what it likes
-        return Choice(reference, f"{FAST} failed on the sample ({type(error).__name__}: {error})")
-    if np.array_equal(offsets, bounds) and np.array_equal(ids, expected):
-        return Choice(name, f"{len(texts):,} documents of the corpus gave the ids of {reference}")
-    different = sum(
-        not np.array_equal(ids[offsets[k] : offsets[k + 1]], expected[bounds[k] : bounds[k + 1]])
-        for k in range(len(texts))
-    )
-    return Choice(reference, f"{FAST} gave other ids for {different:,} of {len(texts):,} documents of the corpus")
-
-
-class Encoder(Protocol):
-    """What encodes texts."""
-
-    def encode(self, texts: pa.StringArray, /) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Ids of some texts one after another, and where each text's begin; see `FastEngine.encode`."""
+    def continuing(self) -> "Engine":
+        """The same for pieces that continue a text."""
         ...
 
 
-class ReferenceEngine:
-    """The reference library behind the same method."""
+class Reference:
+    """Hugging Face tokenizers, 0.2x or 1.0."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, definition: Definition) -> None:
+        self.name = f"tokenizers {tokenizers.__version__}"
+        self.block_bytes = (1 << 20) // definition.growth  # it needs some hundred bytes a character
+        self._definition = definition
+        self._is_new = not hasattr(tokenizers.Tokenizer, "from_str")
+        unknown, as_bytes = definition.unknown_ids, definition.byte_ids
+        self._spelled = _Spelled(unknown[0], as_bytes) if unknown and as_bytes and not self._is_new else None
+        # 1.0 does not say which characters an unknown token stands for, so there a text may hold a piece for a byte
+        self.inner = self._load(definition.bytes_json if self._is_new and as_bytes else definition.encoding_json)
 
-    def encode(self, texts: pa.StringArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """See `FastEngine.encode`."""
-        return self._tokenizer.encode_batch(texts.to_pylist())
-
-
-def encoder_of(tokenizer: Tokenizer, engine: str) -> Encoder:
-    """The engine that was chosen; the reference where this machine lacks it, which gives the same ids."""
-    if not engine.startswith(FAST):
-        return ReferenceEngine(tokenizer)
-    try:
-        return FastEngine(tokenizer)
-    except (ImportError, UnsupportedError) as error:
-        log.warning("%s cannot be used here (%s); the reference library encodes instead", engine, error)
-        return ReferenceEngine(tokenizer)
-
-
-class UnsupportedError(Exception):
-    """The engine cannot read a tokenizer."""
-
-
-class FastEngine:
-    """`gigatoken` over one tokenizer; texts that hold an added token go to the reference.
-
-    Raises: UnsupportedError if it cannot read the tokenizer; ImportError where it is not installed.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._text = _without_added(tokenizer.text)
-        longest_first = sorted(tokenizer.added, key=lambda token: (-len(token), token))
-        self._added = "|".join(re.escape(token) for token in longest_first if token)
-        if len(self._added) > LONGEST_PATTERN:
-            raise UnsupportedError(f"{len(longest_first):,} added tokens are too many to look for in every text")
-        self._load()
-
-    def encode(self, texts: pa.StringArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Token ids of some texts, without specials.
-
-        Returns:
-            ids: (tokens,) of the tokenizer's dtype, the texts one after another.
-            offsets: (len(texts) + 1,) int64, where each text's ids begin.
-        """
-        sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
-        special = sizes > LONG_BYTES
-        if self._added:
-            special |= pc.match_substring_regex(texts, self._added).to_numpy(zero_copy_only=False)
-        if not special.any():
-            return self._encode_whole(texts)
-        blocks, lengths = [np.empty(0, self._tokenizer.dtype)], np.zeros(len(texts) + 1, np.int64)
-        begin = 0
-        for at in np.flatnonzero(special).tolist():
-            self._append(blocks, lengths, begin, texts[begin:at])
-            text = texts[at].as_py()
-            has_added = bool(self._added) and re.search(self._added, text) is not None
-            ids = self._tokenizer.encode_batch([text])[0] if has_added else self._encode_long(text)
-            blocks.append(ids)
-            lengths[at + 1] = ids.size
-            begin = at + 1
-        self._append(blocks, lengths, begin, texts[begin:])
-        return np.concatenate(blocks), np.cumsum(lengths)
-
-    def _append(
-        self, blocks: list[NDArray[Any]], lengths: NDArray[np.int64], begin: int, texts: pa.StringArray
-    ) -> None:
-        if len(texts):
-            ids, offsets = self._encode_whole(texts)
-            blocks.append(ids)
-            lengths[begin + 1 : begin + 1 + len(texts)] = np.diff(offsets)
-
-    def _encode_long(self, text: str) -> NDArray[Any]:
-        return self._encode_whole(pa.array(list(self._tokenizer.pieces(text)), pa.string()))[0]
-
-    def _encode_whole(self, texts: pa.StringArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Texts as they are, a few MiB at a time."""
-        bounds, data = _buffers(texts)
-        blocks, lengths, first = [np.empty(0, self._tokenizer.dtype)], [np.zeros(1, np.int64)], 0
-        while first < len(texts):
-            last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + BLOCK_BYTES, side="right")) - 1)
-            ids, counts = self._call(data, bounds[first : last + 1])
-            blocks.append(ids.astype(self._tokenizer.dtype))
-            lengths.append(counts)
-            first = last
-            self._begin_anew_if_large()
-        return np.concatenate(blocks), np.cumsum(np.concatenate(lengths))
-
-    def _call(self, data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        from awkward import Array, contents, index
-
-        raw = contents.NumpyArray(data[bounds[0] : bounds[-1]], parameters={"__array__": "byte"})
-        listed = contents.ListOffsetArray(
-            index.Index64(bounds - bounds[0]), raw, parameters={"__array__": "bytestring"}
-        )
-        layout = self._inner.encode_batch(Array(listed), parallel=False).layout.to_ListOffsetArray64(True)
-        offsets = np.asarray(layout.offsets.data)
-        return np.asarray(layout.content.data)[: offsets[-1]], np.diff(offsets)
-
-    def _load(self) -> None:
-        from gigatoken.gigatoken_rs import load_hf_json
-
+    def _load(self, text: str) -> Any:
         try:
-            self._inner = load_hf_json(self._text)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the reference is used
-            raise UnsupportedError(str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from None
-        self._began_at = _resident()
+            inner = _load(text)
+        except BaseException as error:  # noqa: BLE001 - it raises nothing narrower, and panics are no Exceptions
+            pass_on(error)
+            raise no_tokenizer(self._definition.files, error) from None
+        if not self._is_new:
+            inner.encode_special_tokens = True
+        return inner
 
-    def _begin_anew_if_large(self) -> None:
-        if _resident() - self._began_at > GROWTH_BYTES:
-            del self._inner
-            self._load()
+    @cached_property
+    def continuing(self) -> "Reference":
+        """See `Engine.continuing`."""
+        other = self._definition.continuing
+        return self if other is self._definition else type(self)(other)
+
+    def encode(self, texts: Texts) -> Encoded:
+        """See `Engine.encode`."""
+        try:
+            return joined(self._encode(texts.strings()))
+        except BaseException as error:  # noqa: BLE001 - panics of Rust are no Exceptions
+            pass_on(error)
+            raise RefusedTextError(first_line(error)) from None
+
+    def _encode(self, strings: list[str]) -> list[NDArray[Any]]:
+        if self._is_new:
+            options = {"add_special_tokens": False, "encode_special_tokens": True}
+            return [found.ids_array for found in self.inner.encode_batch(strings, **options)]
+        found = self.inner.encode_batch_fast(strings, add_special_tokens=False)
+        if self._spelled is None:
+            return [np.asarray(encoding.ids, dtype=np.uint32) for encoding in found]
+        ids = (np.asarray(encoding.ids, dtype=np.uint32) for encoding in found)
+        return [self._spell(self._spelled, row, text) for row, text in zip(ids, strings, strict=True)]
+
+    def _spell(self, spelled: "_Spelled", ids: NDArray[np.uint32], text: str) -> NDArray[np.uint32]:
+        if not spelled.unknown_in(ids):
+            return ids
+        return spelled.ids(self.inner.encode(text, add_special_tokens=False))  # the fast way keeps no characters
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some ids, specials written out."""
+        return str(self._decoder.decode([int(number) for number in ids], skip_special_tokens=False))
+
+    @cached_property
+    def _decoder(self) -> Any:
+        return self._load(self._definition.marked_json) if self._definition.hidden else self.inner
 
 
-def _buffers(texts: pa.StringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Where each text begins, and the bytes of all: views of the array's buffers but for the bounds."""
-    wide = pa.types.is_large_string(texts.type)
-    _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int64 if wide else np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return bounds.astype(np.int64), np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+class _Spelled:
+    """Unknown characters as bytes, for Unigram models whose pieces for bytes are out of reach (`hiding`)."""
+
+    def __init__(self, unknown: int, as_bytes: Sequence[int]) -> None:
+        self._unknown, self._as_bytes = unknown, np.array(as_bytes, dtype=np.uint32)
+
+    def unknown_in(self, ids: NDArray[np.uint32]) -> bool:
+        """Whether there are any."""
+        return bool((ids == self._unknown).any())
+
+    def ids(self, encoding: Any) -> NDArray[np.uint32]:
+        """The ids of an encoding; an unknown token holds its characters."""
+        ids = np.asarray(encoding.ids, dtype=np.uint32)
+        tokens, blocks, begin = encoding.tokens, [], 0
+        for place in np.flatnonzero(ids == self._unknown).tolist():
+            letters = np.frombuffer(tokens[place].encode(), np.uint8)
+            blocks += [ids[begin:place], self._as_bytes[letters]]
+            begin = place + 1
+        return np.concatenate([*blocks, ids[begin:]])
 
 
-def _without_added(text: str) -> str:
-    """A ``tokenizer.json`` less its added tokens: their strings go to the reference."""
-    tree = json.loads(text)
-    ordinary = [token for token in tree.get("added_tokens") or [] if not token.get("special")]
-    normalizer = tree.get("normalizer")
-    changes = normalizer is not None and normalizer != {"type": "Sequence", "normalizers": []}
-    if changes and any(token.get("normalized") for token in ordinary):
-        raise UnsupportedError("it looks for added tokens in normalized text")
-    if tree.get("truncation") or tree.get("padding"):
-        tree["truncation"] = tree["padding"] = None
-    if (tree.get("model") or {}).get("dropout"):
-        tree["model"]["dropout"] = None
-    return json.dumps({**tree, "added_tokens": []}, ensure_ascii=False)
+def pass_on(error: BaseException) -> None:
+    """Raise what is no failure of a library: an interruption, a lack of memory, an error of ours."""
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | MemoryError | IcpError):
+        raise error
 
 
-def _resident() -> int:
-    """Bytes of memory that this process holds now; 0 where there is no /proc."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-    except OSError:
-        return 0
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    line = (str(error).strip().splitlines() or [""])[0][:200]
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+def _load(text: str) -> Any:
+    if hasattr(tokenizers.Tokenizer, "from_str"):
+        return tokenizers.Tokenizer.from_str(text)
+    with tempfile.TemporaryDirectory(prefix="icp-tokenizer-") as folder:
+        path = Path(folder) / "tokenizer.json"
+        path.write_text(text, encoding="utf-8")
+        return tokenizers.Tokenizer.from_file(path)
+
+
+def joined(blocks: Sequence[NDArray[Any]]) -> Encoded:
+    """Ids of some texts in one array, and where those of each begin."""
+    offsets = np.zeros(len(blocks) + 1, dtype=np.int64)
+    np.cumsum([block.size for block in blocks], out=offsets[1:])
+    return np.concatenate([np.empty(0, dtype=np.uint32), *blocks]), offsets

@@ -4,25 +4,28 @@ In: texts. Out: ids without specials, as one array and offsets. Specials are nev
 strings inside a text are encoded as ordinary text: `icp.steps.shards.step` places the ids that `Tokenizer.roles` gives.
 """
 
+import copy
 import hashlib
-import re
+import json
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import tokenizers
 from numpy.typing import NDArray
 
 from icp.config import TokenizerConfig
 from icp.errors import InputError
+from icp.texts import Texts, text_buffers
 from icp.tokenizer.byte_level import bytes_json, trained_ids
-from icp.tokenizer.cutting import CutRule, cut_text, usable_rules
-from icp.tokenizer.vocabulary import Roles, TokenizerFiles, find_files, read_files, resolve_roles
-
-GROUP_CHARS = 1 << 20  # given to the tokenizer at once: it needs some hundred bytes a character
+from icp.tokenizer.continuing import joined_characters, leaves_letters
+from icp.tokenizer.cutting import PIECE_CHARS, Cuts, cut_text, usable_patterns
+from icp.tokenizer.definition import read_definition
+from icp.tokenizer.engines import Encoded, Engine, Reference, RefusedTextError
+from icp.tokenizer.roles import Roles, resolve_roles
+from icp.tokenizer.specials import SpecialFinder
+from icp.tokenizer.vocabulary import TokenizerFiles, find_files, read_files
 
 
 class Tokenizer:
@@ -30,34 +33,46 @@ class Tokenizer:
 
     Attributes:
         name: ``tokenizer.name`` as configured.
+        definition: what its files say.
         text: content of the ``tokenizer.json`` it was made from.
         config_text: content of the ``tokenizer_config.json`` beside it, None where there is none.
         sha256: hash of `text`.
         vocab_size: one more than the largest id, added tokens and specials included.
         specials: the tokens that no text can produce, sorted.
-        added: the strings of all added tokens, specials among them.
         is_bytes: whether it is ``bytes``, which needs no library.
     """
 
-    def __init__(self, config: TokenizerConfig, files: TokenizerFiles) -> None:
+    def __init__(self, config: TokenizerConfig, files: TokenizerFiles, engine: Engine | None = None) -> None:
         self.name = config.name
         self.text, self.config_text = files.text, files.config_text
         self.sha256 = hashlib.sha256(files.text.encode()).hexdigest()
-        self._config, self._files = config, files
-        self._inner = _parse(files)
-        self._ids = files.declared_ids() | self._inner.get_vocab(with_added_tokens=True)
+        self.definition = read_definition(files)
+        self.specials = self.definition.specials
+        self._config, self._files, self._ids = config, files, self.definition.ids
         self.vocab_size = max(self._ids.values(), default=0) + 1
-        self.specials = _make_special(self._inner, files, self._ids)
         self._is_special = np.zeros(self.vocab_size, dtype=np.bool_)
         self._is_special[[self._ids[token] for token in self.specials]] = True
-        self._is_special[files.unknown_ids(self._ids)] = False  # text may well hold what the model does not know
-        longest_first = sorted(self.specials, key=lambda token: (-len(token), token))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-        self._rules: list[CutRule] | None = None
+        self._is_special[self.definition.unknown_ids] = False  # text may well hold what the model does not know
+        self._finder = SpecialFinder(self.specials)
         self.is_bytes = config.name == "bytes"
-        self.added = frozenset(self.specials) | {
-            token.content for token in self._inner.get_added_tokens_decoder().values()
-        }
+        self._engine = engine
+
+    def with_engine(self, engine: Engine) -> "Tokenizer":
+        """The same tokenizer with another library to encode."""
+        other = copy.copy(self)
+        other._engine = engine
+        other.__dict__.pop("_cuts", None)  # found with the library before
+        return other
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The library that all others must agree with; loaded when it is first asked for."""
+        return Reference(self.definition)
+
+    @property
+    def engine(self) -> Engine:
+        """The library that encodes."""
+        return self._engine or self.reference
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -72,6 +87,15 @@ class Tokenizer:
         wanted = self._config
         names = {"bos": wanted.bos, "eos": wanted.eos, "pad": wanted.pad}
         return resolve_roles(self._files, self._ids, specials=self.specials, **names)
+
+    def check(self) -> None:
+        """Refuse a tokenizer that cannot be used.
+
+        Raises: InputError if the reference cannot read it; ConfigError as `roles` does.
+        """
+        self.roles()
+        if not self.is_bytes:
+            _ = self.reference
 
     @property
     def bos_id(self) -> int | None:
@@ -88,75 +112,99 @@ class Tokenizer:
         """Id that fills the end of a window."""
         return self.roles().pad_id
 
-    def encode_batch(self, texts: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    def encode_batch(self, texts: Sequence[str] | Any) -> Encoded:
+        """Token ids of some texts: a sequence of str, or an Arrow array of strings. See `encode`."""
+        return self.encode(text_buffers(texts))
+
+    def encode(self, texts: Texts) -> Encoded:
         """Token ids of some texts, without specials, truncation or padding.
 
         Returns:
             ids: (tokens,) `dtype`, the texts one after another; an empty text gives none.
-            offsets: (len(texts) + 1,) int64, where each text's ids begin.
+            offsets: (n + 1,) int64, where each text's ids begin.
 
-        Cost: memory for the ids, and for `GROUP_CHARS` characters inside the tokenizer.
+        Raises: RefusedTextError if the library fails on one of them, without saying which; see `encode_each`.
+        Cost: memory for the ids, and what the library needs for `Engine.block_bytes` of text.
         """
-        lengths = np.zeros(len(texts) + 1, dtype=np.int64)
         if self.is_bytes:
-            encoded = [text.encode() for text in texts]
-            lengths[1:] = [len(item) for item in encoded]
-            return np.frombuffer(b"".join(encoded), dtype=np.uint8).astype(self.dtype), np.cumsum(lengths)
+            return texts.data.astype(self.dtype), texts.offsets
+        lengths = np.zeros(texts.n_docs + 1, dtype=np.int64)
         blocks = [np.empty(0, dtype=self.dtype)]
-        for owners, pieces in self._groups(texts):
-            for owner, ids in zip(owners, self._encode(pieces), strict=True):
-                lengths[owner + 1] += ids.size
+        for owners, pieces, engine in self._pieces(texts):
+            for first, last in _blocks(pieces.offsets, engine.block_bytes):
+                ids, offsets = self._checked(engine.encode(pieces.part(first, last)))
+                np.add.at(lengths, owners[first:last] + 1, np.diff(offsets))
                 blocks.append(ids)
         return np.concatenate(blocks), np.cumsum(lengths)
 
+    def encode_each(self, texts: Texts) -> tuple[Encoded, dict[int, str]]:
+        """The same, but a text on which the library fails gives no ids, and its number and the reason are given too.
+
+        Cost: such a text is found by halving: some encodings more of the texts around it.
+        """
+        try:
+            return self.encode(texts), {}
+        except RefusedTextError as error:
+            if texts.n_docs == 1:
+                return (np.empty(0, self.dtype), np.zeros(2, np.int64)), {0: str(error)}
+        middle = texts.n_docs // 2
+        (ids, offsets), refused = self.encode_each(texts.part(0, middle))
+        (more, bounds), others = self.encode_each(texts.part(middle, texts.n_docs))
+        refused |= {middle + row: reason for row, reason in others.items()}
+        return (np.concatenate([ids, more]), np.concatenate([offsets, offsets[-1] + bounds[1:]])), refused
+
     def decode(self, ids: Sequence[int] | NDArray[Any]) -> str:
         """The text of some ids, specials written out."""
-        return str(self._inner.decode([int(number) for number in ids], skip_special_tokens=False))
+        return self.reference.decode([int(number) for number in ids])
 
-    def count_specials(self, texts: pa.StringArray) -> int:
+    def count_specials(self, texts: Texts) -> int:
         """How many special-token strings stand in some texts; they are encoded as ordinary text."""
-        if not self.specials:
-            return 0
-        holding = texts.filter(pc.match_substring_regex(texts, self._pattern.pattern))
-        return sum(len(self._pattern.findall(text)) for text in holding.to_pylist())
+        return self._finder.count(texts)
 
-    def _groups(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
-        owners: list[int] = []
-        pieces: list[str] = []
-        held = 0
-        for owner, text in enumerate(texts):
-            for piece in self.pieces(text):
-                owners.append(owner)
-                pieces.append(piece)
-                held += len(piece)
-                if held >= GROUP_CHARS:
-                    yield owners, pieces
-                    owners, pieces, held = [], [], 0
-        if pieces:
-            yield owners, pieces
+    @cached_property
+    def _cuts(self) -> Cuts:
+        tree = json.loads(self.text)
+        joined, known = joined_characters(tree) or (None, None)
+        if self.definition.byte_ids or tree["model"].get("byte_fallback"):
+            known = None  # unknown characters are written one by one
+        patterns = usable_patterns(lambda pieces: self._encode_pieces(pieces).tolist())
+        return Cuts(patterns, joined, known, letters_only=not leaves_letters(tree))
 
-    def pieces(self, text: str) -> Iterator[str]:
-        """The pieces in which a long text is encoded, with the same ids as the whole."""
-        if self._rules is None:
-            self._rules = usable_rules(lambda sample: self._encode([sample])[0].tolist())
-        return cut_text(text, self._rules)
+    def _encode_pieces(self, pieces: Sequence[str]) -> NDArray[Any]:
+        """The ids of one text from its pieces."""
+        blocks = [self.engine.encode(text_buffers(pieces[:1]))[0]]
+        if len(pieces) > 1:
+            blocks.append(self.engine.continuing.encode(text_buffers(pieces[1:]))[0])
+        return np.concatenate(blocks)
 
-    def _encode(self, pieces: Sequence[str]) -> list[NDArray[Any]]:
-        encodings = self._inner.encode_batch_fast(list(pieces), add_special_tokens=False)
-        # numpy refuses an id that does not fit the type, so none can wrap around
-        blocks = [np.asarray(encoding.ids, dtype=self.dtype) for encoding in encodings]
-        for place, ids in enumerate(blocks):
-            if ids.size and self._is_special[ids].any():
-                blocks[place] = self._encode_halves(pieces[place], ids)
-        return blocks
+    def _pieces(self, texts: Texts) -> Iterator[tuple[NDArray[np.int64], Texts, Engine]]:
+        """Texts with the number of each and what encodes them: runs of them as they are, and long ones in pieces."""
+        begin = 0
+        for long in [*np.flatnonzero(np.diff(texts.offsets) > 2 * PIECE_CHARS).tolist(), texts.n_docs]:
+            if begin < long:
+                yield np.arange(begin, long), texts.part(begin, long), self.engine
+            if long < texts.n_docs:
+                pieces = text_buffers(list(cut_text(texts.part(long, long + 1).strings()[0], self._cuts)))
+                yield np.array([long]), pieces.part(0, 1), self.engine
+                if pieces.n_docs > 1:
+                    yield np.full(pieces.n_docs - 1, long), pieces.part(1, pieces.n_docs), self.engine.continuing
+            begin = long + 1
 
-    def _encode_halves(self, piece: str, ids: NDArray[Any]) -> NDArray[Any]:
-        # some models hold their specials as ordinary entries too: cut such a string in two, and it is out of reach
-        if len(piece) < 2:
-            return ids
-        found = [match.start() for match in self._pattern.finditer(piece) if len(match.group()) > 1]
-        middle = found[len(found) // 2] + 1 if found else len(piece) // 2
-        return np.concatenate(self._encode([piece[:middle], piece[middle:]]))
+    def _checked(self, encoded: Encoded) -> Encoded:
+        ids, offsets = encoded
+        # an id beyond the vocabulary is an IndexError here, before it could wrap round
+        if self._is_special[ids].any():
+            raise RefusedTextError("it gives the id of a special token, which no text may")
+        return ids.astype(self.dtype), offsets
+
+
+def _blocks(offsets: NDArray[np.int64], n_bytes: int) -> Iterator[tuple[int, int]]:
+    """Bounds of consecutive texts: a block ends with the text that brings it to `n_bytes`."""
+    first, n_texts = 0, offsets.size - 1
+    while first < n_texts:
+        last = min(int(np.searchsorted(offsets, offsets[first] + n_bytes)), n_texts)
+        yield first, max(last, first + 1)
+        first = max(last, first + 1)
 
 
 def load_tokenizer(config: TokenizerConfig, *, trained: Path | None = None) -> Tokenizer:
@@ -177,27 +225,3 @@ def load_tokenizer(config: TokenizerConfig, *, trained: Path | None = None) -> T
     if config.name == "bytes":
         return Tokenizer(config, TokenizerFiles(bytes_json(), None, "bytes"))
     return Tokenizer(config, find_files(config.name))
-
-
-def _parse(files: TokenizerFiles) -> Any:
-    try:
-        inner = tokenizers.Tokenizer.from_str(files.text)
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-        raise InputError(
-            f"tokenizer.name: {files.where} is no tokenizer of Hugging Face tokenizers ({error})"
-        ) from None
-    inner.no_truncation()
-    inner.no_padding()
-    if getattr(inner.model, "dropout", None):
-        inner.model.dropout = None  # it would draw other ids at every call
-    return inner
-
-
-def _make_special(inner: Any, files: TokenizerFiles, ids: dict[str, int]) -> list[str]:
-    """Mark every token that has a role by name as special, so that no text can produce it; all specials, sorted."""
-    known = inner.get_vocab(with_added_tokens=True)
-    marked = {token.content for token in inner.get_added_tokens_decoder().values() if token.special}
-    named = files.named_tokens() & ids.keys()
-    inner.add_special_tokens(sorted((named & known.keys()) - marked))
-    inner.encode_special_tokens = True
-    return sorted(marked | named)

@@ -1,25 +1,32 @@
-"""The files of a tokenizer: where they are found, which special tokens they name, and which of those are bos, eos, pad.
+"""The files of a tokenizer: where they are found, and which special tokens they name.
 
-In: `tokenizer.name` of the configuration. Out: the text of ``tokenizer.json``, what ``tokenizer_config.json`` beside
-it says, and the roles. Nothing here encodes.
+In: `tokenizer.name` of the configuration. Out: the text of ``tokenizer.json``, what ``tokenizer_config.json`` and
+``special_tokens_map.json`` beside it say. Nothing here encodes.
 """
 
-import difflib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from icp.config.addresses import expanded
-from icp.errors import ConfigError, InputError
+from icp.errors import InputError
 
 JSON_NAME = "tokenizer.json"
 CONFIG_NAME = "tokenizer_config.json"
-END_TOKENS = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>")
-BEGIN_TOKENS = ("<|begin_of_text|>", "<s>", "<bos>")
-PAD_TOKENS = ("<pad>", "<|pad|>", "[PAD]")
+MAP_NAME = "special_tokens_map.json"
 _NAMED_ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
+_MODEL_SUFFIXES = (".model", ".tiktoken")
+_MOST_BYTES = 1 << 29
+"""No file of a tokenizer is larger; the largest that are known take a twentieth of it."""
+
+
+_SAVE = (
+    f"save the tokenizer there as {JSON_NAME}, the format of Hugging Face tokenizers "
+    "(`AutoTokenizer.from_pretrained(...).save_pretrained(folder)`)"
+)
+_OFFLINE = 'these need no download: "train:16384", "bytes", a tokenizer.json, a folder that holds one'
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,8 @@ class TokenizerFiles:
 
     Attributes:
         text: the content of ``tokenizer.json``.
-        config_text: the content of ``tokenizer_config.json``, None where there is none.
+        config_text: the content of ``tokenizer_config.json``, with the roles that only ``special_tokens_map.json``
+            names; None where there is neither.
         where: what messages call it.
     """
 
@@ -46,7 +54,7 @@ class TokenizerFiles:
             return {}
         try:
             tree = json.loads(self.config_text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{self.where}: {CONFIG_NAME} is not valid JSON ({error})") from None
         if not isinstance(tree, dict):
             raise InputError(f"{self.where}: {CONFIG_NAME} holds {type(tree).__name__}, expected a mapping")
@@ -57,48 +65,43 @@ class TokenizerFiles:
         return _content(self.config.get(role))
 
     def named_tokens(self) -> set[str]:
-        """Every token that has a role by its name or by ``tokenizer_config.json``, known or not."""
+        """Every token that ``tokenizer_config.json`` gives a role or flags special, known to the tokenizer or not."""
         config = self.config
-        extra = config.get("additional_special_tokens") or config.get("extra_special_tokens") or ()
-        entries = [*(config.get(role) for role in _NAMED_ROLES), *(extra if isinstance(extra, list) else ())]
-        return {token for token in map(_content, entries) if token}.union(END_TOKENS, BEGIN_TOKENS, PAD_TOKENS)
+        lists = (config.get(name) for name in ("additional_special_tokens", "extra_special_tokens"))
+        entries = [config.get(role) for role in _NAMED_ROLES]
+        entries += [entry for listed in lists if isinstance(listed, list) for entry in listed]
+        entries += [entry for entry in self._declared().values() if isinstance(entry, dict) and entry.get("special")]
+        return {token for token in map(_content, entries) if token}
 
     def declared_ids(self) -> dict[str, int]:
         """Tokens to ids as ``added_tokens_decoder`` of ``tokenizer_config.json`` lists them."""
-        listed = self.config.get("added_tokens_decoder")
-        if not isinstance(listed, dict):
-            return {}
+        listed = self._declared()
         return {_content(entry) or "": int(number) for number, entry in listed.items() if str(number).isdecimal()}
 
-    def unknown_ids(self, ids: Mapping[str, int]) -> list[int]:
-        """The id that the model gives what it does not know: a list of one or none."""
-        model = json.loads(self.text)["model"]
-        number = model.get("unk_id", ids.get(str(model.get("unk_token"))))
-        return [] if number is None else [int(number)]
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """Ids of the tokens that stand around documents; None where the policy sets none."""
-
-    bos_id: int | None
-    eos_id: int | None
-    pad_id: int
+    def _declared(self) -> dict[str, Any]:
+        listed = self.config.get("added_tokens_decoder")
+        return listed if isinstance(listed, dict) else {}
 
 
 def find_files(name: str) -> TokenizerFiles:
     """The files of the tokenizer `name`: a ``tokenizer.json``, a folder that holds one, or a name on the hub.
 
-    Raises: InputError if there are none, they are not readable, or the hub cannot be asked.
+    Raises: InputError if there are none, they are of another kind, not readable, or the hub cannot be asked.
     """
     path = Path(expanded(name))
     if path.is_dir():
         if not (path / JSON_NAME).is_file():
+            others = sorted(other.name for other in path.iterdir() if other.suffix in _MODEL_SUFFIXES)
             raise InputError(
-                f"tokenizer.name: the folder {name} holds no {JSON_NAME}; save the tokenizer there in the format of "
-                "Hugging Face tokenizers (`AutoTokenizer.from_pretrained(...).save_pretrained(folder)`)"
+                f"tokenizer.name: the folder {name} holds {others[0] + ' but ' if others else ''}no {JSON_NAME}; "
+                + _SAVE
             )
         path = path / JSON_NAME
+    if path.suffix in _MODEL_SUFFIXES and path.exists():
+        raise InputError(
+            f"tokenizer.name: {name} is a vocabulary of SentencePiece or tiktoken, which does not say how texts are "
+            f"prepared; {_SAVE}"
+        )
     if path.is_file():
         return read_files(path, where=name)
     if path.suffix == ".json" or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
@@ -107,114 +110,65 @@ def find_files(name: str) -> TokenizerFiles:
 
 
 def read_files(path: Path, *, where: str | None = None) -> TokenizerFiles:
-    """A ``tokenizer.json`` and, if it is there, the ``tokenizer_config.json`` beside it.
+    """A ``tokenizer.json`` and, if they are there, the files beside it that name special tokens.
 
-    Raises: InputError if one cannot be read as UTF-8 text.
+    Raises: InputError if one cannot be read as UTF-8 text, or is larger than any that is known.
     """
-    beside = path.with_name(CONFIG_NAME)
+    beside = {name: path.with_name(name) for name in (CONFIG_NAME, MAP_NAME)}
+    text = _read(path)
+    found = {name: _read(other) for name, other in beside.items() if other.is_file()}
+    return _with_map(TokenizerFiles(text, found.get(CONFIG_NAME), where or str(path)), found.get(MAP_NAME))
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-        config_text = beside.read_text(encoding="utf-8") if beside.is_file() else None
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise InputError(f"tokenizer.name: {path} takes {size:,} bytes, at most {_MOST_BYTES:,} are read")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(f"tokenizer.name: cannot read {path} ({reason})") from None
-    return TokenizerFiles(text, config_text, where or str(path))
 
 
-def resolve_roles(
-    files: TokenizerFiles, ids: Mapping[str, int], *, specials: Sequence[str], bos: str, eos: str, pad: str
-) -> Roles:
-    """The ids of bos, eos and pad.
-
-    Args:
-        files: what the tokenizer itself says.
-        ids: every token and its id.
-        specials: the tokens that no text can produce.
-        bos: none | document | window.
-        eos: auto | none | a special token.
-        pad: auto (the tokenizer's own, else eos) | none (eos) | a token.
-
-    Raises: ConfigError if a token is unknown, ordinary, ambiguous, or missing, saying what to set.
-    """
-    finder = _Finder(files, ids, specials)
-    eos_id = None if eos == "none" else finder.role("eos", eos, END_TOKENS)
-    bos_id = None if bos == "none" else finder.role("bos", "auto", BEGIN_TOKENS)
-    pad_id = eos_id
-    if pad not in ("auto", "none"):
-        pad_id = finder.known("pad", pad)
-    elif pad == "auto":
-        own = (files.named("pad_token") or "", *PAD_TOKENS)
-        pad_id = next((ids[token] for token in own if token in ids), eos_id)
-    if pad_id is None:
-        raise ConfigError(
-            f"tokenizer.pad is {pad!r} and tokenizer.eos is 'none', so nothing can fill up the last window of "
-            f"{files.where}; set tokenizer.pad to one of its tokens"
-        )
-    return Roles(bos_id, eos_id, pad_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Finder:
-    files: TokenizerFiles
-    ids: Mapping[str, int]
-    specials: Sequence[str]
-
-    def role(self, role: str, wanted: str, usual: Sequence[str]) -> int:
-        token = self._auto(role, usual) if wanted == "auto" else wanted
-        found = self.known(role, token)
-        if token not in self.specials:
-            raise ConfigError(
-                f"tokenizer.{role} is {token!r}, an ordinary token of {self.files.where} that text can hold too; "
-                f"{self._choices()}"
-            )
-        return found
-
-    def known(self, role: str, token: str) -> int:
-        if token in self.ids:
-            return self.ids[token]
-        near = difflib.get_close_matches(token, self.specials, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else self._choices()
-        raise ConfigError(f"tokenizer.{role} is {token!r}, which {self.files.where} does not know; {hint}")
-
-    def _auto(self, role: str, usual: Sequence[str]) -> str:
-        named = self.files.named(f"{role}_token")
-        if named:
-            return named
-        found = [token for token in usual if token in self.ids]
-        if len(found) == 1:
-            return found[0]
-        what = f"knows {' and '.join(found)}" if found else f"knows none of {' '.join(usual)}"
-        if role == "bos":
-            raise ConfigError(
-                f"tokenizer.bos needs a token, but {self.files.where} names no bos_token and {what}; set tokenizer.bos "
-                f"to none, or name one as bos_token in a {CONFIG_NAME} beside it"
-            )
-        raise ConfigError(
-            f"tokenizer.{role} is 'auto', but {self.files.where} names no {role}_token and {what}; "
-            f"set tokenizer.{role} to the token that ends a document, or to none ({self._choices()})"
-        )
-
-    def _choices(self) -> str:
-        shown = " ".join(self.specials[:8]) + (" ..." if len(self.specials) > 8 else "")
-        return f"its special tokens are {shown}" if self.specials else "it has no special tokens"
-
-
-_OFFLINE = 'these need no download: "train:16384", "bytes", a tokenizer.json, a folder that holds one'
+def _with_map(files: TokenizerFiles, map_text: str | None) -> TokenizerFiles:
+    """The roles of a ``special_tokens_map.json`` where ``tokenizer_config.json`` names none."""
+    if map_text is None:
+        return files
+    try:
+        named = json.loads(map_text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{files.where}: {MAP_NAME} is not valid JSON ({error})") from None
+    if not isinstance(named, dict):
+        raise InputError(f"{files.where}: {MAP_NAME} holds {type(named).__name__}, expected a mapping")
+    config = files.config
+    added = {role: entry for role, entry in named.items() if config.get(role) is None}
+    if not added:
+        return files
+    return replace(files, config_text=json.dumps({**config, **added}, ensure_ascii=False, indent=2))
 
 
 def _fetch(name: str) -> TokenizerFiles:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    try:
-        path = Path(hf_hub_download(name, JSON_NAME))
+    def optional(file: str) -> str | None:
         try:
-            config_text = Path(hf_hub_download(name, CONFIG_NAME)).read_text(encoding="utf-8")
+            return _read(Path(hf_hub_download(name, file)))
         except LocalEntryNotFoundError:
             raise
         except EntryNotFoundError:
-            config_text = None
-        return TokenizerFiles(path.read_text(encoding="utf-8"), config_text, name)
+            return None
+
+    def in_cache(file: str) -> str | None:
+        try:
+            return optional(file)
+        except LocalEntryNotFoundError:  # without a network, what was fetched before has to do
+            return None
+
+    try:
+        text = _read(Path(hf_hub_download(name, JSON_NAME)))
+        return _with_map(TokenizerFiles(text, optional(CONFIG_NAME), name), in_cache(MAP_NAME))
     except (OSError, ValueError, RuntimeError, EntryNotFoundError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(

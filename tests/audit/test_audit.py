@@ -19,9 +19,12 @@ from icp.audit import Finding, verify_run
 from icp.audit.findings import Breaches
 from icp.audit.order import share_a_window
 from icp.audit.shingles import jaccard, same_words, shingles, words
+from icp.dataset.windows import WindowDataset
 from icp.dedup.minhash import shingle_hashes
-from icp.errors import ArtifactError
+from icp.errors import ArtifactError, IcpError
+from icp.export import export_pack
 from icp.run.records import FileRecord, hash_file, hash_json, read_manifest, write_json
+from icp.run.seals import SEAL, sealed, sealed_lines
 
 SHARDS = "packs/main/shards"
 PLAN = "packs/main/plan"
@@ -85,14 +88,23 @@ def settle(run):
             tree["files"][name] = asdict(FileRecord(path.stat().st_size, hash_file(path), record.rows))
         tree["basis"]["inputs"] = {name: digests[name] for name in tree["basis"]["inputs"]}
         tree["fingerprint"] = hash_json(tree["basis"])
-        write_json(folder / "manifest.json", tree)
+        write_json(folder / "manifest.json", resealed(tree))
         digests[manifest.step] = read_manifest(folder).digest
 
 
-def edit_manifest(folder, change):
-    tree = json.loads((folder / "manifest.json").read_text())
+def resealed(tree):
+    """The tree with the seal of what it says now."""
+    return sealed({key: value for key, value in tree.items() if key != SEAL})
+
+
+def edit_json(path, change):
+    tree = json.loads(path.read_text())
     change(tree)
-    write_json(folder / "manifest.json", tree)
+    write_json(path, resealed(tree))
+
+
+def edit_manifest(folder, change):
+    edit_json(folder / "manifest.json", change)
 
 
 def edit_table(path, change):
@@ -120,7 +132,7 @@ def test_a_sound_run_keeps_every_promise_and_says_what_was_compared(sound):
     assert [finding.promise for finding in findings] == [1, 2, 3, 4, 5, 6, 7]
     assert all(finding.kept for finding in findings), [finding.line() for finding in findings]
     lines = [finding.line() for finding in findings]
-    assert lines[0] == "1 kept    rows in = rows out: 66 read from 1 file = 64 documents + 2 rejected"
+    assert lines[0] == "1 holds   rows in = rows out: 66 read from 1 file = 64 documents + 2 rejected"
     assert "removed as duplicates of a kept document: 2 by dedup (" in lines[1]
     assert "), 1 by graph; kept: " in lines[1]
     assert "61 documents encoded again are equal and decode to their text" in lines[2]
@@ -328,7 +340,7 @@ def test_without_exact_verification_the_share_is_printed(tmp_path):
     config = tiny_config(tmp_path, dedup={"verify": "none", "bands": 60, "rows": 2})
     run = make_run(config)
     text = next(finding for finding in verify_run(run) if finding.promise == 2).line()
-    assert re.search(r"2 kept .*verify is none: \d+ of \d+ near ones have Jaccard >= 0.8", text)
+    assert re.search(r"2 holds .*verify is none: \d+ of \d+ near ones have Jaccard >= 0.8", text)
 
 
 def test_a_changed_text_is_found_by_encoding_it_again(run):
@@ -356,11 +368,92 @@ def test_a_lost_document_is_found(run):
     assert "rows in neither documents/ nor rejected/: 1" in broken(run)[1][0]
 
 
+FACTS = {
+    "seed": 5,
+    "shuffle": "random",
+    "policy": {"bos": "none", "eos": "document"},
+    "spread": {"gaps": {"1": 1}},
+    "tokenizer_sha256": "0" * 64,
+    "dtype": "uint32",
+    "pad_id": 7,
+    "shards": 99,
+}
+
+
+@pytest.mark.parametrize("name", list(FACTS))
+def test_a_fact_by_which_readers_go_is_compared_with_what_gives_it(run, name, tmp_path):
+    def change(tree):
+        tree[name] = tree["facts"][name] = FACTS[name]
+
+    edit_manifest(run / SHARDS, change)
+    assert f"shards manifest, {name} is {FACTS[name]!r}, counted" in " ".join(broken(run)[5])
+    with pytest.raises(IcpError, match=rf"shards/manifest.json: says {name} is .*expected"):
+        export_pack(run, "parquet", tmp_path / "out")
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_a_manifest_that_says_two_things_is_damaged(run):
+    edit_manifest(run / SHARDS, lambda tree: tree.update(seed=5))
+    with pytest.raises(ArtifactError, match=r"shards/manifest.json: says seed is 5, and 0 elsewhere"):
+        broken(run)
+    with pytest.raises(ArtifactError, match=r"shards/manifest.json: says seed is 5, and 0 elsewhere"):
+        WindowDataset(run)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "packs/main/config.yaml"])
+@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "older"])
+def test_a_configuration_that_is_not_the_one_of_the_steps_is_found(run, name, is_sealed):
+    path = run / name
+    text = path.read_text().rpartition("# sha256")[0].replace("seed: 0", "seed: 1")
+    path.write_text(sealed_lines(text) if is_sealed else text)
+    assert "seed was 0, is 1" in " ".join(broken(run)[5])
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "packs/main/config.yaml"])
+def test_a_configuration_changed_where_no_step_looks_is_found(run, name):
+    path = run / name
+    path.write_text(path.read_text().replace("workers: null", "workers: 2").replace("/run", "/rum"))
+    only(broken(run), 5, rf"files changed since icp wrote them: 1 \({name}\)")
+
+
+SMALL = ["stats.json", "graph/manifest.json", "tokens/*/manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [*((name, key) for name in SMALL for key in ("seal", "made_up")), (".icp-run.json", "made_up")]
+)
+def test_small_files_are_as_icp_wrote_them(run, name, key):
+    (path,) = run.glob(name)
+    tree = json.loads(path.read_text())
+    tree.pop(key, None) or tree.update(made_up=1)
+    write_json(path, tree)
+    only(broken(run), 5, rf"files changed since icp wrote them: .*{path.relative_to(run)}")
+
+
+def test_a_run_of_the_time_before_seals_needs_none(run):
+    for path in run.rglob("*.json"):
+        tree = json.loads(path.read_text())
+        if tree.pop("seal", None):
+            write_json(path, tree)
+    for path in (run / "config.yaml", run / "packs/main/config.yaml"):
+        path.write_text(path.read_text().rpartition("# sha256")[0])
+    assert broken(run) == {}
+
+
+def test_a_file_that_became_a_link_is_found(run, tmp_path):
+    path = run / "graph/nodes.npy"
+    shutil.copy(path, tmp_path / "elsewhere.npy")
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere.npy")
+    only(broken(run), 5, r"links in the place of files: 1 \(graph/nodes.npy\)")
+
+
 def test_figures_of_stats_json_are_counted_again(run):
-    stats = json.loads((run / "stats.json").read_text())
-    stats["documents"]["kept"] += 1
-    stats["packs"]["main"]["windows"]["mean_similarity"] += 0.1
-    (run / "stats.json").write_text(json.dumps(stats))
+    def change(stats):
+        stats["documents"]["kept"] += 1
+        stats["packs"]["main"]["windows"]["mean_similarity"] += 0.1
+
+    edit_json(run / "stats.json", change)
     only(broken(run), 5, "documents.kept is", "windows.mean_similarity is")
 
 
@@ -433,7 +526,7 @@ def test_findings_name_a_few_places_and_count_the_rest():
     found = Breaches(3)
     found.add_all("odd", np.arange(5), lambda at: f"place {at}")
     assert [finding.line() for finding in found.findings("")] == ["3 BROKEN  odd: 5 (place 0; place 1; place 2; ...)"]
-    assert Finding(1, True, "fine").line() == "1 kept    fine"
+    assert Finding(1, True, "fine").line() == "1 holds   fine"
 
 
 def test_words_are_as_defined():

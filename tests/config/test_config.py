@@ -121,6 +121,12 @@ def test_a_wrong_override_is_named_not_the_file(tmp_path):
     assert any(line.startswith(f"{tmp_path}/c.yaml: dedup.threshold is 3") for line in lines)
 
 
+def test_values_that_do_not_go_together_name_the_file_and_the_override(tmp_path):
+    (tmp_path / "c.yaml").write_text("run: r\ncorpus: {input: [a.jsonl]}\npack: {method: random}\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml with --set pack\.split=never: pack split is never"):
+        load_config(tmp_path / "c.yaml", ["pack.split=never", "seed=3"])
+
+
 def test_a_preset_that_is_not_there_lists_those_that_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"quickstrat: .*did you mean quickstart\?.*presets .*paper.*quickstart"):

@@ -31,6 +31,18 @@ def test_second_moments_are_exact_over_blocks(monkeypatch):
     assert np.array_equal(reduction.second_moments(rows), wide.T @ wide)
 
 
+@pytest.mark.parametrize("width", [40, 200])
+def test_threads_change_nothing(monkeypatch, width):
+    monkeypatch.setattr(reduction, "EXACT_ROWS", 64)
+    monkeypatch.setattr(reduction, "PRODUCT_ROWS", 48)
+    rows = flat_rows(width=width)
+    one, three = (
+        reduction.find_components(rows, 30, power=0.2, is_centered=True, threads=threads) for threads in (1, 3)
+    )
+    assert np.array_equal(one[0], three[0])
+    assert np.array_equal(one[1], three[1])
+
+
 def test_sums_of_products_fit_a_float32():
     assert reduction.TOP**2 * reduction.EXACT_ROWS < 2**24
     rounding = np.sqrt(1 << 14) / 2  # of a row or component of so many dimensions

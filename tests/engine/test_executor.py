@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,57 @@ def test_write_that_numpy_reports_as_cut_short_is_a_full_disk():
 
 def test_blas_of_workers_has_one_thread(workers):
     assert outcomes(workers, os.getenv, ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]) == {0: "1", 1: "1"}
+
+
+def test_blas_of_workers_has_one_thread_from_the_start(workers):
+    """It reads the variable when numpy is imported, which is before any code of ours runs there."""
+    begun_with = outcomes(workers, _read, ["/proc/self/environ"])[0].split("\0")
+    assert "OPENBLAS_NUM_THREADS=1" in begun_with
+
+
+def _read(path):
+    return Path(path).read_text()
+
+
+def test_a_worker_is_started_ahead_and_the_oldest_takes_the_next_part():
+    with ProcessExecutor(3) as executor:
+        executor.start_ahead()
+        (first,) = executor._idle
+        pids = [outcomes(executor, _pid, [0])[0] for _ in range(3)]
+        assert pids == [first.process.pid] * 3
+        assert len(executor._idle) == 2, "one to work and one ahead"
+
+
+def _pid(_):
+    return os.getpid()
+
+
+def test_as_many_workers_as_asked_for():
+    with ProcessExecutor(2) as executor:
+        assert len(set(outcomes(executor, _wait_and_tell, [0.2] * 4).values())) == 2
+        assert len(executor._idle) == 2
+
+
+def _wait_and_tell(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_a_worker_started_ahead_knows_what_was_set_since(monkeypatch):
+    with ProcessExecutor(1) as executor:
+        executor.start_ahead()
+        monkeypatch.setenv("ICP_TEST_SET_SINCE", "yes")
+        assert outcomes(executor, os.getenv, ["ICP_TEST_SET_SINCE", "OMP_NUM_THREADS"]) == {0: "yes", 1: "1"}
+
+
+def test_starting_a_worker_leaves_the_environment_alone(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with ProcessExecutor(1) as executor:
+        executor.start_ahead()
+        assert os.environ["OMP_NUM_THREADS"] == "7"
+        assert "MKL_NUM_THREADS" not in os.environ
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_workers_end_with_their_parent(tmp_path):

@@ -13,7 +13,7 @@ from tiny import quiet
 from icp.cli import main
 from icp.engine.executor import SerialExecutor
 from icp.errors import ArtifactError, BrokenPromise, ConfigError
-from icp.export import FORMATS, check_exports, export_all, export_pack
+from icp.export import FORMATS, check_exports, export_all, export_pack, source
 from icp.export.source import open_pack
 from icp.pipeline import pack
 
@@ -61,6 +61,7 @@ def test_files_are_copied_where_they_cannot_be_linked(packed, tmp_path, monkeypa
 def test_summary_and_readme_stand_beside_the_files(packed, exported, fmt):
     made = exported(fmt, "longer" if fmt == "datatrove" else "main", allow_padding=True)
     facts = json.loads((made.folder / "export.json").read_text())
+    assert facts.pop("seal")
     assert facts == made.facts
     listed = {path.name for path in made.folder.iterdir()} - {"export.json", "README.md"}
     assert listed == set(facts["files"])
@@ -133,37 +134,63 @@ def test_shards_of_another_plan_are_refused(run, tmp_path):
         export_pack(run, "megatron", tmp_path / "out")
 
 
+def state(**facts):
+    """A change of a manifest: it states these facts, in both places."""
+
+    def change(tree):
+        tree.update(facts)
+        tree["facts"].update(facts)
+
+    return change
+
+
+@pytest.fixture
+def believed(monkeypatch):
+    """Manifests are believed, so that a pack can be passed off as one of other settings."""
+    monkeypatch.setattr(source, "_check_facts", lambda run, name: None)
+
+
+@pytest.mark.parametrize("facts", [{"dtype": "uint32"}, {"pad_id": 5}, {"seed": 5}, {"shuffle": "none"}])
+def test_facts_that_the_pack_was_not_made_with_are_refused(run, tmp_path, facts):
+    edit_manifest(run, state(**facts))
+    with pytest.raises(BrokenPromise, match=rf"shards/manifest.json: says {next(iter(facts))} is .*, expected"):
+        export_pack(run, "parquet", tmp_path / "out")
+    edit_manifest(run, lambda tree: tree["facts"].update(dict.fromkeys(facts, "other")))
+    with pytest.raises(ArtifactError, match=rf"shards/manifest.json: .*{next(iter(facts))} is"):
+        export_pack(run, "parquet", tmp_path / "out")
+
+
+@pytest.mark.usefixtures("believed")
 def test_a_vocabulary_forced_into_uint16_is_refused(run, tmp_path):
-    edit_manifest(run, lambda tree: tree.update(vocab_size=70_000))
+    edit_manifest(run, state(vocab_size=70_000))
     with pytest.raises(BrokenPromise, match="uint16 cannot hold a vocabulary of 70,000 ids"):
         export_pack(run, "megatron", tmp_path / "out")
 
 
+@pytest.mark.usefixtures("believed")
 def test_padding_that_is_not_the_trainers_own_is_refused(run, tmp_path):
     for fmt in ("megatron", "mds", "litdata"):
-        edit_manifest(run, lambda tree: tree.update(pad_id=5))
+        edit_manifest(run, state(pad_id=5))
         with pytest.raises(ConfigError, match=rf"{fmt}: \d+ tokens of padding \(0\.\d\d%, id 5\) would be trained on"):
             export_pack(run, fmt, tmp_path / "out")
     assert export_pack(run, "olmo", tmp_path / "olmo").facts["padding_masked"]
     assert export_pack(run, "parquet", tmp_path / "parquet").facts["padding_masked"]
 
 
+@pytest.mark.usefixtures("believed")
 def test_padding_that_the_tokenizer_names_is_known_to_trainers(run, tmp_path):
     (tokens,) = (run / "tokens").iterdir()
     (tokens / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<|begin_of_text|>"}))
-    edit_manifest(run, lambda tree: tree.update(pad_id=1))
+    edit_manifest(run, state(pad_id=1))
     assert export_pack(run, "megatron", tmp_path / "a").facts["padding_masked"]
     assert export_pack(run, "mds", tmp_path / "b").facts["padding_masked"]
 
 
-def lanes(tree):
-    tree.update(shuffle="lanes:4")
-
-
+@pytest.mark.usefixtures("believed")
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_lanes_are_refused_where_the_loader_reshuffles(run, tmp_path, fmt):
     name = "longer" if fmt == "datatrove" else "main"
-    edit_manifest(run, lanes, f"packs/{name}/shards")
+    edit_manifest(run, state(shuffle="lanes:4"), f"packs/{name}/shards")
     options = {"pack": name, "allow_padding": True}
     if fmt in ("parquet", "mds"):
         assert export_pack(run, fmt, tmp_path / "out", **options).facts["order_kept"] == "full"
@@ -227,7 +254,7 @@ def test_command_prints_where_it_went(packed, tmp_path):
     arguments = ["export", str(packed), "--format", "megatron", "--out", str(tmp_path / "out"), "--verify"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert "7 kept" in done.output
+    assert "7 holds" in done.output
     assert f"windows of {SEQ_LEN} tokens, order_kept: no" in done.output
     again = CliRunner().invoke(main, arguments[:-1])
     assert again.exit_code == 2

@@ -22,9 +22,16 @@ def is_string(kind: pa.DataType) -> bool:
     return any(check(kind) for check in checks)
 
 
+def is_uuid(kind: pa.DataType) -> bool:
+    """Whether values are UUIDs, which are read as their text."""
+    return isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.uuid"
+
+
 def _plain(kind: pa.DataType) -> pa.DataType:
     """The type of the values of a dictionary or an extension; a view's the type with offsets."""
     while pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+        if is_uuid(kind):
+            return pa.string()
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind.storage_type
     return pa.string() if pa.types.is_string_view(kind) else pa.binary() if pa.types.is_binary_view(kind) else kind
 
@@ -55,18 +62,19 @@ def leaf_names(schema: pa.Schema) -> list[str]:
 
 def _servable(kind: pa.DataType, key: str) -> bool:
     types = pa.types
-    dated = types.is_temporal(kind) or types.is_decimal(kind)
+    checks = (types.is_null, types.is_integer, types.is_floating, types.is_temporal, types.is_decimal)
     return (
         is_string(kind)
-        or types.is_null(kind)
-        or types.is_integer(kind)
-        or dated
+        or any(check(kind) for check in (*checks, types.is_fixed_size_binary))
         or (key == "source" and types.is_boolean(kind))
     )
 
 
-def serving(path: str, schema: pa.Schema, rules: Rules, findings: Findings) -> Rules:
+def serving(path: str, schema: pa.Schema, rules: Rules, findings: Findings, n_rows: int) -> Rules:
     """The rules without a default-named id or source whose type cannot be written as strings.
+
+    Args:
+        n_rows: so many values are left out.
 
     Raises: InputError if the field was asked for.
     """
@@ -74,11 +82,11 @@ def serving(path: str, schema: pa.Schema, rules: Rules, findings: Findings) -> R
         kind = None if name is None else type_of(schema, name)
         if kind is None or _servable(kind, key):
             continue
-        if name != key:
+        if rules.asked(key):
             raise InputError(
-                f"{path}: field {name!r} is of type {kind}, expected strings or integers; "
+                f"{path}: field {name!r} is of type {kind}, expected strings or numbers; "
                 f"set corpus.{key} to another field, or to null"
             )
-        findings.leave_out(key)
+        findings.leave_out(key, n_rows)
         rules = replace(rules, id=None) if key == "id" else replace(rules, source=None)
     return rules

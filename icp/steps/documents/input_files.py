@@ -16,7 +16,7 @@ from icp.config import CorpusConfig
 from icp.config.addresses import expanded
 from icp.errors import ConfigError, InputError
 from icp.steps.documents.kinds import SUPPORTED, counted, fits, is_hidden, is_side_file, kind_of
-from icp.steps.documents.stores import Disk, Server, store_of
+from icp.steps.documents.stores import Disk, Server, refuse_pipe, store_of
 
 OUR_COLUMNS = ("doc", "key", "id", "text", "source", "file", "row")
 log = logging.getLogger("icp")
@@ -28,7 +28,7 @@ class InputFile:
 
     Attributes:
         path: as it was given or matched; never made absolute. A URL with its protocol.
-        kind: jsonl | csv | parquet | arrow | text.
+        kind: jsonl | csv | warc | tar | parquet | arrow | text.
         size: bytes, -1 where the server does not say.
         stamp: modification time in ns (local), otherwise the server's etag, checksum or time; may be empty.
     """
@@ -78,25 +78,45 @@ def _matches(store: Disk | Server, pattern: str, config: CorpusConfig) -> list[s
     """Paths of files: a name that exists is taken as it stands, otherwise as a glob; folders are looked into."""
     name = expanded(pattern)
     found = [name] if store.exists(name) else sorted(store.glob(name)) if glob.has_magic(name) else []
+    if not found:
+        raise InputError(f"corpus.input: no file matches {pattern} (seen from {Path.cwd()}); correct the name")
     folders = [entry for entry in found if store.is_folder(entry)]
     if folders and name not in found:  # of a glob that matches folders and what is in them, each file is taken once
         tops = [f for f in folders if not any(f != top and f.startswith(top.rstrip("/") + "/") for top in folders)]
         found = [e for e in found if e in tops or not any(e.startswith(top.rstrip("/") + "/") for top in tops)]
+    if found == [name]:
+        return _inside(store, name, config) if folders else found
+    base = _before_glob(name)
     loose = [entry for entry in found if entry not in folders]
-    chosen = loose if loose == [name] else _chosen(loose, pattern, config)
-    files = sorted(chosen) if not folders else []
-    if folders:
-        inside = [path for entry in found if entry in folders for path in _inside(store, entry, config)]
-        files = inside if not chosen else sorted({*chosen, *inside})
-    if not files:
-        raise InputError(f"corpus.input: no file matches {pattern} (seen from {Path.cwd()}); correct the name")
-    return files
+    for entry in found:
+        if entry in folders and is_hidden(entry, base):
+            loose += store.walk(entry)
+    files = _chosen(loose, pattern, config, base) if loose else []
+    for entry in found:
+        if entry in folders and not is_hidden(entry, base):
+            files = files + _inside(store, entry, config)
+    if not files and loose:
+        raise InputError(
+            f"corpus.input: {pattern} matches {len(loose):,} files, none of a kind that is read ({counted(loose)}), "
+            f"e.g. {loose[0]}; expected {SUPPORTED}, or name them in corpus.include, e.g. '*.py'"
+        )
+    return sorted(files) if loose else files
+
+
+def _before_glob(pattern: str) -> str:
+    """The folders of a pattern that are written out; all of it if it asks for names with ``_`` or ``.`` in front."""
+    first = next(i for i, letter in enumerate(pattern) if letter in "*?[")
+    written = pattern[: pattern.rfind("/", 0, first) + 1]
+    asks = any(part.startswith(("_", ".")) for part in pattern[len(written) :].split("/"))
+    return pattern if asks else written
 
 
 def _inside(store: Disk | Server, folder: str, config: CorpusConfig) -> list[str]:
     """The files of a folder: the shards of a saved dataset, else tables, else texts."""
+    root = folder.rstrip("/")
     found = sorted(store.walk(folder))
-    names = {path.rpartition("/")[2]: path for path in found}
+    shown = [path for path in found if not is_hidden(path, root + "/")]
+    names = {path.rpartition("/")[2]: path for path in shown}
     if "dataset_dict.json" in names:
         where = names["dataset_dict.json"].rpartition("/")[0]
         splits = _json_in(store, names["dataset_dict.json"]).get("splits", [])
@@ -104,39 +124,51 @@ def _inside(store: Disk | Server, folder: str, config: CorpusConfig) -> list[str
             f"{where}: holds the splits {', '.join(splits)} of a saved dataset; name the ones to use, "
             f"e.g. {where}/{splits[0] if splits else 'train'}"
         )
-    root = folder.rstrip("/")
-    if f"{root}/state.json" in found:
+    if f"{root}/state.json" in shown:
         return _saved_shards(store, root)
-    saved = [path for path in found if path.endswith("/state.json")]
+    saved = [path for path in shown if path.endswith("/state.json")]
     if saved:
         where = saved[0].rpartition("/")[0]
         raise InputError(f"{folder}: holds a saved dataset in {where}; name that folder itself in corpus.input")
-    shown = [path for path in found if not is_hidden(path, root + "/")]
-    files = _chosen(shown, folder, config)
+    files = _chosen(found, folder, config, root + "/")
     if not files:
-        raise InputError(f"{folder}: holds no file that can be read; expected {SUPPORTED}")
+        held = f" ({counted(found)})" if found else ", it is empty"
+        raise InputError(
+            f"{folder}: holds no file that can be read{held}; expected {SUPPORTED}, or name them in corpus.include"
+        )
     return files
 
 
-def _chosen(paths: list[str], where: str, config: CorpusConfig) -> list[str]:
+def _chosen(paths: list[str], where: str, config: CorpusConfig, base: str) -> list[str]:
     """Of the files of a folder or glob those that are read: tables, else texts; what is left out is told.
 
-    Raises: InputError if that is more than side files, and `corpus.ignore` does not name it.
+    Args:
+        base: what stands before the names that are looked at.
+
+    Raises: InputError if more than side files is left out, and `corpus.ignore` or `corpus.include` does not say so.
     """
     left = [path for path in paths if not fits(path, config.ignore)]
     if config.include:
-        return [path for path in left if fits(path, config.include)]
-    tables = [path for path in left if kind_of(path) not in (None, "text") and not is_side_file(path)]
-    texts = [path for path in left if kind_of(path) == "text"]
-    chosen = tables or texts
+        chosen = [path for path in left if fits(path, config.include)]
+    else:
+        shown = [path for path in left if not is_hidden(path, base)]
+        tables = [path for path in shown if kind_of(path) not in (None, "text") and not is_side_file(path)]
+        texts = [path for path in shown if kind_of(path) == "text"]
+        chosen = tables or texts
     others = sorted(set(left) - set(chosen))
-    if others:
+    if others and chosen:
         log.warning("%s: %d files are not read (%s), e.g. %s", where, len(others), counted(others), others[0])
-    unknown = [path for path in others if not is_side_file(path) and not (tables and path.lower().endswith(".md"))]
-    if unknown and chosen:
+    if config.include or not chosen:
+        return chosen
+    unknown = [path for path in others if not is_side_file(path) and not is_hidden(path, base)]
+    notes = [path for path in unknown if path.lower().endswith(".md")]
+    if tables and len(notes) <= len(tables):  # a few notes beside the data
+        unknown = sorted(set(unknown) - set(notes))
+    if unknown:
         raise InputError(
             f"{where}: {len(unknown)} of its files would not be read ({counted(unknown)}), e.g. {unknown[0]}; "
-            "name them in corpus.ignore, e.g. '*.bin', or those to read in corpus.include"
+            f"{len(chosen)} would ({counted(chosen)}); name those to leave out in corpus.ignore, e.g. '*.bin', or "
+            "those to read in corpus.include"
         )
     return chosen
 
@@ -149,6 +181,8 @@ def _saved_shards(store: Disk | Server, folder: str) -> list[str]:
         raise InputError(f"{folder}/state.json: not the state of a saved dataset; save it again") from None
     if state.get("_indices_data_files"):
         raise InputError(f"{folder}: saved with an indices mapping; save it again after flatten_indices()")
+    if not shards:
+        log.warning("%s: holds a saved dataset without rows", folder)
     missing = [shard for shard in shards if not store.exists(shard)]
     if missing:
         raise InputError(f"{missing[0]}: missing, though {folder}/state.json lists it; save the dataset again")
@@ -171,7 +205,7 @@ def _describe(store: Disk | Server, path: str, pattern: str, config: CorpusConfi
         raise InputError(f"{path!r}: its name is not UTF-8; rename it")
     if kind is None:
         raise InputError(f"{path} (matched by {pattern}): not a kind of file that is read, {SUPPORTED}")
-    if isinstance(store, Disk) and not Path(path).is_file() and Path(path).exists():
-        raise InputError(f"{path}: is a pipe or a device, not a file; write what it gives to a file first")
+    if isinstance(store, Disk):
+        refuse_pipe(path)
     size, stamp = store.stat(path)
     return InputFile(path, kind, size, stamp)

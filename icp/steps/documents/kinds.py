@@ -9,12 +9,17 @@ _PACKED = ("", ".gz", ".zst", ".bz2", ".xz")
 SUFFIXES = {
     **{end + packed: "jsonl" for end in _JSON for packed in _PACKED},
     **{end + packed: "csv" for end in (".csv", ".tsv") for packed in _PACKED},
+    **{end + packed: "warc" for end in (".warc", ".wet") for packed in _PACKED},
+    **{end + packed: "tar" for end in (".tar",) for packed in _PACKED},
+    ".tgz": "tar",
     ".parquet": "parquet",
     ".arrow": "arrow",
-    ".txt": "text",
-    ".md": "text",
+    **{end + packed: "text" for end in (".txt", ".md") for packed in _PACKED},
 }
-SUPPORTED = ".jsonl, .ndjson, .json, .csv and .tsv (each also .gz, .zst, .bz2, .xz), .parquet, .arrow, .txt and .md"
+SUPPORTED = (
+    ".jsonl, .ndjson, .json, .csv, .tsv, .warc, .wet, .tar, .txt and .md (each also .gz, .zst, .bz2, .xz), "
+    ".parquet and .arrow"
+)
 _SIDE_FILES = (
     "readme*", "license*", "licence*", "notice*", "copying*", "citation*", "changelog*",
     "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json",

@@ -2,13 +2,12 @@
 
 import bz2
 import codecs
-import csv
 import gzip
-import io
 import json
 import logging
 import lzma
-from collections.abc import Generator, Iterator
+import re
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,10 +15,14 @@ import pyarrow as pa
 from icp.config.addresses import expanded
 from icp.errors import InputError
 from icp.steps.documents.rows import BLOCK, EXCERPT, LONGEST_LINE, open_source, reading
+from icp.texts import cleaned_id
 
 _BLANK = b" \t\r\n"
+_INDENTED = re.compile(rb'\{[ \t\r]*\n\s*"')
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 _OPENERS: dict[str, Any] = {
     ".gz": lambda source: gzip.GzipFile(fileobj=source),  # Arrow's takes the zeros after a padded member for damage
+    ".tgz": lambda source: gzip.GzipFile(fileobj=source),
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
     ".zst": lambda source: pa.CompressedInputStream(source, "zstd"),
@@ -55,28 +58,29 @@ def line_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
 
 
 def json_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
-    """As `line_blocks`, but the objects of a file that begins with ``[`` and an object, one array, come as lines."""
+    """As `line_blocks`, but objects in one array, or indented over several lines, come as lines."""
     with reading(path):
         blocks = _blocks(path)
         head = next(blocks, b"").removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
         is_array = head[:1] == b"[" and head[1:].lstrip(_BLANK)[:1] in (b"{", b"]")
+        is_indented = _INDENTED.match(head) is not None
         blocks.close()
-    if not is_array:
+    if not is_array and not is_indented:
         yield from line_blocks(path, limit)
         return
     with reading(path):
-        for lines in _objects(path, limit):
+        for lines in _objects(path, limit, is_array):
             yield lines, False
 
 
-def _objects(path: str, limit: int) -> Iterator[list[bytes]]:
-    """The objects of one JSON array, a list for each block read.
+def _objects(path: str, limit: int, is_array: bool) -> Iterator[list[bytes]]:
+    """The objects of one JSON array, or of a file that holds them one after another; a list for each block read.
 
-    Raises: InputError for what is not JSON; EOFError for an array without its end.
+    Raises: InputError for what is not JSON; EOFError for an array or an object without its end.
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")()
-    scan = json.JSONDecoder().raw_decode
-    text, n_objects, begun = "", 0, False
+    scan = json.JSONDecoder(parse_int=bool).raw_decode  # only ends are sought: a number may have any length
+    text, n_objects, begun = "", 0, not is_array
     blocks = _blocks(path)
     for block in blocks:
         try:
@@ -89,21 +93,18 @@ def _objects(path: str, limit: int) -> Iterator[list[bytes]]:
             if at < len(text) and not begun:
                 at, begun = at + 1, True
                 continue
-            if text[at : at + 1] in (",", "]", ""):
-                if text[at : at + 1] == "]":
+            if at >= len(text):
+                break
+            if is_array and text[at] in ",]":
+                if text[at] == "]":
                     if text[at + 1 :].strip() or any(block.strip() for block in blocks):
                         raise InputError(f"{path}: more follows its JSON array; save it with one JSON object a line")
                     yield found
                     return
-                if at >= len(text):
-                    break
                 at += 1
                 continue
-            try:
-                end = scan(text, at)[1]
-            except (ValueError, RecursionError):
-                break
-            if end == len(text) and text[at] != "{":  # a number may go on in the next block
+            end = _end_of(text, at, scan)
+            if not end:
                 break
             found.append(text[at:end].encode("utf-8", "surrogatepass"))
             at = end
@@ -113,7 +114,29 @@ def _objects(path: str, limit: int) -> Iterator[list[bytes]]:
             yield found
         if len(text) > limit:
             raise InputError(f"{path}: object {n_objects} of its JSON array is damaged or longer than {limit:,} bytes")
-    raise EOFError(f"no end of its JSON array after {n_objects} objects")
+    if is_array or text.strip():
+        raise EOFError(f"no end of its JSON {'array' if is_array else 'object'} after {n_objects} objects")
+
+
+def _end_of(text: str, at: int, scan: Callable[[str, int], tuple[Any, int]]) -> int:
+    """Where the value that begins at `at` ends; 0 if it goes on in the next block, or is damaged."""
+    try:
+        end = scan(text, at)[1]
+    except ValueError:
+        return 0
+    except RecursionError:
+        return _closing(text, at)
+    return 0 if end == len(text) and text[at] != "{" else end  # a number may go on
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the value that begins at `at` ends, by its brackets alone; 0 if it does not."""
+    depth = 0
+    for found in _BRACKETS.finditer(text, at):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found.group(), 0)
+        if depth <= 0:
+            return found.end()
+    return 0
 
 
 def _skip(text: str, at: int) -> int:
@@ -144,15 +167,8 @@ def load_excluded(path: str) -> frozenset[str]:
     ids: set[str] = set()
     try:
         for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
-            ids.update(_cleaned(line.decode()) for line in lines)
+            ids.update(cleaned_id(line.decode()) for line in lines)
     except UnicodeDecodeError:
         raise InputError(f"{path}: corpus.exclude is not UTF-8; save it with one id a line, as UTF-8") from None
     ids.discard("")
     return frozenset(ids)
-
-
-def _cleaned(line: str) -> str:
-    value = line.removeprefix("\ufeff").strip()
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        return next(csv.reader(io.StringIO(value)))[0]
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value

@@ -2,6 +2,7 @@
 
 import lzma
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,13 +54,17 @@ class Findings:
         seen: configured fields that stand in at least one row or in the schema.
         names: field names of the first row, for messages.
         kinds: kept field -> kinds of the JSON values found: bool, int, float, string, json.
-        left_out: id | source -> files whose column was left out.
+        left_out: id | source -> rows whose value was left out.
+        excluded: ids of `corpus.exclude` that stood in rows.
+        unread: suffix -> members of a tar that are not read.
     """
 
     seen: set[str] = field(default_factory=set)
     names: list[str] = field(default_factory=list)
     kinds: dict[str, set[str]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    excluded: set[str] = field(default_factory=set)
+    unread: Counter[str] = field(default_factory=Counter)
 
     def leave_out(self, key: str, n: int = 1) -> None:
         """Count values of the default-named `key` that cannot serve."""
@@ -80,6 +85,15 @@ class Rules:
     min_chars: int
     max_chars: int
     excluded: frozenset[str] = frozenset()
+
+    def asked(self, key: str) -> bool:
+        """Whether the field `id` or `source` has another name than the default: somebody asked for it."""
+        return bool(getattr(self, key) != key)
+
+
+def longest_line(rules: Rules) -> int:
+    """Bytes that a line may have."""
+    return max(LONGEST_LINE, 8 * rules.max_chars)
 
 
 @contextmanager

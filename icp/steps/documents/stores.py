@@ -22,6 +22,12 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def refuse_pipe(path: str) -> None:
+    """Raise InputError for a pipe or a device, which may give bytes without end."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"{path}: is a pipe or a device, not a file; write what it gives to a file first")
+
+
 class Disk:
     """Local files."""
 
@@ -38,19 +44,19 @@ class Disk:
         return glob.glob(pattern, recursive=True)  # noqa: PTH207 - pathlib normalises the names
 
     def walk(self, folder: str) -> list[str]:
-        """All files in a folder and its folders, hidden ones excepted, in any order."""
+        """All files in a folder and its folders, in any order."""
         found, seen = [], set()
         for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
             if os.path.realpath(parent) in seen:  # a link to a folder above
                 folders.clear()
                 continue
             seen.add(os.path.realpath(parent))
-            folders[:] = [name for name in folders if not name.startswith(".")]
             found += [os.path.join(parent, name) for name in names]  # noqa: PTH118 - names as the user gave them
         return found
 
     def read(self, path: str) -> bytes:
         """The bytes of a small file."""
+        refuse_pipe(path)
         return Path(path).read_bytes()
 
     def identity(self, path: str) -> str:
@@ -89,13 +95,10 @@ class Server:
             return [self._fs.unstrip_protocol(path) for path in self._fs.glob(pattern)]
 
     def walk(self, folder: str) -> list[str]:
-        """All files in a folder and its folders, hidden ones excepted, in any order."""
+        """All files in a folder and its folders, in any order."""
         root = self._fs._strip_protocol(folder)
         with _asking(folder):
-            found = self._fs.find(root)
-        inside = {path: path[len(root) :].strip("/").split("/") for path in found}
-        shown = [path for path, parts in inside.items() if not any(part.startswith(".") for part in parts[:-1])]
-        return [self._fs.unstrip_protocol(path) for path in shown]
+            return [self._fs.unstrip_protocol(path) for path in self._fs.find(root)]
 
     def read(self, path: str) -> bytes:
         """The bytes of a small file."""
@@ -162,8 +165,11 @@ def store_of(pattern: str) -> Disk | Server:
 
 def file_identity(path: str) -> str:
     """Size and stamp of one file or URL; raises InputError if it cannot be looked at."""
+    store = store_of(path)
+    if isinstance(store, Disk):
+        refuse_pipe(expanded(path))
     try:
-        size, stamp = store_of(path).stat(expanded(path))
+        size, stamp = store.stat(expanded(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its name") from None
     return f"{size} bytes, {stamp}"

@@ -112,7 +112,8 @@ def settle(context: Context, part: str, output: PartOutput) -> None:
         (load_array(context, f"sums/{name}.npy"), load_array(context, f"sample/{name}.npy"))
         for name in document_parts(context)
     )
-    for name, array in settle_parts(of_corpus(context), parts, survivors(context).size).items():
+    settled = settle_parts(of_corpus(context), parts, survivors(context).size, threads=context.threads)
+    for name, array in settled.items():
         np.save(output.path(f"settled/{name}.npy"), array, allow_pickle=False)
 
 

@@ -10,6 +10,8 @@ that *union* reads the edges into a part as one stretch of each file; *facts*, t
 edges.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -168,13 +170,16 @@ def _random_similarities(context: Context, rows: NDArray[np.int64]) -> NDArray[n
     """Cosines of random pairs of nodes, of all pairs where they are few, none of them with a zero row."""
     pairs = random_pairs(rows.size, context.config.seed)
     vectors = survivor_vectors(context)
-    values = [np.empty(0, np.float32)]
-    for start in range(0, max(1, len(pairs)), BLOCK_PAIRS):
+
+    def of_block(start: int) -> NDArray[np.float32]:
         block = rows[pairs[start : start + BLOCK_PAIRS]]
         left, right = (np.ascontiguousarray(vectors[side], dtype=np.float32) for side in (block[:, 0], block[:, 1]))
         found = candidate_similarities(left, right, np.arange(len(block), dtype=np.int64)[:, None])[:, 0]
         # zero rows are isolated: they are no pair to be more alike than
-        values.append(found[left.any(axis=1) & right.any(axis=1)])
+        return np.asarray(found[left.any(axis=1) & right.any(axis=1)])
+
+    with ThreadPoolExecutor(context.threads) as pool:
+        values = list(pool.map(of_block, range(0, max(1, len(pairs)), BLOCK_PAIRS)))
     return np.concatenate(values).astype(np.float64)
 
 
@@ -198,7 +203,7 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 STEP = Step(
     name="graph",
-    format=2,
+    format=3,
     inputs=("documents", "dedup", "embeddings", "neighbors"),
     keys=_keys,
     phases=(

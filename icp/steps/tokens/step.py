@@ -2,11 +2,12 @@
 
 In: documents/, graph/nodes.npy, the tokenizer. Out: ``tokenizer.json`` (and ``tokenizer_config.json`` if it has one),
 ``part-*.bin`` raw little-endian ids of the nodes' documents in node order, specials excluded, ``lengths/part-*.npy``
-int64 tokens of each document of a part, and ``offsets.npy`` int64 (n_nodes + 1,) over all parts.
+int64 tokens of each document of a part, ``offsets.npy`` int64 (n_nodes + 1,) over all parts, and
+``rejected/part-*.parquet``, the documents on which the tokenizer failed, which have no tokens.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,18 @@ from icp.run.context import Context, document_parts, part_paths
 from icp.run.names import LENGTHS, OFFSETS, TOKEN_IDS, TOKENIZER, TOKENIZER_CONFIG, of_part
 from icp.run.nodes import node_batches
 from icp.run.records import hash_file
+from icp.steps.tokens.proof import proof_texts
+from icp.steps.tokens.rejected import Rejected, check_rejected
+from icp.texts import text_buffers
 from icp.tokenizer.byte_level import train_tokenizer, trained_ids
-from icp.tokenizer.engines import REFERENCE, choose_engine, encoder_of
+from icp.tokenizer.choice import choose_engine, engine_named
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
-from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME
+from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME, MAP_NAME
 
 SAMPLE_CHARS = 16 << 20
 """Text that a tokenizer is trained on."""
 SAMPLE_DOCS = 1 << 17
 """About so many documents are looked at for the sample, so that it does not grow with the corpus."""
-PROOF_BYTES, PROOF_PARTS = 1 << 19, 8
-"""Text, of so many parts, on which an engine is compared with the reference: about half a second of it."""
 DOCUMENT_CHARS = 1 << 15
 """No document gives more to the sample."""
 
@@ -43,46 +45,57 @@ _Rows = list[tuple[bytes, int, str]]
 def sample(context: Context, part: str, output: PartOutput) -> None:
     """The documents of a part that may belong to the sample: those of smallest key."""
     rows: _Rows = []
+    n_chars, highest = 0, _highest_key(SAMPLE_DOCS / load_nodes(context).size)
     for batch in node_batches(context, part, ("key", "doc", "text")):
-        rows = _smallest(rows, _candidates(batch, SAMPLE_DOCS / load_nodes(context).size))
+        more = _candidates(batch, highest)
+        rows += more
+        n_chars += sum(len(text) for _, _, text in more)
+        if n_chars > SAMPLE_CHARS + SAMPLE_CHARS // 4:  # seldom, as rows are sorted
+            rows = _smallest(rows)
+            n_chars, highest = SAMPLE_CHARS, min(highest, _number(rows[-1][0]))
+    rows = _smallest(rows)
     keys, docs, texts = zip(*rows, strict=True) if rows else ((), (), ())
     columns = {"key": pa.array(keys, pa.binary()), "doc": pa.array(docs, pa.int64()), "text": pa.array(texts)}
     pq.write_table(pa.table(columns), output.path(f"sample/{part}.parquet"), compression="zstd")
 
 
 def train(context: Context, part: str, output: PartOutput) -> None:
-    """Leave the tokenizer that is used: trained on the sample, or a copy of the one named."""
+    """Leave the tokenizer that is used, trained on the sample or a copy of the one named, and choose what encodes."""
     _set_threads(context)
     config = context.config.tokenizer
     n_ids = trained_ids(config.name)
     if n_ids is not None:
         path = output.path(TOKENIZER)
-        path.write_text(train_tokenizer(_sample_texts(context), n_ids), encoding="utf-8")
+        path.write_text(train_tokenizer(text_buffers(_sample_texts(context)), n_ids), encoding="utf-8")
         tokenizer = load_tokenizer(config, trained=path)
     else:
         tokenizer = load_tokenizer(config)
-    tokenizer.roles()  # refused here, before hours of encoding
-    choice = choose_engine(tokenizer, _proof_texts(context))
+        output.path(TOKENIZER).write_text(tokenizer.text, encoding="utf-8")
+        if tokenizer.config_text is not None:
+            output.path(TOKENIZER_CONFIG).write_text(tokenizer.config_text, encoding="utf-8")
+    tokenizer.check()  # refused here, before hours of encoding
+    choice = choose_engine(tokenizer, text_buffers(proof_texts(context)))
     output.info.update(_facts(tokenizer), engine=choice.engine, engine_reason=choice.reason)
-    if n_ids is not None:
-        return
-    output.path(TOKENIZER).write_text(tokenizer.text, encoding="utf-8")
-    if tokenizer.config_text is not None:
-        output.path(TOKENIZER_CONFIG).write_text(tokenizer.config_text, encoding="utf-8")
+    if choice.warning:
+        output.info["warnings"] = [choice.warning]
 
 
 def encode(context: Context, part: str, output: PartOutput) -> None:
     """Write the ids of the documents of a part."""
     _set_threads(context)
     tokenizer = _used_tokenizer(context)
-    encoder = encoder_of(tokenizer, context.records("train")[ALL].info.get("engine", REFERENCE))
-    lengths = [np.empty(0, dtype=np.int64)]
+    engine = engine_named(context.records("train")[ALL].info.get("engine", ""), tokenizer.definition)
+    tokenizer = tokenizer if engine is None else tokenizer.with_engine(engine)
+    lengths, rejected = [np.empty(0, dtype=np.int64)], Rejected()
     with output.path(of_part(TOKEN_IDS, part)).open("wb") as stream:
-        for batch in node_batches(context, part, ("text",)):
-            ids, offsets = encoder.encode(batch.column("text"))
-            stream.write(ids.astype(tokenizer.dtype, copy=False).tobytes())
+        for batch in node_batches(context, part, ("doc", "id", "text")):
+            texts = text_buffers(batch.column("text"))
+            (ids, offsets), refused = tokenizer.encode_each(texts)
+            stream.write(ids.astype(tokenizer.dtype, copy=False).data)
             lengths.append(np.diff(offsets))
-            output.count("special_strings", tokenizer.count_specials(batch.column("text")))
+            rejected.add(batch, refused)
+            output.count("special_strings", tokenizer.count_specials(texts))
+    rejected.leave(output, part)
     counted = np.concatenate(lengths)
     with output.path(of_part(LENGTHS, part)).open("wb") as stream:
         np.save(stream, counted, allow_pickle=False)
@@ -93,6 +106,7 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
 
 def join(context: Context, part: str, output: PartOutput) -> None:
     """Write the offsets over all parts, and what the step's readers have to know."""
+    check_rejected(context)
     lengths = [mapped(path) for path in part_paths(context, "tokens", LENGTHS)]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(dtype=np.int64)
     assert offsets.size == load_nodes(context).size + 1
@@ -100,7 +114,8 @@ def join(context: Context, part: str, output: PartOutput) -> None:
         np.save(stream, offsets, allow_pickle=False)
     output.rows(OFFSETS, offsets.size)
     made = context.records("train")[ALL].info
-    output.info.update(made if "dtype" in made else _facts(_used_tokenizer(context)))
+    facts = made if "dtype" in made else _facts(_used_tokenizer(context))
+    output.info.update({name: value for name, value in facts.items() if name != "warnings"})
 
 
 def _facts(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -117,42 +132,34 @@ def _used_tokenizer(context: Context) -> Tokenizer:
     return load_tokenizer(context.config.tokenizer, trained=context.path("tokens", TOKENIZER))
 
 
-def _proof_texts(context: Context) -> pa.StringArray:
-    """Documents on which an engine must agree with the reference: the first ones of parts evenly drawn."""
-    parts = document_parts(context)
-    chunks: list[pa.StringArray] = [pa.array([], pa.string())]
-    drawn = parts[:: -(-len(parts) // PROOF_PARTS)] if parts else []
-    for part in drawn:
-        left = PROOF_BYTES // len(drawn)
-        for batch in node_batches(context, part, ("text",)):
-            texts = batch.column("text").cast(pa.string())
-            sizes = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False))
-            fitting = int(np.searchsorted(sizes, left, side="right"))
-            chunks.append(texts[: max(fitting, 1)])
-            left -= int(sizes[-1])
-            if left <= 0:
-                break
-    return pa.concat_arrays(chunks)
-
-
 def _set_threads(context: Context) -> None:
     """Must come before the tokenizer is first used: it starts its threads once."""
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if context.threads > 1 else "false"
     os.environ["RAYON_NUM_THREADS"] = str(context.threads)
 
 
-def _candidates(batch: pa.RecordBatch, share: float) -> _Rows:
-    keys: list[Any] = batch.column("key").to_pylist()
-    low_enough = np.frombuffer(b"".join(keys), dtype=">u8")[::2] <= share * 2.0**64
-    chosen = batch.filter(pa.array(low_enough))
+def _highest_key(share: float) -> int:
+    """The key below which that share of all keys lies, as `_number` of it."""
+    return min(int(share * 2.0**64), 2**64 - 1)
+
+
+def _number(key: bytes) -> int:
+    """The first eight bytes of a key, by which keys are told apart roughly."""
+    return int.from_bytes(key[:8], "big")
+
+
+def _candidates(batch: pa.RecordBatch, highest: int) -> _Rows:
+    keys = batch.column("key")
+    begins = np.frombuffer(keys.buffers()[1], dtype=">u8")[2 * keys.offset :: 2][: len(keys)]
+    chosen = batch.take(np.flatnonzero(begins <= np.uint64(highest)))
     rows = zip(*(chosen.column(name).to_pylist() for name in ("key", "doc", "text")), strict=True)
     return [(key, doc, text[:DOCUMENT_CHARS]) for key, doc, text in rows]
 
 
-def _smallest(kept: _Rows, more: _Rows) -> _Rows:
+def _smallest(rows: _Rows) -> _Rows:
     """The rows of smallest (key, doc) that reach `SAMPLE_CHARS` together; the same for any grouping of the rows."""
     n_chars = 0
-    rows = sorted(kept + more)
+    rows = sorted(rows)
     for place, (_, _, text) in enumerate(rows):
         if n_chars >= SAMPLE_CHARS:
             return rows[:place]
@@ -160,13 +167,14 @@ def _smallest(kept: _Rows, more: _Rows) -> _Rows:
     return rows
 
 
-def _sample_texts(context: Context) -> Iterator[str]:
-    rows: _Rows = []
-    for part in document_parts(context):
-        table = pq.read_table(context.path("tokens", f"sample/{part}.parquet"))
-        columns = (table.column(name).to_pylist() for name in ("key", "doc", "text"))
-        rows = _smallest(rows, list(zip(*columns, strict=True)))
-    return (text for _, _, text in rows)
+def _sample_texts(context: Context) -> pa.ChunkedArray:
+    """The sample of the whole corpus; no text becomes a Python string."""
+    paths = [context.path("tokens", f"sample/{part}.parquet") for part in document_parts(context)]
+    table = pa.concat_tables([pq.read_table(path) for path in paths])
+    keys, docs = table.column("key").to_pylist(), table.column("doc").to_pylist()
+    order = np.array(sorted(range(len(keys)), key=lambda row: (keys[row], docs[row])), dtype=np.int64)
+    reached = np.cumsum(pc.utf8_length(table.column("text")).to_numpy()[order])
+    return table.column("text").take(order[: np.searchsorted(reached, SAMPLE_CHARS) + 1])
 
 
 def _sample_parts(context: Context) -> list[str]:
@@ -184,13 +192,13 @@ def _tokenizer_files(config: Config) -> Iterable[tuple[str, str]]:
         return []
     path = Path(expanded(config.tokenizer.name))
     path = path / JSON_NAME if path.is_dir() else path
-    files = (path, path.with_name(CONFIG_NAME)) if path.is_file() else ()
+    files = (path, *map(path.with_name, (CONFIG_NAME, MAP_NAME))) if path.is_file() else ()
     return [(file.name, hash_file(file)) for file in files if file.is_file()]
 
 
 STEP = Step(
     name="tokens",
-    format=1,
+    format=2,
     inputs=("documents", "dedup", "graph"),
     keys=_keys,
     phases=(
@@ -200,5 +208,5 @@ STEP = Step(
         Phase("facts", one_part, join),
     ),
     sources=lambda config: list(_tokenizer_files(config)),
-    reads=("tokenizer",),  # specials stand in the shards
+    reads=("tokenizer", "corpus.max_rejected"),  # specials stand in the shards
 )

@@ -96,7 +96,7 @@ def test_nothing_matches_names_the_pattern(here):
 
 def test_folder_without_supported_files_is_refused(here):
     put(here, "d/a.png")
-    with pytest.raises(InputError, match=r"d: holds no file that can be read; expected \.jsonl"):
+    with pytest.raises(InputError, match=r"d: holds no file that can be read \(1 \.png\); expected \.jsonl"):
         paths("d")
 
 
@@ -209,3 +209,48 @@ def test_pipe_is_refused(here):
     os.mkfifo(here / "p.jsonl")
     with pytest.raises(InputError, match="a pipe or a device"):
         paths("p.jsonl")
+
+
+def test_names_with_an_underscore_are_left_out_and_counted(here, caplog):
+    put(here, "d/a.jsonl", "d/_SUCCESS", "d/_temporary/0/b.jsonl", "d/.cache/c.jsonl")
+    assert paths("d") == ["d/a.jsonl"]
+    assert "d: 3 files are not read (2 .jsonl" in caplog.text
+    caplog.clear()
+    assert paths("d/*") == ["d/a.jsonl"]
+    assert "d/*: 2 files are not read" in caplog.text
+    assert paths("d/_temporary/*/*.jsonl") == ["d/_temporary/0/b.jsonl"]
+
+
+def test_a_table_beside_many_texts_is_refused(here, caplog):
+    put(here, "d/a.md", "d/b.md", "d/c.md", "d/settings.json")
+    with pytest.raises(InputError, match=r"d: 3 of its files would not be read \(3 \.md\), .*; 1 would \(1 \.json\)"):
+        paths("d")
+    assert paths("d", ignore=("*.json",)) == ["d/a.md", "d/b.md", "d/c.md"]
+    caplog.clear()
+    assert paths("d", include=("*.md",)) == ["d/a.md", "d/b.md", "d/c.md"]
+    assert "d: 1 files are not read (1 .json)" in caplog.text
+    put(here, "e/a.jsonl", "e/README.md", "e/notes.md")
+    assert paths("e") == ["e/a.jsonl"]
+
+
+def test_glob_of_unknown_kinds_says_what_it_matches(here):
+    put(here, "d/a.c", "d/b.c")
+    with pytest.raises(InputError, match=r"d/\* matches 2 files, none of a kind that is read \(2 \.c\)"):
+        paths("d/*")
+
+
+def test_saved_dataset_without_rows_is_told_and_stops_nothing(here, caplog):
+    put(here, "d/a.jsonl")
+    (here / "e").mkdir()
+    (here / "e/state.json").write_text('{"_data_files": []}')
+    assert paths("d", "e") == ["d/a.jsonl"]
+    assert "e: holds a saved dataset without rows" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.warc.wet.gz", "warc"), ("a.WARC", "warc"), ("a.tar.zst", "tar"), ("a.tgz", "tar"), ("a.txt.gz", "text")],
+)
+def test_archives_and_packed_texts_are_known(here, name, kind):
+    put(here, name)
+    assert [file.kind for file in corpus_files(CorpusConfig(input=(name,)))] == [kind]

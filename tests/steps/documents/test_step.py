@@ -1,104 +1,31 @@
 """The documents step: rows in, numbered rows and refused rows out."""
 
 import bz2
+import datetime
+import decimal
 import gzip
 import json
 import lzma
 import os
 import sys
+import uuid
 
 import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+from document_rows import ROWS, context_of, jsonl
 
-from icp.config import parse_config
-from icp.engine import basis_of, run_step
-from icp.engine.executor import ProcessExecutor, SerialExecutor
+from icp.engine import basis_of
+from icp.engine.executor import ProcessExecutor
 from icp.errors import InputError
-from icp.run.context import Context
-from icp.steps.documents import jsonl_and_text, lines, parquet_and_arrow, rows
+from icp.steps.documents import decoded, jsonl_and_text, lines, parquet_and_arrow, rows
 from icp.steps.documents.refusals import TOLERATED
 from icp.steps.documents.step import STEP, config_keys
-
-ROWS = [{"id": f"d{n}", "text": f"text of document {n} é", "source": f"s{n % 2}", "n": n} for n in range(7)]
-
-
-def quiet(*_):
-    pass
-
-
-def jsonl(rows, end="\n"):
-    return end.join(json.dumps(row, ensure_ascii=False) for row in rows).encode() + end.encode()
-
-
-def context_of(run, corpus):
-    return Context(parse_config({"run": str(run), "corpus": corpus}), "documents", {"documents": "documents"})
-
-
-class Found:
-    """A finished documents folder."""
-
-    def __init__(self, run, manifest):
-        self.folder, self.manifest = run / "documents", manifest
-        self.names = sorted(path.name for path in self.folder.glob("part-*.parquet"))
-        tables = [pq.read_table(self.folder / name) for name in self.names]
-        self.table = pa.concat_tables(tables)
-        assert all(table.schema == tables[0].schema for table in tables)
-        self.rejected = [
-            tuple(row.values())
-            for path in sorted((self.folder / "rejected").glob("*.parquet"))
-            for row in pq.read_table(path).to_pylist()
-        ]
-
-    def __getitem__(self, name):
-        return self.table[name].to_pylist()
-
-    @property
-    def reasons(self):
-        return [(row, reason) for _, row, reason, _ in self.rejected]
-
-
-@pytest.fixture
-def step(tmp_path, monkeypatch):
-    """Run the step on files of `tmp_path`: ``step({"a.jsonl": bytes}, keep=["n"])``."""
-    monkeypatch.chdir(tmp_path)
-    n_runs = 0
-
-    def call(files=None, executor=None, **corpus):
-        nonlocal n_runs
-        n_runs += 1
-        for name, content in (files or {}).items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, pa.Table):
-                pq.write_table(content, path)
-            else:
-                path.write_bytes(content)
-        corpus = {"input": list(files or ()), **corpus}
-        context = context_of(tmp_path / f"run{n_runs}", corpus)
-        manifest = run_step(STEP, context, executor or SerialExecutor(), quiet)
-        check_promise(tmp_path / f"run{n_runs}/documents", manifest)
-        return Found(tmp_path / f"run{n_runs}", manifest)
-
-    return call
-
-
-def check_promise(folder, manifest):
-    """Documents and refused rows are the rows read, none twice; doc counts through the parts."""
-    parts = [pq.read_table(path) for path in sorted(folder.glob("part-*.parquet"))]
-    refused = [pq.read_table(path) for path in sorted((folder / "rejected").glob("part-*.parquet"))]
-    seen = [pair for t in parts + refused for pair in zip(t["file"].to_pylist(), t["row"].to_pylist(), strict=True)]
-    read = {file: n for record in manifest.info["read"].values() for file, n in record["rows"].items()}
-    assert sorted(seen) == sorted((file, row) for file, n in read.items() for row in range(n))
-    assert np.concatenate([t["doc"].to_numpy() for t in parts]).tolist() == list(range(sum(map(len, parts))))
-    assert manifest.counts["documents"] + manifest.counts["rejected"] == manifest.counts["read"]
-    assert {name: record.rows for name, record in manifest.files.items()} == {
-        path.relative_to(folder).as_posix(): pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet")
-    }
 
 
 def test_columns_and_types(step):
@@ -169,7 +96,7 @@ def test_small_blocks_cut_no_line(step, tmp_path, monkeypatch):
     files = every_kind(tmp_path / "scratch")
     monkeypatch.setattr(rows, "BLOCK", 7)
     monkeypatch.setattr(jsonl_and_text, "BLOCK", 7)
-    monkeypatch.setattr(parquet_and_arrow, "SLICE", 50)
+    monkeypatch.setattr(decoded, "SLICE", 50)
     found = step(files)
     assert found["id"] == [row["id"] for row in ROWS] * len(files)
     assert found["row"] == list(range(7)) * len(files)
@@ -246,8 +173,8 @@ BAD_LINES = [
     (b"", "empty line"),
     (b"  \r", "empty line"),
     (b'{"text": "x"', "bad JSON"),
-    (b"[" * 100_000, "bad JSON"),
-    (b'{"text": "x", "n": ' + b"1" * 5000 + b"}", "bad JSON"),
+    (b"[" * 100_000, "nested too deep"),
+    (b'{"text": "x", "n": ' + b"1" * 5000 + b"}", "number too long"),
     (b"\0", "bad JSON"),
     (b'{"text": "caf\xe9"}', "not UTF-8"),
     (b'{"text": "\xed\xa0\x80"}', "not UTF-8"),
@@ -257,25 +184,26 @@ BAD_LINES = [
     (b'{"text": 5}', "text is not a string"),
     (b'{"text": ["x"]}', "text is not a string"),
     (b'{"text": "a \\ud83d b"}', "lone surrogate"),
-    (b'{"text": "x", "id": "\\uDE00"}', "lone surrogate"),
+    (b'{"text": "x", "key": "\\uDE00"}', "lone surrogate"),
     (b'{"text": "x", "n": {"\\ude00": 1}}', "lone surrogate"),
     (b'{"text": ""}', "too short"),
     (b'{"text": "' + b"x" * 31 + b'"}', "too long"),
-    (b'{"text": "x", "id": null}', "null id"),
-    (b'{"text": "x", "id": 1.5}', "id is not a string or integer"),
-    (b'{"text": "x", "id": true}', "id is not a string or integer"),
-    (b'{"text": "x", "source": ["x"]}', "source is not a string"),
+    (b'{"text": "x", "key": null}', "null id"),
+    (b'{"text": "x", "key": ""}', "null id"),
+    (b'{"text": "x", "key": NaN}', "id is not a string or number"),
+    (b'{"text": "x", "key": true}', "id is not a string or number"),
+    (b'{"text": "x", "from": ["x"]}', "source is not a string or number"),
 ]
 
 
 def test_each_bad_line_is_refused_with_its_reason(step):
-    good = [b'{"text": "fine \\ud83d\\ude00", "id": "\\u00e9"}', b'{"text": "' + "😀".encode() * 30 + b'"}']
+    good = [b'{"text": "fine \\ud83d\\ude00", "key": "\\u00e9"}', b'{"text": "' + "😀".encode() * 30 + b'"}']
     content = b"\n".join([good[0], *(line for line, _ in BAD_LINES), good[1]])
-    found = step({"a.jsonl": content}, max_chars=30, max_rejected=1.0, keep=["n"])
+    found = step({"a.jsonl": content}, max_chars=30, max_rejected=1.0, keep=["n"], id="key", source="from")
     assert found.reasons == [(row, reason) for row, (_, reason) in enumerate(BAD_LINES, start=1)]
     assert found["text"] == ["fine 😀", "😀" * 30]
     assert (found["id"], found["row"]) == (["é", f"a.jsonl:{len(BAD_LINES) + 1}"], [0, len(BAD_LINES) + 1])
-    assert found.manifest.counts["rejected.bad JSON"] == 4
+    assert found.manifest.counts["rejected.bad JSON"] == 2
     assert found.rejected[2] == ("a.jsonl", 3, "bad JSON", '{"text": "x"')
     assert max(len(excerpt) for *_, excerpt in found.rejected) == 200
 
@@ -286,19 +214,46 @@ def test_ids_and_sources_become_strings(step):
         {"text": "b", "id": "12", "source": True},
         {"text": "c", "source": None},
         {"text": "d"},
+        {"text": "e", "id": 3.0, "source": 2.5},
+        {"text": "f", "id": None, "source": ""},
     ]
     found = step({"a.jsonl": jsonl(rows)})
-    assert found["id"] == ["12", "12", "a.jsonl:2", "a.jsonl:3"]
-    assert found["source"] == ["7", "true", None, None]
+    assert found["id"] == ["12", "12", "a.jsonl:2", "a.jsonl:3", "3", "a.jsonl:5"]
+    assert found["source"] == ["7", "true", None, None, "2.5", None]
     assert found["key"][2] == xxhash.xxh3_128_digest(b"\0a.jsonl:2")
 
 
-def test_ids_and_sources_of_columns_become_strings(step):
+def test_ids_and_sources_of_columns_become_strings(step, caplog):
     table = pa.table({"text": ["a", "b"], "id": pa.array([12, None], pa.uint64()), "source": [True, None]})
     found = step({"a.parquet": table, "b.parquet": table.select(["text"])})
-    assert found["id"] == ["12", "b.parquet:0", "b.parquet:1"]
-    assert found["source"] == ["true", None, None]
-    assert found.rejected == [("a.parquet", 1, "null id", "b")]
+    assert found["id"] == ["12", "a.parquet:1", "b.parquet:0", "b.parquet:1"]
+    assert found["source"] == ["true", None, None, None]
+    assert "the field id: 1 values cannot serve and are left out" in caplog.text
+
+
+IDS = [
+    (pa.array([3.0, 2.5, 1e300, float("nan"), None]), ["3", "2.5", "1e+300", None, None]),
+    (pa.array([datetime.date(2026, 11, 2)]), ["2026-11-02"]),
+    (pa.array([datetime.datetime(2026, 11, 2, 3, 4, 5, 6)]), ["2026-11-02 03:04:05.000006"]),
+    (pa.array([decimal.Decimal("1.50")]), ["1.50"]),
+    (pa.array([uuid.UUID(int=5).bytes], pa.uuid()), ["00000000-0000-0000-0000-000000000005"]),
+    (pa.array([b"\xab\x01"], pa.binary(2)), ["ab01"]),
+    (pa.array([datetime.timedelta(seconds=2)], pa.duration("s")), ["2"]),
+    (pa.array(["x", "", None]).dictionary_encode(), ["x", None, None]),
+    (pa.array(["x", ""]).cast(pa.string_view()), ["x", None]),
+]
+
+
+@pytest.mark.parametrize(("ids", "expected"), IDS, ids=[str(ids.type) for ids, _ in IDS])
+def test_ids_of_every_type_are_plain_text(step, ids, expected):
+    table = pa.table({"text": ["text"] * len(ids), "id": ids})
+    named = [f"a.parquet:{row}" if value is None else value for row, value in enumerate(expected)]
+    assert step({"a.parquet": table})["id"] == named
+
+
+def test_rows_without_an_id_that_was_asked_for_are_refused(step):
+    table = pa.table({"text": ["a", "b", "c"], "key": ["x", None, ""]})
+    assert step({"a.parquet": table}, id="key").reasons == [(1, "null id"), (2, "null id")]
 
 
 NESTED = [{"meta": {"body": "b1", "key": {"n": 1}}, "meta.from": "s"}, {"meta": {"body": "b2", "key": {"n": 2}}}]
@@ -353,7 +308,7 @@ def test_column_types_that_mean_strings(step, tmp_path):
     [
         ({"text": [1.5]}, r"a\.parquet: field 'text' is of type double, expected strings; set corpus\.text"),
         ({"text": [["a"]]}, r"field 'text' is of type list<.*>, expected strings"),
-        ({"text": ["a"], "key": [1.5]}, r"field 'key' is of type double, expected strings or integers; set corpus\.id"),
+        ({"text": ["a"], "key": [[1]]}, r"field 'key' is of type list.*, expected strings or numbers; set corpus\.id"),
         ({"text": ["a"], "from": [["a"]]}, r"field 'from' is of type list"),
         (
             {"body": ["a"], "m": [{"x": 1}]},
@@ -371,7 +326,7 @@ def test_columns_of_default_names_that_cannot_serve_are_left_out(step, caplog):
     table = pa.Table.from_pylist([{"text": "a", "id": {"x": 1}, "source": [1]}])
     found = step({"a.parquet": table})
     assert (found["id"], found["source"]) == (["a.parquet:0"], [None])
-    assert "source cannot serve and is left out" in caplog.text
+    assert "the field source: 1 values cannot serve and are left out" in caplog.text
 
 
 def test_text_field_without_a_value_is_refused(step):
@@ -511,8 +466,8 @@ def test_document_of_ten_megabytes(step):
 
 
 def test_line_that_never_ends_is_not_held(step, monkeypatch):
-    monkeypatch.setattr(jsonl_and_text, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(rows, "BLOCK", 64)
+    monkeypatch.setattr(rows, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(lines, "BLOCK", 64)
     good = jsonl(ROWS[:1])
     endless = b'{"text": "' + b"y" * 5000 + b'"}'
     found = step({"a.jsonl": good + endless + b"\n" + good + endless}, max_chars=100)
@@ -624,3 +579,51 @@ def test_value_nested_too_deep_is_refused(step):
     finally:
         sys.setrecursionlimit(limit)
     assert reasons == [(7, "nested too deep")]
+
+
+def as_columns(folder, name, table):
+    if name.endswith("parquet"):
+        pq.write_table(table, folder / name, row_group_size=1000)
+        return
+    with pa.ipc.new_file(str(folder / name), table.schema) as writer:
+        writer.write_table(table)
+
+
+LONG = "lorem ipsum " * 500
+REPEATED = pa.DictionaryArray.from_arrays(pa.array(np.arange(3000) % 2, pa.int32()), pa.array([LONG, "short"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("a.parquet", REPEATED.cast(pa.string())),
+        ("a.arrow", REPEATED),
+        ("a.arrow", REPEATED.cast(pa.string()).cast(pa.string_view())),
+    ],
+    ids=["parquet", "dictionary", "view"],
+)
+def test_rows_decoded_together_are_bounded_however_they_are_kept(tmp_path, monkeypatch, name, column):
+    monkeypatch.setattr(decoded, "SLICE", 40_000)
+    monkeypatch.setattr(decoded, "BATCH", 100_000)
+    as_columns(tmp_path, name, pa.table({"text": column}))
+    rules = rows.Rules("text", None, None, (), 1, 100_000)
+    read = parquet_and_arrow.read_parquet if name.endswith("parquet") else parquet_and_arrow.read_arrow
+    batches = [batch.documents for batch in read(str(tmp_path / name), rules, rows.Findings())]
+    assert max(pc.sum(pc.binary_length(batch["text"])).as_py() for batch in batches) <= 40_000
+    assert [text for batch in batches for text in batch["text"].to_pylist()] == [LONG, "short"] * 1500
+
+
+@pytest.mark.parametrize("encoding", ["RLE_DICTIONARY", "DELTA_BYTE_ARRAY"])
+def test_batches_of_a_parquet_file_hold_few_long_texts(tmp_path, monkeypatch, encoding):
+    monkeypatch.setattr(decoded, "BATCH", 100_000)
+    table = pa.table({"text": [LONG] * 1000, "n": range(1000)})
+    coded = (
+        {"use_dictionary": True}
+        if "DICT" in encoding
+        else {"use_dictionary": False, "column_encoding": {"text": encoding}}
+    )
+    pq.write_table(table, tmp_path / "a.parquet", **coded)
+    with pa.OSFile(str(tmp_path / "a.parquet")) as source:
+        n_rows = decoded.batch_rows(source, pq.ParquetFile(source), 0, ["text"])
+        assert n_rows == 100_000 // len(LONG)
+        assert decoded.batch_rows(source, pq.ParquetFile(source), 0, ["n"]) > 1000
