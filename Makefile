@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # a CPU build is enough for the tests; choose another build with TORCH=...
 TORCH ?= torch==2.13.0
+# reads exports to MDS back; it declares an older numpy and clouds that tests do not need
+MDS := mosaicml-streaming==0.13.0 brotli python-snappy zstd catalogue omegaconf
 DEMO_ENV := .venv/demo
 TEST_ENV := .venv/test
 NEXT_ENV := .venv/tokenizers-1
@@ -48,6 +50,7 @@ $(TEST_ENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(TEST_ENV)
 	$(TEST_ENV)/bin/python $(PIP) "$(TORCH)"
 	$(TEST_ENV)/bin/python $(PIP) --editable ".[transformers,dev,loaders,spark]"
+	$(TEST_ENV)/bin/python $(PIP) --no-deps $(MDS)
 	$(TEST_ENV)/bin/python -m pip uninstall --quiet --yes torchvision # litdata brings it; on a CPU build of torch it breaks imports
 	touch $@
 
