@@ -41,12 +41,15 @@ class Run:
         for step in steps:
             if step in self.manifests:
                 continue
+            there = f", there is no {step_folders(self.pack).get(step, step)}/{records.MANIFEST}"
             if step in BUILD_STEPS:
-                raise ArtifactError(f"{self.folder}: step {step} is not finished; run `icp build-graph` to go on")
+                raise ArtifactError(
+                    f"{self.folder}: step {step} is not finished{there}; run `icp build-graph` to go on"
+                )
             names = [name for name in pack_names(self.folder) if name != self.pack]
             others = f"finished packs: {', '.join(names)}" if names else "it has no finished pack"
             raise ArtifactError(
-                f"{self.folder}: pack {self.pack} is not there or not finished ({others}); run `icp pack`, "
+                f"{self.folder}: pack {self.pack} is not there or not finished ({others}){there}; run `icp pack`, "
                 "or name another with --pack"
             )
 
