@@ -21,7 +21,7 @@ from icp.run.opening import open_folder
 from icp.run.reader import read_config
 from torture import Broken
 
-SECONDS_A_LOOK = 120
+SECONDS_A_LOOK = 400
 UNNAMED = {".lock"}
 
 
