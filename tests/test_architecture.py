@@ -19,12 +19,13 @@ FLOORS = {
         "icp.machine",
         "icp.streams",
         "icp.wording",
+        "icp.words",
     ],
     "library": ["icp.dedup", "icp.embed", "icp.knn", "icp.order", "icp.pack", "icp.tokenizer"],
     "run": ["icp.run"],
     "engine": ["icp.engine"],
     "steps": ["icp.steps", "icp.audit", "icp.export", "icp.dataset"],
-    "pipeline": ["icp.pipeline", "icp.forecast", "icp.inspect", "icp.probe", "icp.doctor", "icp.warm"],
+    "pipeline": ["icp.pipeline", "icp.forecast", "icp.inspect", "icp.report", "icp.probe", "icp.doctor", "icp.warm"],
     "commands": ["icp.cli", "icp.jobs"],
 }
 ORDER = list(FLOORS)

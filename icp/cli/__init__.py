@@ -6,6 +6,7 @@ from icp import __version__
 from icp.cli.group import Group
 from icp.cli.looking import doctor, export, inspect, plan_command, probe, status, verify
 from icp.cli.making import build_graph_command, pack_command, run, step_command
+from icp.cli.reporting import report
 
 __all__ = ["main"]
 
@@ -18,5 +19,5 @@ def main() -> None:
 
 for command in (run, build_graph_command, pack_command, step_command):
     main.add_command(command)
-for command in (plan_command, export, verify, inspect, probe, status, doctor):
+for command in (plan_command, export, verify, inspect, report, probe, status, doctor):
     main.add_command(command)

@@ -41,7 +41,7 @@ def plan_command(
 @click.command()
 @click.argument("run_folder", metavar="RUN")
 @click.option("--format", "fmt", required=True, metavar="F", help=f"One of {', '.join(EXPORT_FORMATS)}.")
-@click.option("--out", required=True, metavar="DIR", help="A new or empty folder.")
+@click.option("--out", required=True, metavar="DIR", help="A new or empty folder, or the URL of one.")
 @PACK
 @click.option("--allow-reshuffle", is_flag=True, help="Export though the loader gives up an order that matters.")
 @click.option("--allow-padding", is_flag=True, help="Export though the trainer would be trained on padding.")
@@ -56,7 +56,7 @@ def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **o
     if audit:
         _audit(run_folder, pack_name)
     allowed = {name: options[name] for name in ("allow_reshuffle", "allow_padding")}
-    for line in export_pack(open_folder(run_folder), fmt, Path(out), pack=pack_name, **allowed).lines():
+    for line in export_pack(open_folder(run_folder), fmt, out, pack=pack_name, **allowed).lines():
         say(line)
 
 

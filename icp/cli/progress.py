@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 from icp.cli.terminal import Lines, message_of
 
@@ -85,9 +85,16 @@ def set_up_logging(*, as_json: bool, verbose: bool) -> None:
     log.handlers[:] = [handler]
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.propagate = False
-    warnings.showwarning = _tell_warning  # type: ignore[assignment]
+    warnings.showwarning = _tell_warning
 
 
-def _tell_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """A warning as one line of the log: Python's own form shows lines of code, which tell a user nothing."""
     log.log(logging.WARNING if issubclass(category, UserWarning) else logging.DEBUG, "%s", message)

@@ -40,6 +40,7 @@ class Search:
         method: one of `icp.knn.methods.METHODS`.
         target_recall: share of the true `k` nearest that ``cells`` and ``ivf`` should find.
         seed: of the samples and of k-means.
+        factory: of the index, for ``faiss``; see `icp.knn.faiss_index.factory_of`.
     """
 
     n_rows: int
@@ -49,11 +50,17 @@ class Search:
     method: str
     target_recall: float
     seed: int
+    factory: str = "auto"
 
     @property
     def planned(self) -> str:
-        """``exact``, ``cells`` or ``ivf``, by the size of the corpus; `Groups.method` says what is done in the end."""
+        """The method, for ``auto`` by the size of the corpus; `Groups.method` says what is done in the end."""
         return choose_method(self.n_rows, self.dim, self.method)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether rows are compared within groups, rather than all, or as an index proposes."""
+        return bool(KNN_METHODS[self.planned].code)
 
     def tuning_rows(self) -> NDArray[np.int64]:
         """The sample that decides how much is searched: row numbers, ascending."""
@@ -157,7 +164,7 @@ LISTS = Grouping(ivf.count_lists, ivf.assign_lists, _tune_lists, _search_lists, 
 
 
 def grouping_of(method: str) -> Grouping:
-    """How a method of `KNN_METHODS` other than ``exact`` groups rows."""
+    """How a method of `KNN_METHODS` that has code groups rows."""
     module, _, name = KNN_METHODS[method].code.rpartition(".")
     grouping: Grouping = getattr(import_module(f"icp.knn.{module}"), name)
     return grouping

@@ -32,7 +32,7 @@ class Found:
 
 
 def choose_method(n_rows: int, dim: int, method: str) -> str:
-    """``exact``, ``cells`` or ``ivf``: what `method` says, or for ``auto`` by the number of products."""
+    """One of `KNN_METHODS`: what `method` says, or for ``auto`` by the number of products."""
     if method not in METHODS:
         raise ConfigError(f"method is {method!r}; use one of {', '.join(METHODS)}")
     if method != "auto":
