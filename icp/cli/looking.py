@@ -27,6 +27,7 @@ def plan_command(
 
     Hours rest on rates measured on this machine, once for each choice of settings (about a minute).
     """
+    from icp.cli.progress import heartbeat
     from icp.forecast.dry_run import show_plan
     from icp.forecast.lines import Wanted, show_forecast
 
@@ -34,7 +35,9 @@ def plan_command(
     for line in show_plan(config, pack=name, needs_input=docs is None or tokens is None):
         say(line)
     watch_signals()
-    for line in show_forecast(config, Wanted(docs, tokens, options["workers"], options["calibrate"])):
+    with heartbeat("plan"):
+        lines = list(show_forecast(config, Wanted(docs, tokens, options["workers"], options["calibrate"])))
+    for line in lines:
         say(line)
 
 
