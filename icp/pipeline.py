@@ -17,6 +17,7 @@ from icp.engine.fresh import Fresh, removals
 from icp.engine.step import Progress, Step
 from icp.errors import ArtifactError, ConfigError
 from icp.export import check_exports, export_all
+from icp.report.card import write_card
 from icp.run import records
 from icp.run.claim import check_apart, check_folder, claim, leave_config, remove_leftovers
 from icp.run.context import Context
@@ -73,6 +74,7 @@ def pack(
     _require_graph(context)
     with _locked(config, "pack"):
         manifests = _run(PACK_STEPS, context, executor, progress, fresh)
+        write_card(config, name)
         export_all(config, pack=name)
         return manifests
 

@@ -18,6 +18,7 @@ from icp.forecast.estimate import Size, phase_seconds
 from icp.forecast.rates import Rates
 from icp.forecast.sizes import corpus_size
 from icp.pipeline import context_of
+from icp.steps.documents.read_tasks import PARTS, SMALLEST_PART
 
 MIB = 2**20
 TRUSTED_SECONDS = 8.0
@@ -80,8 +81,8 @@ def time_left(config: Config, steps: Sequence[str], workers: int) -> TimeLeft:
         return TimeLeft({})
     n_docs, n_bytes = known
     rates = stored_rates(config, n_docs) or usual_rates(speed_settings(config, n_docs)["graph.method"])
-    parts = max(1, -(-n_bytes // round(config.corpus.part_mib * MIB)))
-    size = Size(n_docs, n_bytes, round(n_bytes / rates.bytes_per_token), max(parts, min(workers, n_bytes // MIB)))
+    part = min(round(config.corpus.part_mib * MIB), max(SMALLEST_PART, n_bytes // PARTS))
+    size = Size(n_docs, n_bytes, round(n_bytes / rates.bytes_per_token), max(1, -(-n_bytes // part)))
     expected = phase_seconds(rates, size, workers=workers, threads=workers)
     return TimeLeft({name: seconds for name, seconds in expected.items() if name[0] in steps}, size)
 

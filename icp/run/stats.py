@@ -72,6 +72,7 @@ def _pack_figures(run: Path, pack: str) -> dict[str, Any]:
     return {
         "order": done["order"].facts,
         "windows": done["windows"].facts,
+        "shards": {name: done["shards"].facts.get(name) for name in ("tokenizer_sha256", "dtype", "stride")},
         "tokens": {**tokens, "written": done["shards"].counts.get("written", 0)},
         "seconds": {step: manifest.seconds for step, manifest in done.items()},
         "peak_rss_mib": {step: manifest.peak_rss_mib for step, manifest in done.items()},
