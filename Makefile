@@ -4,12 +4,13 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 DEMO_ENV := .venv/demo
 TEST_ENV := .venv/test
+NEXT_ENV := .venv/tokenizers-1
 DEMO_RUN ?= runs/quickstart
 # as many processes as cores; PARALLEL= for one
 PARALLEL ?= -n auto
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-tokenizers-1 lint bench clean
 
 demo: $(DEMO_ENV)/.ready
 	rm -rf $(DEMO_RUN)
@@ -20,6 +21,10 @@ demo: $(DEMO_ENV)/.ready
 
 test: $(TEST_ENV)/.ready $(TEST_ENV)/.tools
 	$(TEST_ENV)/bin/python -m pytest $(PARALLEL) --durations=25
+
+# the same tests of tokens with the next tokenizers, in an environment that sees all else of the test environment
+test-tokenizers-1: $(NEXT_ENV)/.ready
+	$(NEXT_ENV)/bin/python -m pytest tests/tokenizer tests/steps/tokens
 
 lint: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/ruff check .
@@ -56,4 +61,11 @@ $(TEST_ENV)/.ready: pyproject.toml
 	$(TEST_ENV)/bin/python $(PIP) "$(TORCH)"
 	$(TEST_ENV)/bin/python $(PIP) --editable ".[transformers,dev,loaders,spark]"
 	$(TEST_ENV)/bin/python -m pip uninstall --quiet --yes torchvision # litdata brings it; on a CPU build of torch it breaks imports
+	touch $@
+
+$(NEXT_ENV)/.ready: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python -m venv $(NEXT_ENV)
+	$(TEST_ENV)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(NEXT_ENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/test.pth"
+	$(NEXT_ENV)/bin/python $(PIP) --pre --no-deps "tokenizers>=1.0.0rc3,<2"
 	touch $@

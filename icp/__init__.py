@@ -15,7 +15,7 @@ if not (Path(__file__).parent / "kernels").exists() and (_CLONE / "kernels" / "_
     __path__.append(str(_CLONE))
 
 _HOME = {
-    "shingle_hashes": "icp.dedup.minhash",
+    "shingle_hashes": "icp.dedup.shingles",
     "minhash_signatures": "icp.dedup.minhash",
     "find_duplicates": "icp.dedup.find_duplicates",
     "embed_documents": "icp.embed",

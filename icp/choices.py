@@ -42,7 +42,7 @@ class KnnMethod:
     Attributes:
         name: in the configuration.
         code: in `icp.knn`, an `icp.knn.groupings.Grouping`; empty for ``exact``, which compares all pairs of rows and
-            needs no groups.
+            needs no groups, and for ``faiss``, which searches an index of FAISS.
         summary: what it does, in the words of the documentation.
     """
 
@@ -133,6 +133,7 @@ KNN_METHODS = _by_name(
     KnnMethod(
         "ivf", "groupings.LISTS", "A document stands in one list and searches as many lists as the recall needs."
     ),
+    KnnMethod("faiss", "", "An index of FAISS, which `graph.faiss` describes, proposes neighbours."),
 )
 
 EMBEDDERS = _by_name(

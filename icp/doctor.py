@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,6 +77,35 @@ def requirements() -> list[tuple[str, str]]:
     except PackageNotFoundError:  # run from its source, not installed
         return []
     return [(_NAME.findall(line)[0], (_OLDEST.findall(line) or ["0"])[0]) for line in lines]
+
+
+def licences() -> Iterator[str]:
+    """A line for each package that icp stands on, theirs included: name, version, licence as its metadata names it.
+
+    What no extra asks for comes first; what extras ask for, and is installed, follows.
+    """
+    own = requires("icp") or [] if installed("icp") else []
+    seen: set[str] = set()
+    for title, lines in (("every run", [line for line in own if "extra ==" not in line]), ("extras", own)):
+        waiting = [_NAME.findall(line)[0] for line in lines]
+        found = {}
+        while waiting:
+            name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+            if name in seen or installed(name) is None:
+                continue
+            seen.add(name)
+            found[name] = f"{name:<28} {version(name):<14} {_licence(name)}"
+            waiting += [_NAME.findall(line)[0] for line in requires(name) or [] if "extra ==" not in line]
+        yield f"{title}: {len(found)} packages"
+        yield from (found[name] for name in sorted(found))
+
+
+def _licence(name: str) -> str:
+    about = metadata(name)
+    told = next((told for field in ("License-Expression", "License") for told in about.get_all(field) or []), "")
+    kinds = [line.rpartition("::")[2].strip() for line in about.get_all("Classifier") or [] if "License ::" in line]
+    short = told.strip().splitlines()[0] if told.strip() else ""
+    return short if 0 < len(short) <= 60 else ", ".join(kinds) or "not named in its metadata"
 
 
 def installed(package: str) -> str | None:

@@ -17,6 +17,7 @@ from icp.engine.fresh import Fresh, removals
 from icp.engine.step import Progress, Step
 from icp.errors import ArtifactError, ConfigError
 from icp.export import check_exports, export_all
+from icp.knn.faiss_index import check_method
 from icp.report.card import write_card
 from icp.run import records
 from icp.run.claim import check_apart, check_folder, claim, leave_config, remove_leftovers
@@ -60,6 +61,8 @@ def build_graph(
     if "embeddings" in wanted:
         check_model(config.embed.model)
         _check_own_files(load_step("embeddings"), context_of(config))
+    if "neighbors" in wanted:
+        check_method(config.graph.method)
     with _locked(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)
 

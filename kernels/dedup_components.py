@@ -7,48 +7,13 @@ It does not depend on the order of the buckets, but for which of several twins i
 (`union_find`) does not depend on what they do not.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from icp.kernels._jit import kernel
+from icp.kernels.dedup_evidence import similarity
 
-BY_ESTIMATE, BY_SETS = 1, 2  # `Rule.mode`
 LEADERS = 64  # kept members of a bucket that each further one is compared with: m members cost 64 m at most
 BLOCK = 512  # signatures whose bands are hashed together, so that they stay in the cache
-
-
-class Evidence(NamedTuple):
-    """What similarity is judged by.
-
-    Attributes:
-        signatures: (any, num_perm) uint32.
-        rows: (n,) int64, the row of each position in `signatures`.
-        values: (total,) uint32, shingle hashes, ascending and distinct inside a set; used by `BY_SETS` alone.
-        starts: (n,) int64, where the set of each position begins in `values`.
-        stops: (n,) int64, where it ends.
-    """
-
-    signatures: NDArray[np.uint32]
-    rows: NDArray[np.int64]
-    values: NDArray[np.uint32]
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-
-
-class Rule(NamedTuple):
-    """When two documents are alike.
-
-    Attributes:
-        mode: `BY_ESTIMATE` (share of equal signature values) or `BY_SETS` (Jaccard similarity of the sets).
-        threshold: least Jaccard similarity, or its estimate.
-        floor: with `BY_SETS`, the share of equal signature values below which sets are not looked at.
-    """
-
-    mode: int
-    threshold: float
-    floor: float
 
 
 @kernel
@@ -179,46 +144,3 @@ def list_buckets(members, starts, n):
             buckets[ends[x]] = bucket
             ends[x] += 1
     return bounds, buckets
-
-
-@kernel
-def similarity(evidence, rule, i, j):
-    """Jaccard similarity of i and j (by `rule`, its estimate) if they are alike, else -1."""
-    estimate = agreement(evidence.signatures[evidence.rows[i]], evidence.signatures[evidence.rows[j]])
-    if rule.mode == BY_ESTIMATE:
-        return estimate if estimate >= rule.threshold else -1.0
-    if estimate < rule.floor:
-        return -1.0
-    exact = set_jaccard(evidence.values, evidence.starts[i], evidence.stops[i], evidence.starts[j], evidence.stops[j])
-    return exact if exact >= rule.threshold else -1.0
-
-
-@kernel
-def agreement(first, second):
-    """Share of equal values of two signatures, (num_perm,) uint32 each."""
-    equal = 0
-    for p in range(first.shape[0]):
-        equal += first[p] == second[p]
-    return equal / first.shape[0]
-
-
-@kernel
-def agreements(evidence, keeper):
-    """(n,) float64: `agreement` of the signature of each position with that of its keeper."""
-    shares = np.empty(keeper.shape[0], np.float64)
-    for x in range(keeper.shape[0]):
-        shares[x] = agreement(evidence.signatures[evidence.rows[x]], evidence.signatures[evidence.rows[keeper[x]]])
-    return shares
-
-
-@kernel
-def set_jaccard(values, p, p_stop, q, q_stop):
-    """Jaccard similarity of two ascending sets values[p:p_stop] and values[q:q_stop], not both empty."""
-    total = (p_stop - p) + (q_stop - q)
-    common = 0
-    while p < p_stop and q < q_stop:
-        left, right = values[p], values[q]
-        common += left == right
-        p += left <= right
-        q += right <= left
-    return common / (total - common)

@@ -1,8 +1,9 @@
 """MinHash signatures straight from UTF-8 bytes: words, shingle hashes, permutations, minima.
 
-In: the bytes of texts, `icp.texts.word_table`, and `Hashing`, the random constants. Out: signatures bit-equal to those
-of ``datasketch.MinHash`` (>= 2, scheme ``affine32``) fed the same 32-bit shingle hashes, and those hashes themselves.
-Nothing is checked. Numba widens 32-bit arithmetic to 64 bits: it is narrowed at every step to keep eight lanes.
+In: the bytes of texts, `icp.kernels.text_alphabet.Alphabet`, and `Hashing`, the random constants. Out: signatures
+bit-equal to those of ``datasketch.MinHash`` (>= 2, scheme ``affine32``) fed the low halves of the 64-bit shingle hashes
+that `icp.kernels.dedup_shingles` lists: low halves of words and multipliers are all that these depend on. Nothing is
+checked. Numba widens 32-bit arithmetic to 64 bits: it is narrowed at every step to keep eight lanes.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import kernel
-from icp.kernels.text_words import PADDING, hash_words, join_words, split_words
+from icp.kernels.text_words import SENTENCE, hash_words, split_words, word_room, write_canonical
 
 LANES = 8  # hashes that `permute` takes at a time; the last of a text is repeated up to a multiple of it
 
@@ -20,7 +21,8 @@ class Hashing(NamedTuple):
     """Constants of the shingle hash and the permutations.
 
     Attributes:
-        multipliers: (ngram,) uint32, odd; a shingle is the sum of its word hashes times these, mod 2^32.
+        multipliers: (ngram,) uint32, odd; a shingle is the sum of the low halves of its word hashes times these, mod
+            2^32.
         a: (num_perm,) uint32, odd; permutation p of a mixed hash h is ``a[p] * h + b[p]`` mod 2^32.
         b: (num_perm,) uint32.
     """
@@ -31,7 +33,7 @@ class Hashing(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one text of n bytes: low (2 n + 16,) uint8, edges (n + 2,), the others about (n / 2,) each."""
+    """Room for one text of n bytes: low (3 n + 16,) uint8, edges (n + 2,), the others about (n / 2,) each."""
 
     low: NDArray[np.uint8]
     edges: NDArray[np.uint32]
@@ -41,87 +43,53 @@ class Scratch(NamedTuple):
 
 
 @kernel
-def sign_texts(data, offsets, table, hashing, normal):
-    """MinHash signatures of texts, and on demand their normalised text.
+def sign_texts(data, offsets, alphabet, hashing, canonical):
+    """MinHash signatures of texts, and on demand their canonical text.
 
     Args:
-        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. table: (0x110000,) uint32.
+        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. alphabet: `Alphabet`.
         hashing: `Hashing`.
-        normal: uint8, gets the words of each text, a blank between two; 2 bytes + n + 1 long, or (0,): not wanted.
+        canonical: uint8, gets what `icp.kernels.text_words.canonical_texts` gives; 3 bytes long, or (0,): not wanted.
 
     Returns:
         signatures: (n, num_perm) uint32; all ones for a text without words.
         n_shingles: (n,) int64, repeats counted; 0 only for a text without words, 1 for one of fewer than ngram words.
-        normal_offsets: (n + 1,) int64, bounds in `normal`; zeros if not wanted.
+        bounds: (n + 1,) int64, of the texts in `canonical`; zeros if not wanted.
     """
     n_docs = offsets.shape[0] - 1
     signatures = np.empty((n_docs, hashing.a.shape[0]), np.uint32)
     n_shingles = np.zeros(n_docs, np.int64)
-    normal_offsets = np.zeros(n_docs + 1, np.int64)
+    bounds = np.zeros(n_docs + 1, np.int64)
     room = make_scratch(offsets)
     for i in range(n_docs):
-        n, size = hash_shingles(data[offsets[i] : offsets[i + 1]], table, hashing.multipliers, room, room.shingles)
+        text = data[offsets[i] : offsets[i + 1]]
+        n_words, size = split_words(text, alphabet, room.low, room.edges)
+        hash_words(room.low, n_words, room.edges, room.words)
+        keep_low_halves(room.words, n_words, room.halves)
+        n = combine_words(room.halves, n_words, hashing.multipliers, room.shingles)
         n_shingles[i] = n
         if n == 0:
             signatures[i, :] = np.uint32(0xFFFFFFFF)
         else:
             permute(room.shingles, mix(room.shingles, n), hashing.a, hashing.b, signatures[i])
-        if normal.shape[0] > 0:
-            normal_offsets[i + 1] = join_words(room.low, size, normal, normal_offsets[i])
-    return signatures, n_shingles, normal_offsets
-
-
-@kernel
-def list_shingles(data, offsets, table, multipliers):
-    """The shingle hashes of each text in text order, repeats kept.
-
-    Args: as `sign_texts`; multipliers: (ngram,) uint32.
-
-    Returns:
-        values: (total,) uint32.
-        indptr: (n + 1,) int64, bounds of the texts in `values`.
-    """
-    n_docs = offsets.shape[0] - 1
-    room = make_scratch(offsets)
-    indptr = np.zeros(n_docs + 1, np.int64)
-    values = np.empty((offsets[n_docs] - offsets[0]) // 2 + n_docs, np.uint32)
-    for i in range(n_docs):
-        text = data[offsets[i] : offsets[i + 1]]
-        n, _ = hash_shingles(text, table, multipliers, room, values[indptr[i] :])
-        indptr[i + 1] = indptr[i] + n
-    return values[: indptr[n_docs]].copy(), indptr
+        if canonical.shape[0] > 0:
+            bounds[i + 1] = write_canonical(text, room.low, size, n_words >= SENTENCE, canonical, bounds[i])
+    return signatures, n_shingles, bounds
 
 
 @kernel
 def make_scratch(offsets):
     """`Scratch` for the longest of the texts."""
-    longest = 0
-    for i in range(offsets.shape[0] - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    half = longest // 2 + 2 + LANES
-    return Scratch(
-        np.empty(2 * longest + PADDING, np.uint8),
-        np.empty(longest + 2, np.uint32),
-        np.empty(half, np.uint64),
-        np.empty(half, np.uint32),
-        np.empty(half, np.uint32),
-    )
+    low, edges = word_room(offsets)
+    half = edges.shape[0] // 2 + 2 + LANES
+    return Scratch(low, edges, np.empty(half, np.uint64), np.empty(half, np.uint32), np.empty(half, np.uint32))
 
 
 @kernel
-def hash_shingles(text, table, multipliers, room, shingles):
-    """Shingle hashes of one text into `shingles`; returns their number and the bytes of ``room.low`` in use."""
-    n_words, size = split_words(text, table, room.low, room.edges)
-    hash_words(room.low, n_words, room.edges, room.words)
-    keep_high_halves(room.words, n_words, room.halves)
-    return combine_words(room.halves, n_words, multipliers, shingles), size
-
-
-@kernel
-def keep_high_halves(words, n_words, halves):
-    """halves[i] = the high 32 bits of words[i], which a product mixes best."""
+def keep_low_halves(words, n_words, halves):
+    """halves[i] = the low 32 bits of words[i]."""
     for i in range(n_words):
-        halves[i] = np.uint32(words[i] >> np.uint64(32))
+        halves[i] = np.uint32(words[i])
 
 
 @kernel
@@ -201,18 +169,3 @@ def permute(hashes, n, a, b, signature):
             m2 = min(np.uint32(np.uint32(h4 * x) + y), np.uint32(np.uint32(h5 * x) + y))
             m3 = min(np.uint32(np.uint32(h6 * x) + y), np.uint32(np.uint32(h7 * x) + y))
             signature[p] = min(signature[p], min(min(m0, m1), min(m2, m3)))
-
-
-@kernel
-def drop_repeats(values, indptr):
-    """Close up rows of ascending values to their distinct ones, in place, `indptr` with them; returns nothing."""
-    kept = 0
-    begin = indptr[0]
-    for row in range(indptr.shape[0] - 1):
-        end = indptr[row + 1]
-        for i in range(begin, end):
-            if i == begin or values[i] != values[i - 1]:  # kept <= i: what is read is not yet overwritten
-                values[kept] = values[i]
-                kept += 1
-        begin = end
-        indptr[row + 1] = kept

@@ -8,7 +8,7 @@ on neither the cut of the corpus nor the machine's mathematical library. Nothing
 import numpy as np
 
 from icp.kernels._jit import kernel
-from icp.kernels.text_words import PADDING, hash_words, split_words
+from icp.kernels.text_words import hash_words, split_words, word_room
 
 SIGNS = 8  # dimensions a word adds to or subtracts from, one in each of as many blocks
 UNIT = 32767  # length of a projected row: int16 holds every component
@@ -16,21 +16,21 @@ HEAD = 16  # the first word counts 17 times as much as one in the middle of a lo
 
 
 @kernel
-def distinct_words(data, offsets, table):
+def distinct_words(data, offsets, alphabet):
     """The distinct words of every text and how much each of them says of it.
 
     A word at positions p of a text (0 is the first word) has as its mass the sum of ``16 + 4096 // (16 + p)``: what
     stands at the beginning says more of what a text is about.
 
     Args:
-        data, offsets, table: as `icp.kernels.text_words.normalize_texts`.
+        data, offsets, alphabet: as `icp.kernels.text_words.canonical_texts`.
 
     Returns:
         words: (m,) uint64, their hashes, text after text, by first place.
         masses: (m,) uint32.
         bounds: (n + 1,) int64: the words of text i are ``words[bounds[i]:bounds[i + 1]]``.
 
-    Cost: about 6 bytes of scratch a byte of text: call it on batches.
+    Cost: about 7 bytes of scratch a byte of text: call it on batches.
     """
     n_docs = offsets.shape[0] - 1
     longest = 0
@@ -39,8 +39,7 @@ def distinct_words(data, offsets, table):
         size = offsets[i + 1] - offsets[i]
         room += (size + 1) // 2
         longest = max(longest, size)
-    low = np.empty(2 * longest + PADDING, np.uint8)
-    edges = np.empty(longest + 2, np.uint32)
+    low, edges = word_room(offsets)
     hashes = np.empty((longest + 1) // 2, np.uint64)
     slots = np.zeros(table_size((longest + 1) // 2), np.int32)
     head = place_masses()
@@ -48,7 +47,7 @@ def distinct_words(data, offsets, table):
     masses = np.empty(room, np.uint32)
     bounds = np.zeros(n_docs + 1, np.int64)
     for i in range(n_docs):
-        n_words, _ = split_words(data[offsets[i] : offsets[i + 1]], table, low, edges)
+        n_words, _ = split_words(data[offsets[i] : offsets[i + 1]], alphabet, low, edges)
         hash_words(low, n_words, edges, hashes)
         bounds[i + 1] = gather_words(hashes[:n_words], slots, head, words, masses, bounds[i])
     return words[: bounds[n_docs]].copy(), masses[: bounds[n_docs]].copy(), bounds

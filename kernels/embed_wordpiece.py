@@ -10,9 +10,13 @@ import numpy as np
 
 from icp.kernels._jit import kernel
 from icp.kernels.embed_lexical import round_to_unit
-from icp.kernels.text_words import BREAK_AFTER, BREAK_BEFORE, CODE_POINT, decode, encode, find_edges
+from icp.kernels.text_utf8 import decode, encode
+from icp.kernels.text_words import find_edges
 
 GROWTH = 3  # a text of n bytes normalises to at most 3 n: punctuation gets a break on either side
+# entries of a table of code points: one in the low bits, flags above it
+CODE_POINT = 0x1FFFFF
+BREAK_BEFORE, BREAK_AFTER = 1 << 31, 1 << 30
 MANY = 1 << 29  # flag of a table entry: the low bits are a place in `more`
 LONGEST = 100  # a word of more characters is one unknown piece
 

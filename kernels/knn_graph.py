@@ -215,16 +215,16 @@ def keep_leaders(
 
 @kernel
 def jaccard_pairs(
-    sets: NDArray[np.uint32],
+    sets: NDArray[np.uint64],
     bounds: NDArray[np.int64],
-    others: NDArray[np.uint32],
+    others: NDArray[np.uint64],
     other_bounds: NDArray[np.int64],
     pairs: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Shared share of pairs of sorted sets: size of the intersection / size of the union, 0 for two empty sets.
 
     Args:
-        sets, others: (values,) uint32, rising inside each set.
+        sets, others: (values,) uint64, rising inside each set.
         bounds, other_bounds: (n + 1,) int64, where each set begins.
         pairs: (m, 2) int64, a set of `sets` and a set of `others`.
 

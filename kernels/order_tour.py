@@ -1,4 +1,4 @@
-"""Walk through all documents along a similarity graph, and what such a walk is worth.
+"""Orders of all documents along a similarity graph, and the similarity that an order reaches.
 
 In: the graph in CSR form, blocks of vectors. Out: an order of all documents, sums of similarities. Nothing is checked.
 """

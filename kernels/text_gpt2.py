@@ -9,7 +9,7 @@ GPT-2's pattern: ``'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{
 import numpy as np
 
 from icp.kernels._jit import bare_kernel, kernel
-from icp.kernels.text_words import decode
+from icp.kernels.text_utf8 import decode
 
 # the kind of a code point in bits 0 and 1 of the table
 OTHER, LETTER, NUMBER, SPACE = 0, 1, 2, 3

@@ -1,9 +1,9 @@
 """Words straight from UTF-8 bytes: lower-cased, split, hashed; no character becomes a Python object.
 
-In: the bytes of texts and `icp.texts.word_table`, which holds every rule about single characters. Out: 64-bit word
-hashes, or the normalised text: the words in order, a blank between two. The one rule about neighbours, final sigma in
-``str.lower``, is here. Nothing is checked; bytes that are not UTF-8 give some words, never a read outside the text.
-Bounds used throughout for a text of n bytes: at most (n + 1) // 2 words; at most 2 n bytes after lower-casing.
+In: the bytes of texts and `icp.kernels.text_alphabet.Alphabet`, which holds every rule about single characters. Out:
+64-bit word hashes, or canonical text (`icp.words`), by which exact copies are told. ASCII goes its own way, a vector of
+bytes at a time; all other text goes through `icp.kernels.text_canonical`. Nothing is checked; bytes that are not UTF-8
+give some words, never a read outside the text. A text of n bytes has at most (n + 1) // 2 words.
 """
 
 import numpy as np
@@ -11,57 +11,61 @@ from numpy.typing import NDArray
 
 from icp.kernels._intrinsics import load64
 from icp.kernels._jit import kernel
+from icp.kernels.text_canonical import BLANK, GROWTH, canonical_words
 
 PADDING = 16  # `hash_words` reads up to 8 bytes past the last word
-
-# entries of `icp.texts.word_table`: a code point in the low bits, flags above it
-CODE_POINT = 0x1FFFFF
-BREAK_BEFORE, BREAK_AFTER = 1 << 31, 1 << 30
-CASED, CASE_IGNORABLE = 1 << 29, 1 << 28
+STOP = 46  # a full stop
+BLOCK = 256  # bytes of ASCII that are looked through for white space to drop before they are copied
+SENTENCE = 5  # words of a text from which on the full stop that closes it does not count
 
 
 @kernel
-def normalize_texts(data, offsets, table):
-    """The words of every text with one blank between two: equal bytes if and only if equal word sequences.
+def canonical_texts(data, offsets, alphabet):
+    """The canonical text of every text: equal bytes if and only if they are exact copies.
 
     Args:
-        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. table: (0x110000,) uint32.
+        data: (bytes,) uint8, valid UTF-8. offsets: (n + 1,) int64, bounds of the texts. alphabet: `Alphabet`.
 
     Returns:
-        normal: (bytes,) uint8, UTF-8.
-        normal_offsets: (n + 1,) int64, its bounds; a text without words is empty there.
+        canonical: (bytes,) uint8, UTF-8.
+        bounds: (n + 1,) int64, of the texts there; one of white space alone is empty.
     """
     n_docs = offsets.shape[0] - 1
-    longest = 0
+    low, edges = word_room(offsets)
+    canonical = np.empty(GROWTH * (offsets[n_docs] - offsets[0]), np.uint8)
+    bounds = np.zeros(n_docs + 1, np.int64)
     for i in range(n_docs):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    low = np.empty(2 * longest + PADDING, np.uint8)
-    edges = np.empty(longest + 2, np.uint32)
-    normal = np.empty(2 * (offsets[n_docs] - offsets[0]) + n_docs + 1, np.uint8)
-    normal_offsets = np.zeros(n_docs + 1, np.int64)
-    for i in range(n_docs):
-        _, size = split_words(data[offsets[i] : offsets[i + 1]], table, low, edges)
-        normal_offsets[i + 1] = join_words(low, size, normal, normal_offsets[i])
-    return normal[: normal_offsets[n_docs]].copy(), normal_offsets
+        text = data[offsets[i] : offsets[i + 1]]
+        n_words, size = split_words(text, alphabet, low, edges)
+        bounds[i + 1] = write_canonical(text, low, size, n_words >= SENTENCE, canonical, bounds[i])
+    return canonical[: bounds[n_docs]].copy(), bounds
 
 
 @kernel
-def split_words(text, table, low, edges):
+def word_room(offsets):
+    """``low`` and ``edges`` of `split_words` for the longest of the texts."""
+    longest = 0
+    for i in range(offsets.shape[0] - 1):
+        longest = max(longest, offsets[i + 1] - offsets[i])
+    return np.empty(GROWTH * longest + PADDING, np.uint8), np.empty(longest + 2, np.uint32)
+
+
+@kernel
+def split_words(text, alphabet, low, edges):
     """Lower-case one text and find its words.
 
     Args:
-        text: (n,) uint8. table: (0x110000,) uint32.
-        low: uint8, at least 2 n + `PADDING`: gets the lower-cased text, 0 for every separator.
+        text: (n,) uint8. alphabet: `Alphabet`.
+        low: uint8, at least `GROWTH` n + `PADDING`: gets the canonical text; of ASCII the text in lower case, 0 for
+            every separator.
         edges: uint32, at least n + 2: gets start and stop of each word in `low`, alternating.
 
-    Returns: the number of words, and the bytes of `low` in use.
+    Returns: the number of words, and the bytes of canonical text in `low`, -1 where it is ASCII.
     """
-    size = text.shape[0]
     if has_high_byte(text):
-        size = lower_utf8(text, table, low)
-    else:
-        lower_ascii(text, low)
-    return find_edges(low, size, edges), size
+        return canonical_words(text, alphabet, low, edges)
+    lower_ascii(text, low)
+    return find_edges(low, text.shape[0], edges), -1
 
 
 @kernel
@@ -85,95 +89,6 @@ def lower_ascii(text, low):
         is_digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
         value = lowered if is_letter else byte
         low[i] = value if (is_letter | is_digit | (byte == np.uint8(95))) else np.uint8(0)
-
-
-@kernel
-def lower_utf8(text, table, low):
-    """Lower-case any text into `low`, 0 for separators and around single-character words; returns the bytes written."""
-    size = 0
-    at = 0
-    n = text.shape[0]
-    while at < n:
-        code, length = decode(text, at)
-        entry = np.int64(table[code])
-        lowered = entry & CODE_POINT
-        if code == 0x3A3 and is_final_sigma(text, at, table):
-            lowered = 0x3C2
-        at += length
-        if entry & BREAK_BEFORE:
-            low[size] = 0
-            size += 1
-        if lowered < 0x80:
-            low[size] = lowered
-            size += 1
-        else:
-            size = encode(lowered, low, size)
-        if entry & BREAK_AFTER:
-            low[size] = 0
-            size += 1
-    return size
-
-
-@kernel
-def decode(text, at):
-    """Code point at byte `at` and its length in bytes; 0 where the text ends inside it or it is no code point."""
-    code = np.int64(text[at])
-    if code < 0x80:
-        return code, 1
-    length = 2 + (code >= 0xE0) + (code >= 0xF0)
-    if at + length > text.shape[0]:
-        return np.int64(0), text.shape[0] - at
-    code &= 0xFF >> (length + 1)  # the first byte begins with `length` ones and a zero; each further one holds 6 bits
-    for k in range(1, length):
-        code = (code << 6) | (np.int64(text[at + k]) & 63)
-    return (code if code < 0x110000 else np.int64(0)), length
-
-
-@kernel
-def encode(code, out, at):
-    """Write a code point >= 0x80 as UTF-8 from out[at] on; returns where it ends."""
-    if code < 0x800:
-        out[at] = 0xC0 | (code >> 6)
-        out[at + 1] = 0x80 | (code & 63)
-        return at + 2
-    if code < 0x10000:
-        out[at] = 0xE0 | (code >> 12)
-        out[at + 1] = 0x80 | ((code >> 6) & 63)
-        out[at + 2] = 0x80 | (code & 63)
-        return at + 3
-    out[at] = 0xF0 | (code >> 18)
-    out[at + 1] = 0x80 | ((code >> 12) & 63)
-    out[at + 2] = 0x80 | ((code >> 6) & 63)
-    out[at + 3] = 0x80 | (code & 63)
-    return at + 4
-
-
-@kernel
-def is_final_sigma(text, at, table):
-    """Does the sigma at byte `at` close a word: is the nearest character that counts before it cased, after it not?
-
-    Source: Unicode, SpecialCasing, condition Final_Sigma, as CPython applies it.
-    """
-    before = at - 1
-    cased = np.int64(0)
-    while before >= 0:
-        while before > 0 and (text[before] & 0xC0) == 0x80:  # back to the byte that begins the character
-            before -= 1
-        entry = np.int64(table[decode(text, before)[0]])
-        if not entry & CASE_IGNORABLE:
-            cased = entry & CASED
-            break
-        before -= 1
-    if cased == 0:
-        return False
-    after = at + 2  # a sigma takes two bytes
-    while after < text.shape[0]:
-        code, length = decode(text, after)
-        entry = np.int64(table[code])
-        if not entry & CASE_IGNORABLE:
-            return (entry & CASED) == 0
-        after += length
-    return True
 
 
 @kernel
@@ -216,15 +131,55 @@ def hash_words(low, n_words, edges, hashes):
 
 
 @kernel
-def join_words(low, size, out, at):
-    """Copy `low` to out[at:], every run of zeros as one blank, none at the ends; returns where it ends."""
+def write_canonical(text, low, size, is_long, out, at):
+    """Write canonical text to out[at:], by which exact copies are told; returns where it ends.
+
+    Args: low, size: what `split_words` wrote, used up. is_long: a full stop that closes the text goes.
+    """
     begin = at
-    before = np.uint8(0)
-    for i in range(size):
-        byte = low[i]
-        out[at] = byte if byte else np.uint8(32)
-        at += np.int64((byte != 0) | (before != 0))  # a blank after a blank, or at the begin, is written over
-        before = byte
-    if before == 0 and at > begin:
+    if size < 0:
+        at = join_ascii(text, low, out, at)
+    else:
+        out[at : at + size] = low[:size]
+        at += size
+    if at > begin and out[at - 1] == BLANK:
+        at -= 1
+    if is_long and out[at - 1] == STOP and out[at - 2] != STOP and out[at - 2] != BLANK:
         at -= 1
     return at
+
+
+@kernel
+def join_ascii(text, flat, out, at):
+    """Copy ASCII to out[at:] in lower case, every run of white space as one blank, none in front; uses up `flat`."""
+    blank = np.uint8(BLANK)
+    for i in range(text.shape[0]):
+        byte = text[i]
+        is_upper = np.uint8(byte - np.uint8(65)) < np.uint8(26)
+        # tab to carriage return, and from the separator of files to the blank: what `str.isspace` says
+        is_blank = (np.uint8(byte - np.uint8(9)) < np.uint8(5)) | (np.uint8(byte - np.uint8(28)) < np.uint8(5))
+        lowered = np.uint8(byte | np.uint8(32)) if is_upper else byte
+        flat[i] = blank if is_blank else lowered
+    before = blank
+    for begin in range(0, text.shape[0], BLOCK):
+        piece = flat[begin : min(text.shape[0], begin + BLOCK)]
+        if has_double(piece, before, blank):
+            for i in range(piece.shape[0]):
+                out[at] = piece[i]  # a blank after a blank is written over
+                at += np.int64((piece[i] != blank) | (before != blank))
+                before = piece[i]
+        else:
+            out[at : at + piece.shape[0]] = piece
+            at += piece.shape[0]
+            before = piece[piece.shape[0] - 1]
+    return at
+
+
+@kernel
+def has_double(piece, before, value):
+    """Does the value stand twice on end in `before` and `piece`?"""
+    found = np.uint8((piece[0] == value) & (before == value))
+    following = piece[1:]
+    for i in range(following.shape[0]):  # to the end, like `has_high_byte`
+        found = np.uint8(found | np.uint8((piece[i] == value) & (following[i] == value)))
+    return found != 0

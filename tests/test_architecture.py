@@ -19,6 +19,7 @@ FLOORS = {
         "icp.machine",
         "icp.streams",
         "icp.wording",
+        "icp.words",
     ],
     "library": ["icp.dedup", "icp.embed", "icp.knn", "icp.order", "icp.pack", "icp.tokenizer"],
     "run": ["icp.run"],

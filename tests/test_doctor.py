@@ -127,3 +127,13 @@ def test_a_kernel_cache_that_cannot_be_written_is_unsound(monkeypatch, tmp_path)
     check = checks()["kernel cache"]
     assert not check.sound
     assert "XDG_CACHE_HOME" in check.text
+
+
+def test_every_package_that_a_run_needs_is_listed_once_with_a_licence():
+    lines = list(doctor.licences())
+    names = [line.split()[0] for line in lines if not line.endswith(" packages")]
+    assert len(names) == len(set(names))
+    assert {name for name, _ in doctor.requirements()} <= set(names)
+    assert any(line.split()[0] == "pydantic-core" for line in lines), "packages of packages"
+    assert any(line.split()[0] == "numpy" and line.split()[2].startswith("BSD-3-Clause") for line in lines)
+    assert not [line for line in lines if len(line) > 120]

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from icp.kernels.text_words import PADDING, hash_words, split_words
-from icp.texts import word_table
+from icp.kernels.text_words import hash_words, split_words, word_room
+from icp.words import alphabet
 
 
 def word_hashes(data, offsets):
@@ -14,8 +14,8 @@ def word_hashes(data, offsets):
 
 
 def hashes_of(text):
-    low, edges = np.empty(2 * text.size + PADDING, np.uint8), np.empty(text.size + 2, np.uint32)
-    n_words, _ = split_words(text, word_table(), low, edges)
+    low, edges = word_room(np.array([0, text.size]))
+    n_words, _ = split_words(text, alphabet(), low, edges)
     assert n_words <= (text.size + 1) // 2
     hashes = np.empty(n_words, np.uint64)
     hash_words(low, n_words, edges, hashes)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
-from icp.audit.shingles import jaccard, same_words, shingles
+from icp.audit.shingles import jaccard, same_text, shingles
 from icp.data import RowParts
 from icp.run.names import DUPLICATES, NODES, SURVIVORS, VECTORS
 from icp.run.reader import Run, WrongForm, integers, read_columns
@@ -106,30 +106,27 @@ def _check_texts(run: Run, reader: TextReader, removed: Removed, found: Breaches
         for at in block.tolist():
             one, other = texts[int(removed.doc[at])], texts[int(removed.duplicate_of[at])]
             if removed.kind[at] == "exact":
-                if not same_words(one, other):
-                    found.add("exact duplicates with other words", removed.shown(at))
+                if not same_text(one, other):
+                    found.add("exact duplicates with another text", removed.shown(at))
                 continue
-            measured, slack = _likeness(one, other, config.ngram)
-            n_near, n_held = n_near + 1, n_held + (measured + slack >= config.threshold)
+            measured = _likeness(one, other, config.ngram)
+            n_near, n_held = n_near + 1, n_held + (measured >= config.threshold)
             if config.verify == "exact":
-                _judge(removed, at, (measured, slack, config.threshold), found)
+                _judge(removed, at, measured, config.threshold, found)
     if config.verify == "exact":
         return f"Jaccard >= {config.threshold:g} each"
     return f"verify is {config.verify}: {n_held:,} of {n_near:,} near ones have Jaccard >= {config.threshold:g}"
 
 
-def _likeness(one: str, other: str, ngram: int) -> tuple[float, float]:
-    """Jaccard of two texts, and by how much hashes of 32 bits may misjudge it."""
-    a, b = shingles(one, ngram=ngram), shingles(other, ngram=ngram)
-    total = int(a.size + b.size)
-    return jaccard(a, b), (total * total >> 32) / max(1, total)
+def _likeness(one: str, other: str, ngram: int) -> float:
+    """Jaccard of two texts."""
+    return jaccard(shingles(one, ngram=ngram), shingles(other, ngram=ngram))
 
 
-def _judge(removed: Removed, at: int, measure: tuple[float, float, float], found: Breaches) -> None:
-    measured, slack, threshold = measure
-    if measured + slack < threshold - 1e-9:
+def _judge(removed: Removed, at: int, measured: float, threshold: float, found: Breaches) -> None:
+    if measured < threshold - 1e-9:
         found.add(f"duplicates with a Jaccard similarity below {threshold:g}", f"{removed.shown(at)}: {measured:.4f}")
-    elif abs(measured - removed.jaccard[at]) > slack + 1e-4:
+    elif abs(measured - removed.jaccard[at]) > 1e-9:
         place = f"{removed.shown(at)}: {removed.jaccard[at]:.4f}, the texts give {measured:.4f}"
         found.add("duplicates with a wrong jaccard", place)
 
@@ -141,7 +138,7 @@ def _check_semantic(
     for block, texts in reader.pairs(semantic.doc, semantic.duplicate_of):
         for at in block.tolist():
             pair = texts[int(semantic.doc[at])], texts[int(semantic.duplicate_of[at])]
-            _judge(semantic, at, (*_likeness(*pair, run.config.dedup.ngram), config.duplicate_jaccard), found)
+            _judge(semantic, at, _likeness(*pair, run.config.dedup.ngram), config.duplicate_jaccard, found)
     similarity = cosines(
         vectors_of(run), np.searchsorted(survivors, semantic.doc), np.searchsorted(survivors, semantic.duplicate_of)
     )

@@ -1,4 +1,4 @@
-"""What an audit says: a finding a promise, with the first few places of each kind of breach."""
+"""The findings of an audit: one for each promise, with the first few places of each kind of breach."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Promises 6 and 7: in which order the windows come, and who must not stand together.
+"""Promises 6 and 7: the order of the windows, and the documents that must not share one.
 
 In: order/, graph/conflicts.npy, what was gathered from the windows. Out: breaches.
 """

@@ -10,7 +10,7 @@ from typing import Any
 from icp.audit.findings import Breaches
 from icp.config import Config
 from icp.errors import ArtifactError
-from icp.run.forms import check_mapping
+from icp.run.forms import check_mapping, safe_name
 from icp.run.names import (
     BUILD_STEPS,
     CONFIG,
@@ -22,8 +22,9 @@ from icp.run.names import (
     pack_config,
 )  # fmt: skip
 from icp.run.reader import Run, read_config
-from icp.run.records import MANIFEST, read_json, read_mapping
+from icp.run.records import MANIFEST, hash_file, read_json, read_mapping
 from icp.run.seals import broken_lines, broken_seal
+from icp.run.storage import StagedPath
 
 
 def check_small_files(run: Run, found: Breaches) -> int:
@@ -39,7 +40,7 @@ def check_small_files(run: Run, found: Breaches) -> int:
             _note(run, path, broken_lines(path), must, found)
             n_files += 1
     _check_configs(run, found)
-    for path in exports:
+    for path in exports if not isinstance(run.folder, StagedPath) else ():  # files of a server's export stay there
         _check_export(run, path, found)
     return n_files
 
@@ -51,12 +52,15 @@ def _is_sealed(run: Run, found: Breaches) -> bool:
         return False
     marker = check_mapping(read_json(path, what="marker"), path, "marker")
     broken = broken_seal(path)
+    _note(run, path, "", False, found)
     if broken or not isinstance(marker.get("icp"), str) or not marker.keys() <= {"icp", "seal"}:
         found.add("files changed since icp wrote them", run.shown(path))
     return broken is not None
 
 
 def _note(run: Run, path: Path, broken: str | None, must: bool, found: Breaches) -> None:
+    if path.is_symlink():
+        found.add("links in the place of files", run.shown(path))
     if broken or (broken is None and must):
         found.add("files changed since icp wrote them", run.shown(path))
 
@@ -85,11 +89,14 @@ def differing(config: Config, basis: dict[str, Any]) -> list[tuple[str, Any, Any
 
 
 def _check_export(run: Run, path: Path, found: Breaches) -> None:
-    """An export beside the pack holds its files, each of the size that its summary says."""
-    sizes = read_mapping(path, what="summary of an export").get("files", {})
-    if not isinstance(sizes, dict):
+    """An export beside the pack holds its files, as its summary says; those of older ones have no hashes there."""
+    summary = read_mapping(path, what="summary of an export")
+    sizes, hashes = (summary.get(key, {}) for key in ("files", "sha256"))
+    if not isinstance(sizes, dict) or not isinstance(hashes, dict):
         raise ArtifactError(f"{path}: names no files; remove its folder and run `icp pack` again")
     for name, size in sizes.items():
-        file = path.parent / str(name)
+        file = path.parent / safe_name(name, path)
         if not file.is_file() or file.is_symlink() or file.stat().st_size != size:
-            found.add("exports that are not whole", f"{run.shown(file)}: expected {size} bytes")
+            found.add("exports that are not whole", f"{run.shown(file)}: expected a file of {size} bytes")
+        elif name in hashes and hash_file(file) != hashes[name]:
+            found.add("exports that are not whole", f"{run.shown(file)}: of another hash")

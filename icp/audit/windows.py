@@ -1,4 +1,4 @@
-"""The figures of windows, made again: who stands together, and how alike they are.
+"""The figures of windows, computed again: which documents stand together, and how alike they are.
 
 In: plan/, shards/, embeddings/, the sources in documents/. Out: breaches of what ``shards/windows`` and the plan say.
 """

@@ -9,6 +9,8 @@ import click
 from icp.cli.terminal import say
 from icp.errors import ArtifactError, ConfigError, IcpError, Interrupted, PartsFailedError
 
+TEMPORARY = "/.tmp-"
+"""What every file is called while it is written; see `icp.run.records`."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _ROOM = "make room, then run the same command to go on; what is done is kept"
 ADVICE = {
@@ -45,13 +47,19 @@ class Group(click.Group):
                 ctx.exit(0)
             from icp.cli.progress import tell_error
 
-            code = PartsFailedError.exit_code if error.errno in FULL else ArtifactError.exit_code
+            code = PartsFailedError.exit_code if _is_of_writing(error) else ArtifactError.exit_code
             if not tell_error(reason_of(error), code):
                 say(f"icp: {reason_of(error)}", err=True)
             ctx.exit(code)
         except KeyboardInterrupt:
             say("icp: interrupted; what is done is kept, run the same command to go on", err=True)
             ctx.exit(Interrupted.exit_code)
+
+
+def _is_of_writing(error: OSError) -> bool:
+    """Whether something could not be written, so that the same command goes on once it can."""
+    names = (str(name) for name in (error.filename, error.filename2) if name is not None)
+    return error.errno in FULL or any(TEMPORARY in name for name in names)
 
 
 def reason_of(error: OSError) -> str:

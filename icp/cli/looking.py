@@ -45,7 +45,7 @@ def plan_command(
 @click.command()
 @click.argument("run_folder", metavar="RUN")
 @click.option("--format", "fmt", required=True, metavar="F", help=f"One of {', '.join(EXPORT_FORMATS)}.")
-@click.option("--out", required=True, metavar="DIR", help="A new or empty folder.")
+@click.option("--out", required=True, metavar="DIR", help="A new or empty folder, or the URL of one.")
 @PACK
 @click.option("--allow-reshuffle", is_flag=True, help="Export though the loader gives up an order that matters.")
 @click.option("--allow-padding", is_flag=True, help="Export though the trainer would be trained on padding.")
@@ -60,7 +60,7 @@ def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **o
     if audit:
         _audit(run_folder, pack_name)
     allowed = {name: options[name] for name in ("allow_reshuffle", "allow_padding")}
-    for line in export_pack(open_folder(run_folder), fmt, Path(out), pack=pack_name, **allowed).lines():
+    for line in export_pack(open_folder(run_folder), fmt, out, pack=pack_name, **allowed).lines():
         say(line)
 
 
@@ -103,12 +103,17 @@ def status(run_folder: str, **options: Any) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as one JSON array.")
+@click.option("--licences", "wants_licences", is_flag=True, help="List the packages that icp uses, and their licences.")
 @shared_options
-def doctor(as_json: bool, **options: Any) -> None:
+def doctor(as_json: bool, wants_licences: bool, **options: Any) -> None:
     """Check the installation: libraries, both faiss wheels, GPU, Java, threads, kernel cache."""
-    from icp.doctor import examine
+    from icp.doctor import examine, licences
 
     set_up_logging(options)
+    if wants_licences:
+        for line in licences():
+            say(line)
+        return
     checks = []
     for check in examine():
         checks.append(check)

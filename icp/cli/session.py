@@ -1,4 +1,4 @@
-"""What a command works with: logging, configuration, workers, and an orderly end on a signal."""
+"""The surroundings of a command: logging, configuration, workers, and an orderly end on a signal."""
 
 import os
 import signal

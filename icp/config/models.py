@@ -31,6 +31,8 @@ class CorpusConfig(Section):
     id: str | None = "id"
     source: str | None = "source"
     keep: tuple[str, ...] = ()
+    derive: Mapping[str, str] = Field(default_factory=dict)
+    strip_repeated: int = Field(0, ge=0)
     exclude: str | None = None
     min_chars: int = Field(1, ge=0)
     max_chars: int = Field(20_000_000, ge=1)
@@ -41,6 +43,20 @@ class CorpusConfig(Section):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _derived_fields_are_new(self) -> "CorpusConfig":
+        for name, what in self.derive.items():
+            method, _, field = what.partition(":")
+            if method not in ("language", "extension") or (field and method == "language"):
+                raise ValueError(
+                    f"derive.{name} is {what!r}; it must be language, extension (of the file) or extension:<kept field>"
+                )
+            if field and field not in self.keep:
+                raise ValueError(f"derive.{name} is made of {field!r}, which keep does not name; add it to keep")
+            if name in ("doc", "key", "id", "text", "file", "row", *self.keep):
+                raise ValueError(f"derive.{name}: there is a column of that name already; choose another name")
+        return self
 
     @field_validator("input", "exclude")
     @classmethod
@@ -89,6 +105,7 @@ class GraphConfig(Section):
 
     k: int = Field(10, ge=1)
     method: KnnMethodName = "auto"
+    faiss: str = Field("auto", min_length=1, pattern=r"^[A-Za-z0-9_,()]+$")
     target_recall: float = Field(0.95, gt=0, le=1)
     min_similarity: Literal["auto"] | float = "auto"
     max_similarity: float | None = None
@@ -153,10 +170,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _groups_are_kept(self) -> "Config":
         for name in self.pack.group_by:
-            if name not in ("source", *self.corpus.keep):
+            if name not in ("source", *self.corpus.keep, *self.corpus.derive):
                 raise ValueError(
                     f"pack.group_by names {name!r}, which the documents of a run do not hold: "
-                    "use source, or a field that corpus.keep names"
+                    "use source, or a field that corpus.keep or corpus.derive names"
                 )
         return self
 
@@ -176,5 +193,5 @@ class Config(Section):
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = []
     for key, item in value.items():
-        rows += _flatten(item, f"{prefix}{key}.") if isinstance(item, Mapping) else [(prefix + key, item)]
+        rows += _flatten(item, f"{prefix}{key}.") if isinstance(item, Mapping) and item else [(prefix + key, item)]
     return rows

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.config.addresses import refuse_credentials, without_secrets
+from icp.config.addresses import refuse_credentials
 from icp.errors import ArtifactError, ConfigError
 from icp.run.forms import Facts, safe_name
 from icp.run.names import SHARDS, pack_folder
 from icp.run.records import MANIFEST, TEMPORARY, hash_file, read_facts, read_manifest
+from icp.run.storage.server import Server
 
 NEEDED = ("seq_len", "stride", "dtype", "windows", "policy", "shuffle", "seed")
 
@@ -111,25 +112,23 @@ class ShardFiles:
 
     def _fetch_manifest(self, cache: Path) -> Path:
         """Read the manifest anew; files are kept by its hash, so other shards never meet in one folder."""
-        self.folder = cache
-        temporary = self._download(MANIFEST)
-        folder = cache / hashlib.sha256(temporary.read_bytes()).hexdigest()[:24]
+        data = Server(str(self._url)).read(MANIFEST)
+        if data is None:
+            raise ArtifactError(f"{self._url}/{MANIFEST}: there is none; give the URL of a run whose pack is finished")
+        folder = cache / hashlib.sha256(data).hexdigest()[:24]
         folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+        temporary.write_bytes(data)
         temporary.replace(folder / MANIFEST)
         return folder
 
     def _download(self, name: str) -> Path:
-        import fsspec
-
-        self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
-            filesystem, path = fsspec.core.url_to_fs(f"{self._url}/{name}")
-            filesystem.get_file(path, str(temporary))
-        except (OSError, ImportError, ValueError) as error:
+            Server(str(self._url)).fetch(name, temporary)
+        except BaseException:
             temporary.unlink(missing_ok=True)
-            what = without_secrets(f"{self._url}/{name}: cannot be fetched ({error})")
-            raise ArtifactError(f"{what}; give the URL of a run whose pack is finished") from None
+            raise
         return temporary
 
 

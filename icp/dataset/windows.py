@@ -4,24 +4,27 @@ In: ``RUN/packs/<pack>/shards/``, a folder or a URL. Out: dictionaries of numpy 
 ``DataLoader`` batches. numpy and pyarrow are all it needs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.dataset.epochs import Epochs
 from icp.dataset.files import ShardFiles
+from icp.dataset.place import Place, sharing_of, whole
+from icp.dataset.tables import read_ends, read_segments
 from icp.errors import ArtifactError, ConfigError
-from icp.pack.lanes import lane_order, lane_places, lane_windows, lanes_of
-from icp.run.names import SEGMENTS, WINDOWS
-from icp.streams import EPOCH
 
 if TYPE_CHECKING:
     from icp.dataset.stream import WindowStream
 
 IGNORED = -100
 """Label of what gives no loss, as in torch's cross entropy."""
+MAPS = 32
+"""Shards that a process keeps mapped; each takes a descriptor."""
 Sample = dict[str, Any]
 
 
@@ -31,8 +34,12 @@ class WindowDataset:
     Sample ``i`` is window ``start + i * world_size + rank`` of the epoch. Epoch 0 is training order. A later epoch has
     an order of its own, from the seed of the run and the epoch, that keeps what `shuffle` promises: ``random`` a
     permutation; ``spread`` the same order from another window on, and around its end; ``lanes`` lanes that begin
-    elsewhere on the path; ``none`` the same again. Every window is a sample of exactly one rank, so that the lengths
-    of two ranks may differ by one.
+    elsewhere on the path; ``none`` the same again. Every window is a sample of exactly one rank; what `even` does about
+    windows that do not go round is told there.
+
+    ``set_epoch`` and ``load_state_dict`` between two passes of a ``DataLoader`` reach its workers too, persistent ones
+    included. Who shares samples among ranks by other means (a ``DistributedSampler``, accelerate, transformers'
+    Trainer) leaves rank and world_size as they are.
 
     A sample holds, with ``n = seq_len``:
         input_ids: (n,) int64.
@@ -52,7 +59,12 @@ class WindowDataset:
         pack: name of the pack.
         rank, world_size: of the process that trains, not of a ``DataLoader``'s worker.
         epoch: from 0.
-        start: samples of this epoch that all ranks together have seen.
+        start: samples that all ranks together have seen since the beginning of `epoch`; beyond its end, later epochs.
+        even: whether all ranks get the same number of samples, and so of batches, with ``drop_last`` or without.
+            ``drop`` or True: the last windows of an epoch, fewer than ranks, are left out; ``pad``: some of its first
+            ones are given again; False: every window once, lengths differ by one. ``auto``: ``drop`` where ranks would
+            wait for one another for ever (a group of torch.distributed, or a launcher's ``WORLD_SIZE``) and every rank
+            has a window, ``pad`` where there are fewer windows than ranks, else False.
         mask: ``cross``: tokens see what precedes them in the window; ``intra``: only their own document.
         cache: for a URL: where files are kept; default ``icp/shards`` in the user's cache folder.
 
@@ -70,42 +82,53 @@ class WindowDataset:
         world_size: int = 1,
         epoch: int = 0,
         start: int = 0,
+        even: bool | str = "auto",
         mask: str = "cross",
         cache: str | Path | None = None,
     ) -> None:
         if mask not in ("cross", "intra"):
             raise ConfigError(f"mask is {mask!r}; use cross or intra")
-        if not 0 <= rank < world_size or epoch < 0 or start < 0:
-            raise ConfigError(
-                f"rank {rank} of world_size {world_size}, epoch {epoch}, start {start}: expected rank from 0 to "
-                "world_size - 1, and epoch and start from 0"
-            )
         self._files = ShardFiles(run, pack, cache)
         facts = self._files.facts
-        self.rank, self.world_size, self.mask = rank, world_size, mask
+        self.mask = mask
         self.seq_len, self.stride = int(facts["seq_len"]), int(facts["stride"])
         self.n_windows = int(facts["windows"])
+        self._sharing = sharing_of(rank, world_size, even, self.n_windows)
+        self.rank, self.world_size, self.even = self._sharing.rank, self._sharing.world_size, self._sharing.even
+        self._place = Place(*self._settle(epoch, start))
         self._dtype = np.dtype(facts["dtype"]).newbyteorder("<")
-        self._seed, self._shuffle = int(facts["seed"]), str(facts["shuffle"])
-        self._lanes = lanes_of(self._shuffle)
+        self._epochs = Epochs(self.n_windows, str(facts["shuffle"]), int(facts["seed"]))
         self._names, self._first = self._files.shards(self.stride * self._dtype.itemsize)
-        self._indptr, self._begins = _read_segments(self._files, facts)
-        self._ends = _read_ends(self._files, self.n_windows, self.stride)
+        self._indptr, self._begins = read_segments(self._files, facts)
+        self._ends = read_ends(self._files, self.n_windows, self.stride)
         self._widest = int(np.diff(self._indptr).max(initial=0)) + 2
-        self._maps: dict[int, NDArray[Any]] = {}
-        self.epoch, self.start = epoch, start
-        self._order: tuple[NDArray[np.int64], int] | None = None
+        self._rows = self._mapped()
+
+    @property
+    def epoch(self) -> int:
+        """Which epoch the samples belong to; assigning is `set_epoch`."""
+        return self._place.get()[0]
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.set_epoch(epoch)
+
+    @property
+    def start(self) -> int:
+        """Samples of the epoch that all ranks together had seen before sample 0."""
+        return self._place.get()[1]
 
     def __len__(self) -> int:
-        left = self.n_windows - self.start - self.rank
-        return max(0, -(-left // self.world_size))
+        return self._sharing.mine(self.n_windows - self.start)
 
     def __getitem__(self, index: int) -> Sample:
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
-        sample = self.start + place * self.world_size + self.rank
-        return {**self.window(self._window_at(sample)), "reset": self._resets(sample)}
+        epoch, start = self._place.get()
+        length = self._sharing.mine(self.n_windows - start)
+        place = index + length if index < 0 else index
+        if not 0 <= place < length:
+            raise IndexError(f"sample {index} of {length} (from start {start} of epoch {epoch} on)")
+        sample = start + place * self.world_size + self.rank
+        return {**self.window(self._epochs.window(epoch, sample)), "reset": self._epochs.resets(epoch, sample)}
 
     def __iter__(self) -> Iterator[Sample]:
         for place in range(len(self)):
@@ -113,7 +136,16 @@ class WindowDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         # workers map the shards themselves; a pickled map would be a copy of the file
-        return {**self.__dict__, "_maps": {}}
+        return {name: value for name, value in self.__dict__.items() if name != "_rows"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._rows = self._mapped()
+
+    def _mapped(self) -> Callable[[int], NDArray[Any]]:
+        """A function that maps a shard, and forgets the one that was not used for longest."""
+        files, names, dtype, stride = self._files, self._names, self._dtype, self.stride
+        return lru_cache(MAPS)(lambda shard: files.rows(names[shard], dtype, stride))
 
     def window(self, window: int) -> Sample:
         """The sample made of a window, by its number in training order."""
@@ -141,104 +173,66 @@ class WindowDataset:
     def tokens(self, window: int) -> NDArray[Any]:
         """(stride,) uint16 or uint32: a row as it lies in its shard."""
         shard = int(np.searchsorted(self._first, window, side="right")) - 1
-        if shard not in self._maps:
-            self._maps[shard] = self._files.rows(self._names[shard], self._dtype, self.stride)
-        row: NDArray[Any] = self._maps[shard][window - int(self._first[shard])]
+        row: NDArray[Any] = self._rows(shard)[window - int(self._first[shard])]
         return row
 
-    def state_dict(self, samples_seen: int) -> dict[str, Any]:
-        """Where to go on, whatever the number of ranks then.
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch; the start of the one that is under way stays, so that a resumed loop may call it too.
+
+        Raises: ConfigError for an epoch before the one this object was made or loaded for: a loop that counts its
+            epochs from 0 again would read some twice.
+        """
+        self._place.begin(*self._settle(epoch, 0))
+
+    def state_dict(self, samples_seen: int | None = None) -> dict[str, Any]:
+        """Where to go on; numbers and a string, as JSON and torch save them.
 
         Args:
-            samples_seen: samples that all ranks together have taken since this object was made or loaded.
+            samples_seen: samples that all ranks together have taken since this object was made or loaded; the state
+                then fits any number of ranks. Without it, the state says where sample 0 is: what a loader that counts
+                by itself (torchdata's ``StatefulDataLoader``, accelerate) keeps, for as many ranks as now.
         """
-        seen = self.start + samples_seen
-        whole = max(1, self.n_windows)
-        return {"epoch": self.epoch + seen // whole, "start": seen % whole, "shards": self._files.manifest.digest}
+        shards = self._files.manifest.digest
+        if samples_seen is None:
+            return {"epoch": self.epoch, "start": self.start, "shards": shards, "world_size": self.world_size}
+        seen = whole("samples_seen", samples_seen)
+        epoch, start = self._sharing.after(self._place.get(), seen, self.n_windows)
+        return {"epoch": epoch, "start": start, "shards": shards}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken.
 
-        Raises: ArtifactError if it was taken from other shards.
+        Raises: ArtifactError if it was taken from other shards; ConfigError if it is no state, or that of a loader
+            with another number of ranks.
         """
+        missing = [name for name in ("epoch", "start", "shards") if name not in state]
+        if missing:
+            raise ConfigError(f"the state lacks {', '.join(missing)}; expected what WindowDataset.state_dict() gave")
+        place = whole("epoch of the state", state["epoch"]), whole("start of the state", state["start"])
         if state["shards"] != self._files.manifest.digest:
             raise ArtifactError(
                 "the state was taken from other shards than these (their hashes differ); resume with the run and pack "
                 "it came from, or start at 0"
             )
-        self.epoch, self.start = int(state["epoch"]), int(state["start"])
-        self._order = None
+        if state.get("world_size", self.world_size) != self.world_size:
+            raise ConfigError(
+                f"the loader's state was taken with {state['world_size']} ranks, now there are {self.world_size}; for "
+                "another number of ranks keep WindowDataset.state_dict(samples_seen)"
+            )
+        go_on = self._place.restore if "world_size" in state else self._place.set
+        go_on(*self._settle(*place))
 
-    def stream(self, *, batch_size: int = 1) -> "WindowStream":
-        """The same samples as a torch ``IterableDataset``; see `icp.dataset.stream.WindowStream`."""
+    def _settle(self, epoch: int, start: int) -> tuple[int, int]:
+        return self._sharing.settle(whole("epoch", epoch), whole("start", start), self.n_windows)
+
+    def stream(self, *, batch_size: int) -> "WindowStream":
+        """The same samples as a torch ``IterableDataset`` for a loader of that batch; see `icp.dataset.stream`."""
         from icp.dataset.stream import WindowStream
 
         return WindowStream(self, batch_size=batch_size)
-
-    def _window_at(self, sample: int) -> int:
-        if self.epoch == 0 or self._shuffle == "none":
-            return sample
-        if self._order is None:
-            self._order = self._order_of_epoch()
-        return int(self._order[0][sample])
-
-    def _order_of_epoch(self) -> tuple[NDArray[np.int64], int]:
-        """The window of each sample of a later epoch, and the window or place on the path that comes first."""
-        generator = EPOCH.generator(self._seed, self.epoch)
-        if self._shuffle == "random":
-            return generator.permutation(self.n_windows), 0
-        offset = int(generator.integers(max(1, self.n_windows)))
-        if self._lanes is None:
-            return np.roll(np.arange(self.n_windows), -offset), offset
-        places = (lane_order(self.n_windows, self._lanes) + offset) % max(1, self.n_windows)
-        return lane_windows(places, self.n_windows, self._lanes), offset
-
-    def _resets(self, sample: int) -> bool:
-        if self._lanes is None or sample < self._lanes:
-            return True
-        windows = np.array([self._window_at(number) for number in (sample - self._lanes, sample)])
-        before, place = lane_places(windows, self.n_windows, self._lanes)
-        return bool(place != before + 1)
 
     def _bounds(self, begins: NDArray[np.int32], end: int) -> NDArray[np.int32]:
         bounds = np.full(self._widest, self.seq_len, dtype=np.int32)
         bounds[: begins.size] = np.minimum(begins, self.seq_len)
         bounds[begins.size] = min(end, self.seq_len)
         return bounds
-
-
-def _read_segments(files: ShardFiles, facts: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """First segment of each window (n_windows + 1,) int64; begin of each segment in its row (segments,) int32."""
-    window, position, win_start, doc_start = files.columns(SEGMENTS, ("window", "position", "win_start", "doc_start"))
-    n_windows, stride = int(facts["windows"]), int(facts["stride"])
-    _check_range(files, SEGMENTS, "window", window, n_windows - 1)
-    _check_range(files, SEGMENTS, "win_start", win_start, stride)
-    begins = win_start.astype(np.int32)
-    if facts["policy"]["bos"] == "document":
-        begins -= doc_start == 0  # the token before it
-    begins[position == 0] = 0
-    indptr = np.zeros(n_windows + 1, dtype=np.int64)
-    np.cumsum(np.bincount(window, minlength=indptr.size - 1), out=indptr[1:])
-    return indptr, begins
-
-
-def _read_ends(files: ShardFiles, n_windows: int, stride: int) -> NDArray[np.int32]:
-    """(n_windows,) int32: where the padding of each window begins."""
-    (n_pad,) = files.columns(WINDOWS, ("n_pad",))
-    _check_range(files, WINDOWS, "n_pad", n_pad, stride)
-    if n_pad.size != n_windows:
-        raise ArtifactError(
-            f"{files.folder / WINDOWS}: {n_pad.size:,} rows for {n_windows:,} windows; redo the step with --fresh"
-        )
-    return np.asarray(stride - n_pad, dtype=np.int32)
-
-
-def _check_range(files: ShardFiles, table: str, name: str, values: NDArray[Any], largest: int) -> None:
-    """Raise ArtifactError unless all values are from 0 to `largest`, and windows ascend."""
-    if values.size and not 0 <= int(values.min()) <= int(values.max()) <= largest:
-        found = f"{values.min()} to {values.max()}, expected 0 to {largest}"
-    elif name == "window" and np.any(values[1:] < values[:-1]):
-        found = "not ascending"
-    else:
-        return
-    raise ArtifactError(f"{files.folder / table}: column {name} is {found}; redo the step with --fresh")

@@ -47,8 +47,12 @@ def first_copies(digests: NDArray[np.uint64], order: NDArray[np.int64]) -> NDArr
 
 
 def pick_near(order: NDArray[np.int64], twins: NDArray[np.int64], n_shingles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows that MinHash looks at, in `order`: one of each set of exact copies, and only those with words."""
-    is_near: NDArray[np.bool_] = (twins == np.arange(twins.size)) & (n_shingles > 0)
+    """The rows that MinHash looks at, in `order`: one of each set of exact copies, and only those of several shingles.
+
+    A text of one is alike only to texts of the same words, and then differs from them in what words leave out: "C" and
+    "C++", "-5" and "5".
+    """
+    is_near: NDArray[np.bool_] = (twins == np.arange(twins.size)) & (n_shingles > 1)
     return np.compress(is_near[order], order)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from icp.dedup.buckets import Buckets, Found
 from icp.kernels.dedup_union_find import join_more, settle_roots
 
-TASK_CANDIDATES = 1 << 17
+TASK_CANDIDATES = 1 << 16
 """Candidates judged in one task, a larger component excepted: some 150 to 300 MiB of evidence."""
 BINS = 1 << 14
 """Of labels, whose candidates are counted together: a task ends between two of them."""

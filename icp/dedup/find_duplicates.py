@@ -1,30 +1,32 @@
 """Which documents repeat others, and which one of each group stays.
 
 In: texts. The step ``dedup`` calls the same functions over files, part by part. Out: rows ``doc, duplicate_of,
-jaccard, kind``. Exact copies (equal word sequences) go first, by a 128-bit hash; MinHash bands propose pairs among
-the rest, signatures reject most, sets of shingle hashes decide. Promise with ``verify="exact"``: every removed
-document has a kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
+jaccard, kind``. Exact copies (equal canonical texts) go first, by a 128-bit hash; MinHash bands propose pairs among the
+rest of more than `ngram` words, signatures reject most, sets of shingles decide: 64-bit hashes, and the words
+themselves where sets are small. Promise with ``verify="exact"``: every removed document that is no exact copy has a
+kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from icp.checks import public
 from icp.dedup.buckets import signature_buckets
 from icp.dedup.candidates import first_copies, length_priority, order_by_priority, pick_near
 from icp.dedup.components import shares_of
-from icp.dedup.minhash import MAX_PERMUTATIONS, check_integer, make_scheme, sign_and_digest
-from icp.dedup.verdicts import Rules, compared_sets, follow_twins, joined_verdicts, judge
+from icp.dedup.minhash import MAX_PERMUTATIONS, make_scheme, sign_and_digest
+from icp.dedup.shingles import check_integer
+from icp.dedup.verdicts import Rules, compared_sets, evidence_of, follow_twins, joined_verdicts, judge
 from icp.errors import ConfigError
-from icp.kernels.dedup_components import Evidence
 from icp.texts import Texts, text_buffers
 
 VERIFY = ("exact", "estimate", "none")
 
 
+@public
 def find_duplicates(
     texts: Sequence[str] | Any,
     *,
@@ -51,7 +53,9 @@ def find_duplicates(
         priority: (n,) numbers, the highest stays; replaces `keep`. NaN is lowest.
 
     Returns: pyarrow.Table, a row for each removed document, by doc: ``doc`` int64; ``duplicate_of`` int64, a row that
-        stays; ``jaccard`` float64, exact or as `verify` says; ``kind`` exact (equal word sequences) or near.
+        stays; ``jaccard`` float64, exact or as `verify` says; ``kind`` exact (equal but for case, white space,
+        Unicode's canonical form, soft hyphens and characters without width) or near, which texts of up to `ngram` words
+        never are.
 
     Raises: ConfigError naming the argument, InputError naming the row.
     """
@@ -64,9 +68,9 @@ def find_duplicates(
     near = pick_near(order, twins, n_shingles)
     verdicts = []
     for share in shares_of(signature_buckets(signatures, near, bands=rules.bands, rows=rules.rows)):
-        batches = map(partial(_take, buffers), [share.docs])
-        values, indptr = compared_sets(batches, share.docs.size, rules, ngram=scheme.ngram)
-        verdicts.append(judge(share, Evidence(signatures, share.docs, values, indptr[:-1], indptr[1:]), rules))
+        batches = map(buffers.take, [share.docs])
+        sets = compared_sets(batches, share.docs.size, rules, ngram=scheme.ngram)
+        verdicts.append(judge(share, evidence_of(sets, signatures, share.docs), rules))
     return follow_twins(twins, joined_verdicts(verdicts)).table()
 
 
@@ -90,9 +94,3 @@ def _priorities(texts: Texts, keep: str, priority: ArrayLike | None) -> NDArray[
         found = f"{given.dtype} of shape {given.shape}"
         raise ConfigError(f"priority is {found}, must be one number for each of {texts.n_docs} texts")
     return given
-
-
-def _take(texts: Texts, rows: NDArray[np.int64]) -> Texts:
-    bounds = zip(texts.offsets[rows].tolist(), texts.offsets[rows + 1].tolist(), strict=True)
-    pieces = [np.zeros(0, np.uint8), *(texts.data[start:stop] for start, stop in bounds)]
-    return Texts(np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.diff(texts.offsets)[rows])]))

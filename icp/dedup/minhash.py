@@ -1,8 +1,8 @@
-"""MinHash signatures and the shingle hashes they stand for.
+"""MinHash signatures, and what tells exact copies.
 
-In: texts. Out: sets of 32-bit hashes of word n-grams, and signatures equal bit by bit to ``datasketch.MinHash``
-(>= 2, its default scheme) fed those hashes. A hash stands for its n-gram: of n n-grams about n^2 / 2^33 pairs share
-one by chance, so that a Jaccard similarity of sets of 100,000 is off by about 1e-5.
+In: texts. Out: signatures equal bit by bit to ``datasketch.MinHash`` (>= 2, its default scheme) fed the low halves, 32
+bits, of `icp.shingle_hashes`; they propose what may be alike, and decide nothing (but with ``verify`` estimate or
+none). 128-bit hashes of canonical texts, equal for exact copies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,15 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from icp.checks import public
+from icp.dedup.shingles import MAX_NGRAM, check_integer, multipliers
 from icp.errors import ArtifactError, ConfigError
-from icp.kernels.dedup_minhash import Hashing, drop_repeats, list_shingles, sign_texts
-from icp.kernels.text_words import normalize_texts
-from icp.texts import WORDS_VERSION, Texts, text_buffers, word_table
+from icp.kernels.dedup_minhash import Hashing, sign_texts
+from icp.kernels.text_canonical import GROWTH
+from icp.kernels.text_words import canonical_texts
+from icp.texts import Texts, text_buffers
+from icp.words import WORDS_VERSION, alphabet
 
-MAX_NGRAM = 16
 MAX_PERMUTATIONS = 65_536
 PERMUTATION = "affine32"  # datasketch's name of the family
 _METADATA_KEY = "icp.dedup.minhash."
@@ -61,20 +64,11 @@ class Scheme:
                 )
 
 
-def shingle_hashes(text: str, *, ngram: int = 5) -> NDArray[np.uint32]:
-    """The set of word n-grams of a text as hashes; a text of fewer words has one n-gram, all of them; of none, none.
-
-    Returns: (n,) uint32, ascending, no value twice.
-
-    Raises: InputError if `text` is not text; ConfigError for an impossible `ngram`.
-    """
-    return shingle_sets(text_buffers([text]), ngram=check_integer("ngram", ngram, 1, MAX_NGRAM))[0]
-
-
+@public
 def minhash_signatures(
     texts: Sequence[str] | Any, *, num_perm: int = 120, ngram: int = 5, seed: int = 1
 ) -> NDArray[np.uint32]:
-    """MinHash signatures, equal to ``datasketch.MinHash(num_perm, seed)`` over `shingle_hashes`.
+    """MinHash signatures, equal to ``datasketch.MinHash(num_perm, seed)`` over the low halves of `shingle_hashes`.
 
     Args:
         texts: a sequence of str, or a pyarrow string Array or ChunkedArray.
@@ -90,9 +84,9 @@ def minhash_signatures(
     scheme = make_scheme(num_perm=num_perm, ngram=ngram, seed=seed)
     buffers = text_buffers(texts)
     none = np.zeros(0, np.uint8)
-    signatures: NDArray[np.uint32] = sign_texts(
-        buffers.data, buffers.offsets, word_table(), make_hashing(scheme), none
-    )[0]
+    signatures: NDArray[np.uint32] = sign_texts(buffers.data, buffers.offsets, alphabet(), make_hashing(scheme), none)[
+        0
+    ]
     return signatures
 
 
@@ -117,7 +111,8 @@ def to_lean_minhash(signature: NDArray[np.uint32], seed: int = 1) -> Any:
 def from_lean_minhash(lean: Any, *, seed: int = 1) -> NDArray[np.uint32]:
     """(num_perm,) uint32, the values of a ``datasketch.LeanMinHash`` or ``MinHash``, as a row of `minhash_signatures`.
 
-    They agree with ours only if datasketch was fed hashes of `shingle_hashes`: a signature does not tell.
+    They agree with ours only if datasketch was fed low halves (``.astype(np.uint32)``) of `shingle_hashes`: a signature
+    does not tell.
 
     Raises: ConfigError if it was made with another scheme or seed, naming both.
     """
@@ -134,21 +129,21 @@ def sign_and_digest(texts: Texts, scheme: Scheme) -> tuple[NDArray[np.uint32], N
     """Signatures, numbers of shingles, and what tells exact copies, in one pass over the text.
 
     Returns: signatures (n, num_perm) uint32; n_shingles (n,) int64, repeats counted, 0 without words; digests as
-        `word_digests`.
+        `text_digests`.
     """
-    normal = np.empty(2 * texts.data.size + texts.n_docs + 1, np.uint8)
-    signatures, n_shingles, normal_offsets = sign_texts(
-        texts.data, texts.offsets, word_table(), make_hashing(scheme), normal
-    )
-    return signatures, n_shingles, _digests(texts, normal, normal_offsets)
+    canonical = np.empty(GROWTH * texts.data.size + 1, np.uint8)
+    signatures, n_shingles, bounds = sign_texts(texts.data, texts.offsets, alphabet(), make_hashing(scheme), canonical)
+    return signatures, n_shingles, _digests(canonical, bounds)
 
 
-def word_digests(texts: Texts) -> NDArray[np.uint64]:
-    """(n, 2) uint64: 128-bit hash of the word sequence, of the bytes where there is no word.
+def text_digests(texts: Texts) -> NDArray[np.uint64]:
+    """(n, 2) uint64: 128-bit hash of each canonical text, equal for exact copies.
 
-    Source: XXH3-128 of the words with a blank between two; of the bytes with seed 1.
+    The full stop that closes a text of five words or more does not count.
+
+    Source: XXH3-128.
     """
-    return _digests(texts, *normalize_texts(texts.data, texts.offsets, word_table()))
+    return _digests(*canonical_texts(texts.data, texts.offsets, alphabet()))
 
 
 def make_scheme(*, num_perm: int, ngram: int, seed: int) -> Scheme:
@@ -168,52 +163,11 @@ def make_hashing(scheme: Scheme) -> Hashing:
     random = np.random.RandomState(scheme.seed)
     a = random.randint(0, 1 << 31, scheme.num_perm, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     b = random.randint(0, 1 << 32, scheme.num_perm, dtype=np.uint32)
-    return Hashing(_multipliers(scheme.ngram), a, b)
+    return Hashing(multipliers(scheme.ngram).astype(np.uint32), a, b)
 
 
-def shingle_sets(texts: Texts, *, ngram: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The distinct shingle hashes of each text.
-
-    Returns: values (total,) uint32, ascending inside a text; indptr (n + 1,) int64, bounds of the texts.
-    """
-    values, indptr = list_shingles(texts.data, texts.offsets, word_table(), _multipliers(ngram))
-    for start, stop in zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True):
-        values[start:stop].sort()  # numpy's vectorised sort; compiled kernels have a slower one
-    drop_repeats(values, indptr)
-    return values[: indptr[-1]], indptr
-
-
-def _digests(texts: Texts, normal: NDArray[np.uint8], normal_offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
-    words, raw = normal.data, texts.data.data
-    starts, stops = normal_offsets[:-1].tolist(), normal_offsets[1:].tolist()
-    digests = [xxhash.xxh3_128_digest(words[start:stop]) for start, stop in zip(starts, stops, strict=True)]
-    for row in np.flatnonzero(np.diff(normal_offsets) == 0).tolist():
-        start, stop = texts.offsets[row], texts.offsets[row + 1]
-        digests[row] = xxhash.xxh3_128_digest(raw[start:stop], seed=1)
+def _digests(canonical: NDArray[np.uint8], bounds: NDArray[np.int64]) -> NDArray[np.uint64]:
+    data = canonical.data
+    pieces = zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    digests = [xxhash.xxh3_128_digest(data[start:stop]) for start, stop in pieces]
     return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2).astype(np.uint64)
-
-
-def check_integer(name: str, value: Any, low: int, high: int) -> int:
-    """`value` as int if it is a whole number from `low` to `high`.
-
-    Raises: ConfigError naming the argument.
-    """
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}, must be a whole number from {low} to {high}")
-    return int(value)
-
-
-def _multipliers(ngram: int) -> NDArray[np.uint32]:
-    """(ngram,) uint32, odd, the same for every seed: shingle hashes are comparable between runs.
-
-    Source: splitmix64, low halves.
-    """
-    state, full = 777, 2**64 - 1
-    values = []
-    for _ in range(ngram):
-        state = (state + 0x9E3779B97F4A7C15) & full
-        mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & full
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & full
-        values.append((mixed ^ (mixed >> 31)) & 0xFFFFFFFF | 1)
-    return np.array(values, np.uint32)

@@ -14,8 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.dedup.buckets import Buckets
-from icp.dedup.minhash import shingle_sets
-from icp.kernels.dedup_components import BY_ESTIMATE, BY_SETS, Evidence, Rule, agreements, keep_greedily, list_buckets
+from icp.dedup.shingles import ShingleSets, gather_sets, no_sets
+from icp.kernels.dedup_components import keep_greedily, list_buckets
+from icp.kernels.dedup_evidence import BY_ESTIMATE, BY_SETS, Evidence, Rule, agreements
 from icp.kernels.dedup_union_find import join_buckets
 from icp.texts import Texts
 
@@ -117,22 +118,18 @@ def judge(buckets: Buckets, evidence: Evidence, rules: Rules) -> Verdict:
     return Verdict(docs[removed], docs[keeper[removed]], alike[removed], int(n_checks))
 
 
-def compared_sets(
-    batches: Iterable[Texts], n_docs: int, rules: Rules, *, ngram: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The shingle sets by which documents are compared, as `icp.dedup.minhash.shingle_sets` gives them.
+def compared_sets(batches: Iterable[Texts], n_docs: int, rules: Rules, *, ngram: int) -> ShingleSets:
+    """The shingle sets by which documents are compared.
 
     Where signatures alone are compared, all sets are empty, and no text is taken from `batches`.
     """
-    values, sizes = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
-    if rules.compares_sets:
-        for texts in batches:
-            found, indptr = shingle_sets(texts, ngram=ngram)
-            values.append(found)
-            sizes.append(np.diff(indptr))
-    else:
-        sizes.append(np.zeros(n_docs, np.int64))
-    return np.concatenate(values), np.concatenate(([0], np.cumsum(np.concatenate(sizes), dtype=np.int64)))
+    return gather_sets(batches, ngram=ngram) if rules.compares_sets else no_sets(n_docs)
+
+
+def evidence_of(sets: ShingleSets, signatures: NDArray[np.uint32], rows: NDArray[np.int64]) -> Evidence:
+    """The `Evidence` on documents: their sets, and the rows of their signatures."""
+    bounds, spelled = (np.stack((each[:-1], each[1:])) for each in (sets.indptr, sets.spelled))
+    return Evidence(signatures, rows, sets.values, bounds, sets.letters, spelled)
 
 
 def joined_verdicts(verdicts: Sequence[Verdict]) -> Verdict:

@@ -1,4 +1,4 @@
-"""What turns documents into vectors: words, a static model, both, a transformer, or vectors of your own."""
+"""Embedders turn documents into vectors: by words, a static model, both, a transformer, or vectors of your own."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.checks import public
 from icp.choices import EMBEDDERS, TRANSFORMER, Embedder
 from icp.embed.two_pass import first_not_finite
 from icp.errors import ConfigError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FILES = "files:"
 
 
+@public
 def embed_documents(
     texts: Sequence[str] | Any, *, model: str = "hybrid", max_tokens: int = 128, device: str = "auto", seed: int = 0
 ) -> NDArray[np.float32]:
@@ -82,7 +84,7 @@ def embedder_of(model: str) -> Embedder:
 
 
 def is_of_corpus(model: str) -> bool:
-    """Does the model look at the whole corpus before it embeds a document?"""
+    """Whether the model looks at the whole corpus before it embeds a document."""
     return bool(embedder_of(model).code)
 
 

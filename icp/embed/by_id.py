@@ -1,7 +1,8 @@
 """Vectors of the user's own, by document id.
 
 Two forms, and a glob may match both. Parquet: a column `id` (strings or integers) and one column of lists of floats,
-whatever its name. ``NAME.npy``, (n, dim) float16, float32 or float64, beside ``NAME.ids.txt``: n lines, one id each.
+whatever its name. ``NAME.npy``, (n, dim) float16, float32 or float64, beside ``NAME.ids.txt``: n lines, one id each,
+read like the list of `corpus.exclude`: without byte order mark, and without blanks and quotes around it.
 `convert_file` checks a file and leaves unit rows and hashes of ids; `merge_hashes` and `find_rows` look ids up.
 """
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from icp.config.addresses import expanded
 from icp.errors import InputError
+from icp.texts import cleaned_id
 
 BLOCK_ROWS = 1 << 13
 HOW = "give Parquet with a column id and one of lists of floats, or NAME.npy beside NAME.ids.txt (one id a line)"
@@ -101,7 +103,8 @@ def _npy_blocks(path: Path) -> Iterator[tuple[list[str], NDArray[Any]]]:
     ids_path = path.with_name(f"{path.stem}.ids.txt")
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-        ids = ids_path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = ids_path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        ids = [cleaned_id(line) for line in lines]
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({str(error)[:200]}); {HOW}") from None
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or vectors.shape[1] == 0:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from icp.embed.two_pass import Reading, Totals
 from icp.kernels import embed_lexical as kernels
-from icp.texts import Texts, text_blocks, word_table
+from icp.texts import Texts, text_blocks
+from icp.words import alphabet
 
 if TYPE_CHECKING:
     from icp.embed.transformer import TransformerSettings
@@ -79,7 +80,7 @@ def lexical_embedder(seed: int, settings: "TransformerSettings") -> LexicalEmbed
 def read_words(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int64]]:
     """The distinct words of the texts, their masses and bounds: see `icp.kernels.embed_lexical.distinct_words`."""
     blocks = [
-        kernels.distinct_words(texts.data, texts.offsets[first : last + 1], word_table())
+        kernels.distinct_words(texts.data, texts.offsets[first : last + 1], alphabet())
         for first, last in text_blocks(texts.offsets)
     ]
     words = np.concatenate([np.zeros(0, np.uint64), *(block[0] for block in blocks)])

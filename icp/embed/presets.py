@@ -1,4 +1,4 @@
-"""Models of sentence-transformers that need to be told something: short names, and what stands before every text."""
+"""Presets of sentence-transformers models: short names, and the prefix that each model expects before a text."""
 
 import re
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _E5 = re.compile(r"(^|[/_-])e5-(small|base|large)(-v2)?$")
 
 
 def preset_of(model: str) -> Preset:
-    """The preset of this short name; else the model itself, with the prefix of the E5 family if it is one of it.
+    """The preset of this short name; otherwise the model itself, with the E5 prefix if it belongs to that family.
 
     A model's folder goes by its last name, so a copy of an E5 model on disk gets its prefix too.
     """

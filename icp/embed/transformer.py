@@ -38,7 +38,7 @@ log = logging.getLogger("icp")
 
 @dataclass(frozen=True, slots=True)
 class TransformerSettings:
-    """Which model, and how it is applied.
+    """A transformer and how it is applied.
 
     Attributes:
         model: ``minilm``, a preset of `presets`, a folder, or a name on the Hugging Face hub.
@@ -187,7 +187,7 @@ def _open(name: str, source: str, device: str) -> Any:
 
 
 def _why_no_hub(name: str) -> str:
-    """Why the hub cannot be asked, empty if it can: one short request, where loading a model tries for a minute."""
+    """Why the hub cannot be reached, empty if it can: one short request, where loading a model retries for a minute."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 

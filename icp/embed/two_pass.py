@@ -1,4 +1,4 @@
-"""Models that look at the whole corpus before they embed a document: what such a model is, and how it is driven.
+"""Embedders that look at the whole corpus before they embed a document, and the passes that drive them.
 
 Passes over the parts of a corpus, whose results add up, alternate with single steps over their sums: `read` the texts,
 once; `weigh` their words; `project` each document to a row of integers; `settle` on mean and dimensions; `finish` each

@@ -1,4 +1,4 @@
-"""Run one function over many parts: in this process, or in worker processes that outlive no parent.
+"""Run one function over many parts, in this process or in worker processes that end with it.
 
 An executor's `map` yields ``(position, outcome)`` in the order parts finish; a part that fails is tried again, and
 after `ATTEMPTS` reported as a `Failure`, without loss of the others. An `IcpError` is not tried again.
@@ -36,7 +36,7 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """In this process, one after another: for slices of a step, for tests, for debuggers."""
+    """Runs tasks in this process, one after another: for slices of a step, for tests, for debuggers."""
 
     workers = 1
     one_machine = True

@@ -1,4 +1,4 @@
-"""The folder of a step before and after its phases: strangers go, records become the manifest, scratch files go."""
+"""A step's folder before and after its phases: unknown and scratch files go, records become the manifest."""
 
 import contextlib
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger("icp")
 
 
 def clean(step: Step, context: Context, folder: Path) -> None:
-    """Before the phases: what no record names goes, and what was noted of failed parts."""
+    """Before the phases: remove the files that no record names, and the notes on failed parts."""
     records = folder / RECORDS
     records.mkdir(parents=True, exist_ok=True)
     if context.exchange.remote:  # damage is looked for where the files are, when a phase begins
@@ -44,7 +44,7 @@ def clean(step: Step, context: Context, folder: Path) -> None:
 
 
 def _forget_damaged(step: Step, context: Context, folder: Path) -> None:
-    """Drop the records of parts whose files are not as they were left: those parts are done again, no other."""
+    """Drop the records of parts whose files have changed, so that those parts alone are done again."""
     for phase in step.phases:
         for part, record in context.records(phase.name).items():
             try:
@@ -56,7 +56,7 @@ def _forget_damaged(step: Step, context: Context, folder: Path) -> None:
 
 
 def tidy(context: Context, manifest: Manifest) -> None:
-    """After them: only the files of the manifest stay."""
+    """After the phases: keep only the files that the manifest names."""
     if context.exchange.remote:
         context.exchange.tidy(manifest)
         return

@@ -1,4 +1,4 @@
-"""What every worker needs is loaded while it waits for its first part, without what these libraries look for in vain.
+"""Libraries that every worker needs, imported while it waits for its first part, without their optional dependencies.
 
 pyarrow looks for pandas when it first gets an array, numba for SciPy's BLAS and for the packages that extend it when it
 first loads a kernel. They are imported if they are installed, which takes as long as all the rest together, and no

@@ -1,4 +1,4 @@
-"""The parts of one phase that have no record: handed to an executor, waited for, their failures told."""
+"""The unfinished parts of one phase: handed to an executor, awaited, their failures reported."""
 
 import logging
 import time
@@ -88,7 +88,7 @@ def run_phase(work: Work, executor: Executor, progress: Progress, slice_of: tupl
 
 
 def _await_records(paths: Sequence[Path]) -> None:
-    """A network file system may show what another machine wrote only after a while; nothing may go on without it."""
+    """Wait for what another machine wrote: a network file system may show it only after a while."""
     deadline = time.monotonic() + SEEN_SECONDS
     while missing := [path for path in paths if not path.exists()]:
         folder = missing[0].parent

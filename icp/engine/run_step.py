@@ -1,4 +1,4 @@
-"""A whole step, or a slice of it: what is done is taken, what another basis made is refused, the rest is done."""
+"""A whole step, or a slice of it: finished parts are kept, parts of another basis refused, the rest done."""
 
 import logging
 import time

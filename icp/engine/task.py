@@ -1,4 +1,4 @@
-"""One part of one phase as a worker does it: once, its files and its record left, or nothing."""
+"""One part of one phase as a worker does it: it leaves its files and its record, or nothing."""
 
 import time
 from collections.abc import Mapping

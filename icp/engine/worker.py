@@ -1,4 +1,4 @@
-"""One worker process, the pipe to it, and what comes of a part that it does."""
+"""One worker process, the pipe to it, and the outcomes of the parts it does."""
 
 import contextlib
 import errno
@@ -70,7 +70,7 @@ class Worker:
 
 
 def stop(workers: Sequence[Worker]) -> None:
-    """End them, and wait until they have ended."""
+    """End these workers, and wait until they have ended."""
     for worker in workers:
         worker.process.terminate()
     for worker in workers:
@@ -83,7 +83,7 @@ def stop(workers: Sequence[Worker]) -> None:
 
 @contextlib.contextmanager
 def _as_workers_begin() -> Iterator[None]:
-    """What a process that is started here inherits: a BLAS of one thread, which is too late to set once it has numpy.
+    """The environment of a started process: BLAS with one thread, which cannot be set once numpy is imported.
 
     Results must not depend on how many threads a BLAS happens to start, and those of several workers would wait for
     one another. An interrupt from the terminal waits until the worker is ready to ignore it.

@@ -14,11 +14,12 @@ from typing import Any
 from icp import __version__
 from icp.choices import EXPORT_FORMATS
 from icp.config import Config
+from icp.config.addresses import is_url
 from icp.errors import ConfigError
 from icp.export.formats import Format
 from icp.export.readme import readme
 from icp.export.source import Pack, open_pack
-from icp.export.target import Target
+from icp.export.target import Target, target_at
 from icp.run import records
 from icp.run.names import EXPORT_SUMMARY, exports_folder, pack_folder
 from icp.run.seals import sealed
@@ -37,34 +38,40 @@ class Exported:
     """What an export left.
 
     Attributes:
-        folder: where.
+        folder: where; an address, if it is a server's.
         facts: the content of ``export.json``.
     """
 
-    folder: Path
+    folder: Path | str
     facts: dict[str, Any]
 
     def lines(self) -> list[str]:
         """What a person wants to read."""
         facts = self.facts
         shared = f"{facts['files_linked']} hard links" if facts["files_linked"] else "no hard links"
-        copied = f", {facts['files_copied']} copies (another file system)" if facts["files_copied"] else ""
+        copied = f", {facts['files_copied']} copies" if facts["files_copied"] else ""
         return [
             f"{facts['format']:<11} {facts['windows']:,} windows of {facts['seq_len']:,} tokens, order_kept: "
             f"{facts['order_kept']}; {shared}{copied}, {sum(facts['files'].values()) / 2**20:,.1f} MiB",
-            f"{'':<11} {self.folder / 'README.md'} tells how to load it",
+            f"{'':<11} {self.folder}/README.md tells how to load it",
         ]
 
 
 def export_pack(
-    run: Path, fmt: str, out: Path, *, pack: str = "main", allow_reshuffle: bool = False, allow_padding: bool = False
+    run: Path,
+    fmt: str,
+    out: str | Path,
+    *,
+    pack: str = "main",
+    allow_reshuffle: bool = False,
+    allow_padding: bool = False,
 ) -> Exported:
     """Write the shards of a pack in a trainer's format.
 
     Args:
         run: the run's folder.
         fmt: a name in `FORMATS`.
-        out: a new or empty folder.
+        out: a new or empty folder, or the URL of one on a server.
         pack: name of the pack.
         allow_reshuffle: export though the loader gives up an order of windows that matters.
         allow_padding: export though the trainer would be trained on padding.
@@ -75,7 +82,7 @@ def export_pack(
     if fmt not in FORMATS:
         raise ConfigError(f"--format {fmt}: no such format; use one of {', '.join(FORMATS)}")
     chosen = FORMATS[fmt]
-    with Target(Path(out)) as target:
+    with target_at(out) as target:
         opened = open_pack(run_folder(run), pack)
         _check_stride(chosen, "seq_len+1" if opened.stride > opened.seq_len else "seq_len")
         _check_order(chosen, opened, allow_reshuffle)
@@ -84,7 +91,7 @@ def export_pack(
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
         records.write_json(target.path(EXPORT_SUMMARY), sealed(facts))
-    return Exported(target.folder, facts)
+    return Exported(target.address if is_url(str(out)) else target.folder, facts)
 
 
 def check_exports(config: Config) -> None:
@@ -179,4 +186,5 @@ def _facts(chosen: Format, pack: Pack, target: Target) -> dict[str, Any]:
         "files_linked": target.linked,
         "files_copied": target.copied,
         "files": target.sizes(),
+        "sha256": target.hashes(),
     }

@@ -192,7 +192,7 @@ def rates_of(samples: list[Sample], settings: dict[str, Any], seconds: float) ->
 
 @contextmanager
 def _quiet_log() -> Iterator[None]:
-    """What steps warn of concerns the sample, not the user's corpus."""
+    """Silence warnings of the steps: they concern the sample, not the user's corpus."""
     level = log.level
     log.setLevel(logging.ERROR)
     try:

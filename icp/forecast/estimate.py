@@ -193,7 +193,7 @@ def disk_at_most(rows: Sequence[StepForecast]) -> float:
 
 
 def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, workers: int) -> list[str]:
-    """What will not fit: memory, disk, cores, time; and what the figures rest on, a line each."""
+    """Warnings about memory, disk, cores and time that will not suffice, and what the figures rest on, a line each."""
     found = []
     largest = max(rows, key=lambda row: row.memory)
     together = largest.memory + BASE_MIB * MIB * (min(workers, machine.cores) - 1)

@@ -85,7 +85,7 @@ def count_cells(n_rows: int) -> int:
 
 
 def most_joined(n_rows: int, n_cells: int) -> float:
-    """Cells that a row may join on average, where rows are many, so that it is compared with `MOST_COMPARED` there."""
+    """How many cells a row may join on average, so that in a large corpus it is compared with `MOST_COMPARED` rows."""
     if n_rows <= MANY_ROWS:
         return inf
     return max(LEAST_JOINED, sqrt(MOST_COMPARED * n_cells / max(1, n_rows)))
@@ -158,7 +158,7 @@ class HeldRows:
 
     @classmethod
     def read(cls, rows: Rows, members: NDArray[np.int32]) -> "HeldRows":
-        """Those of `members`, in any order and with repeats."""
+        """The rows with these numbers, in any order and with repeats."""
         ids = np.unique(members).astype(np.int64)
         return cls(ids, rows[ids].astype(np.float16, copy=False))
 

@@ -1,4 +1,4 @@
-"""Neighbours of neighbours: what cells leave to be found where many rows are about equally near.
+"""Neighbours of neighbours: they complete what cells miss where many rows are about equally near.
 
 In: vectors, the neighbours found so far, the cells that each row joined. Out: more of the true neighbours, found in
 passes. Cells that overlap enough to bring all neighbours together grow with the corpus; a pass costs the same for any.

@@ -39,8 +39,14 @@ def faiss_on_gpu() -> Any:
 
 
 @cache
-def _resources() -> Any:
+def resources() -> Any:
+    """What FAISS needs on a GPU, once a process."""
     return faiss_on_gpu().StandardGpuResources()
+
+
+def device() -> int:
+    """The GPU of this process: workers share the machine's GPUs evenly enough."""
+    return os.getpid() % int(faiss_on_gpu().get_num_gpus())
 
 
 def propose(
@@ -52,9 +58,7 @@ def propose(
     """
     faiss = faiss_on_gpu()
     count = min(wanted + SPARE, MOST, len(base))
-    # workers share the machine's GPUs evenly enough
-    device = os.getpid() % faiss.get_num_gpus()
     metric = faiss.METRIC_INNER_PRODUCT
-    values, found = faiss.knn_gpu(_resources(), queries, base, count, metric=metric, device=device)
+    values, found = faiss.knn_gpu(resources(), queries, base, count, metric=metric, device=device())
     unseen = np.where((found < 0).any(axis=1), np.float32(1), values.min(axis=1) + ERROR)
     return found.astype(np.int64), unseen if count < len(base) else np.full(len(queries), -np.inf, np.float32)

@@ -1,4 +1,4 @@
-"""What a search for neighbours is asked, and the methods that compare rows only within groups: cells and lists."""
+"""The settings of a neighbour search, and the methods that compare rows only within groups: cells and lists."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SAMPLE_ROWS = 1000
 
 
 def count_kept(k: int, *, is_filtered: bool = False) -> int:
-    """Neighbours kept of each row where `k` are wanted, and some will be passed over if they are filtered."""
+    """How many neighbours to keep for each row when `k` are wanted; more if a filter will pass over some of them."""
     return k * (FILTERED if is_filtered else 1) + EXTRA
 
 
@@ -40,6 +40,7 @@ class Search:
         method: one of `icp.knn.methods.METHODS`.
         target_recall: share of the true `k` nearest that ``cells`` and ``ivf`` should find.
         seed: of the samples and of k-means.
+        factory: of the index, for ``faiss``; see `icp.knn.faiss_index.factory_of`.
     """
 
     n_rows: int
@@ -49,11 +50,17 @@ class Search:
     method: str
     target_recall: float
     seed: int
+    factory: str = "auto"
 
     @property
     def planned(self) -> str:
-        """``exact``, ``cells`` or ``ivf``, by the size of the corpus; `Groups.method` says what is done in the end."""
+        """The method, for ``auto`` by the size of the corpus; `Groups.method` says what is done in the end."""
         return choose_method(self.n_rows, self.dim, self.method)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether rows are compared within groups, rather than all, or as an index proposes."""
+        return bool(KNN_METHODS[self.planned].code)
 
     def tuning_rows(self) -> NDArray[np.int64]:
         """The sample that decides how much is searched: row numbers, ascending."""
@@ -66,7 +73,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How much has to be searched for the wanted recall.
+    """How much must be searched to reach the wanted recall.
 
     Attributes:
         n_groups: cells or lists.
@@ -100,7 +107,7 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What passes among neighbours' neighbours go by.
+    """What the passes over neighbours of neighbours need.
 
     Attributes:
         own: the rows that are nearest to each cell.
@@ -157,7 +164,7 @@ LISTS = Grouping(ivf.count_lists, ivf.assign_lists, _tune_lists, _search_lists, 
 
 
 def grouping_of(method: str) -> Grouping:
-    """How a method of `KNN_METHODS` other than ``exact`` groups rows."""
+    """How a method of `KNN_METHODS` that has code groups rows."""
     module, _, name = KNN_METHODS[method].code.rpartition(".")
     grouping: Grouping = getattr(import_module(f"icp.knn.{module}"), name)
     return grouping

@@ -1,4 +1,4 @@
-"""Which way to search for neighbours, and what a task of any of them finds."""
+"""The choice of a search method, and what each of its tasks finds."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ GPU_SPEED = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one task found: other tasks may have found more for the same rows.
+    """What one task found; other tasks may find better neighbours for the same rows.
 
     Attributes:
         rows: (m,) int64, row numbers, rising.
@@ -32,7 +32,7 @@ class Found:
 
 
 def choose_method(n_rows: int, dim: int, method: str) -> str:
-    """``exact``, ``cells`` or ``ivf``: what `method` says, or for ``auto`` by the number of products."""
+    """One of `KNN_METHODS`: what `method` says, or for ``auto`` by the number of products."""
     if method not in METHODS:
         raise ConfigError(f"method is {method!r}; use one of {', '.join(METHODS)}")
     if method != "auto":

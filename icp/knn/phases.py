@@ -1,4 +1,4 @@
-"""A search for neighbours, phase by phase: what is decided and done, whether arrays lie in memory or in files.
+"""A neighbour search, phase by phase: the same decisions and the same work for arrays in memory and in files.
 
 The phases in order: `train` (centroids), `true_neighbors` (of sampled rows), `tune` (how much must be searched for the
 wanted recall), `assign` (the cells or lists near to each row), `group` (the rows of each), then the tasks of

@@ -1,4 +1,4 @@
-"""How much has to be searched for a recall, chosen on a sample of rows whose true neighbours are known; and the recall.
+"""How much must be searched to reach a recall, and the recall reached: both from samples whose neighbours are known.
 
 In: cells or lists of sampled rows and of their true neighbours. Out: the least overlap of cells, or number of lists, at
 which the lower side of the sample's own 99% interval reaches the target: then one corpus in 200 misses it.
@@ -104,7 +104,7 @@ def choose_overlap(
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Sampled rows: at which margins they meet their neighbours, and join cells.
+    """For sampled rows, the margins at which they meet their neighbours and join cells.
 
     Attributes:
         needed: (ranks, n, k) float32, of `_needed_margins`.
@@ -126,7 +126,7 @@ class _Sample:
         return Overlap(float(margin), ranks, share, enough)
 
     def least(self, ranks: int, target_recall: float) -> list[Overlap]:
-        """That of the least margin at which the lower side of the share reaches the target; none if none does."""
+        """The overlap of the least margin whose share reaches the target at its lower bound; none if no margin does."""
         needed = self.needed[ranks - 1]
         margins = np.unique(needed[self.there & np.isfinite(needed)])
         # the share rises with the margin, and its lower side all but does
@@ -138,7 +138,7 @@ class _Sample:
         return [self.overlap(margins[low], ranks, enough=True)] if low < margins.size else []
 
     def widest(self, ranks: int, most_joined: float) -> Overlap:
-        """That of the largest margin at which rows join no more than so many cells."""
+        """The overlap of the largest margin at which rows join no more than so many cells."""
         joined = np.sort(self.gaps[:, 1:ranks], axis=None)
         joined = joined[np.isfinite(joined)]
         room = int((most_joined - 1) * len(self.gaps))
@@ -166,7 +166,7 @@ def _shares(needed: NDArray[np.float32], there: NDArray[np.bool_], margin: np.fl
 
 
 def choose_nprobe(probed: NDArray[np.int32], neighbor_lists: NDArray[np.int32], *, target_recall: float) -> int:
-    """How many lists must be searched to find enough of the true neighbours of a sample; all of them if none do.
+    """How many lists must be searched to find enough of a sample's true neighbours; all lists if fewer never suffice.
 
     Args:
         probed: (n, ranks) int32, the lists nearest to each row of the sample.

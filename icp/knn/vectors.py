@@ -156,7 +156,7 @@ def improve_both(
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]],
     rows: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> None:
-    """Put the most similar rows of each of two blocks into the keys of the other, in place, by one product."""
+    """Put the most similar rows of each of two blocks into the other's keys, in place, by one matrix product."""
     (one, two), (left, right), (left_rows, right_rows) = keys, vectors, rows
     if len(left) * len(right) >= GPU_PRODUCTS and gpu.faiss_on_gpu() is not None:
         _improve_on_gpu(one, left, left_rows, right, right_rows)

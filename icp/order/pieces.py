@@ -1,4 +1,4 @@
-"""Work of the path that needs vectors, in pieces: each alone, then joined; the same for any number of workers.
+"""The parts of ordering that need vectors, done piece by piece and then joined; workers do not change the result.
 
 In: paths along edges, embeddings, the graph. Out: paths that are joined together, in pieces of about as many documents;
 stretches of an order for the local search, and shifted ones that mend where those met. The pieces follow a path through
@@ -71,7 +71,7 @@ def improve_stretch(stretch: NDArray[np.int32], graph: DocGraph, embeddings: Row
 
 
 def shifted(stretches: Sequence[NDArray[np.int32]], number: int) -> NDArray[np.int32]:
-    """From the middle of a stretch to the middle of the next one; they share their border document."""
+    """A stretch from the middle of one to the middle of the next, which share their border document."""
     one, two = stretches[number], stretches[number + 1]
     return np.concatenate((one[one.size // 2 :], two[1 : two.size // 2 + 1]))
 

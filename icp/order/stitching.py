@@ -1,4 +1,4 @@
-"""Which free ends of paths are most alike: pairs to join, most similar first.
+"""Pairs of free path ends to join, the most similar first.
 
 In: vectors of whole numbers, as `matching` makes them: their products are exact in float32. Out: pairs of rows.
 """

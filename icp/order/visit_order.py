@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.checks import check_graph, check_knn
+from icp.checks import as_array, checked_graph, checked_knn, checked_rows, public
 from icp.data import DocGraph, KnnGraph, Rows, Traversal
 from icp.errors import ConfigError, InputError
 from icp.kernels import order_tour
@@ -21,6 +21,7 @@ IMPROVABLE = ("matching", "algorithm1")
 """Methods whose order the local search may change."""
 
 
+@public
 def visit_order(
     graph: DocGraph,
     embeddings: Rows,
@@ -57,10 +58,10 @@ def visit_order(
     """
     if method not in _METHODS:
         raise ConfigError(f"order.method is {method!r}, which is not built; use one of {', '.join(_METHODS)}")
-    check_graph(graph)
-    _check(graph, embeddings, groups)
+    graph = checked_graph(graph)
+    embeddings, groups = checked_rows("embeddings", embeddings, graph.n_docs), _checked_groups(graph.n_docs, groups)
     if knn is not None:
-        check_knn(knn, graph.n_docs)
+        knn = checked_knn(knn, graph.n_docs)
     order, path_starts = _METHODS[method](_Request(graph, embeddings, recompute_degree, seed, groups))
     if improve and method in IMPROVABLE:
         order = improve_order(order, graph, embeddings)
@@ -145,11 +146,10 @@ _METHODS: dict[str, Callable[[_Request], _Paths]] = {
 }
 
 
-def _check(graph: DocGraph, embeddings: Rows, groups: NDArray[np.integer] | None) -> None:
-    n_docs = graph.n_docs
-    if len(embeddings.shape) != 2 or embeddings.shape[0] != n_docs:
-        raise InputError(
-            f"embeddings are {embeddings.shape}, expected ({n_docs}, dim): one row a document of the graph"
-        )
-    if groups is not None and (groups.shape != (n_docs,) or groups.dtype.kind not in "iu"):
+def _checked_groups(n_docs: int, groups: NDArray[np.integer] | None) -> NDArray[np.integer] | None:
+    if groups is None:
+        return None
+    groups = as_array("groups", groups, kinds="iu", n_axes=1)
+    if groups.shape != (n_docs,):
         raise InputError(f"groups are {groups.shape} {groups.dtype}, expected ({n_docs},) integers")
+    return groups

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.checks import check_graph, check_tokens
+from icp.checks import as_array, checked_graph, checked_rows, checked_tokens, public
 from icp.choices import PACK_METHODS
 from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
@@ -11,7 +11,11 @@ from icp.kernels import pack_windows
 from icp.pack.methods import Request, plan_by
 from icp.pack.problem import CUT_COSTS, Corpus, Limits, limited
 
+MOST_REPEATED_WINDOWS = 1 << 20
+"""Windows of one document that ``knn`` lays out."""
 
+
+@public
 def plan_windows(
     graph: DocGraph,
     embeddings: Rows,
@@ -61,17 +65,17 @@ def plan_windows(
     Source: arXiv 2310.10638, section 2.2 and figure 2 (``path-cut``); arXiv 2404.10830 (``best-fit``).
     """
     order = getattr(order, "order", order)  # a `Traversal` serves as well as its order
-    check_graph(graph)
-    check_tokens(lengths, seq_len, specials)
-    limits = Limits(seq_len, specials, min_fill, split)
+    graph, lengths = checked_graph(graph), checked_tokens(lengths, seq_len, specials)
+    limits = Limits(seq_len, (specials[0], specials[1]), min_fill, split)
     _check_options(method, limits)
-    _check_lengths(lengths, sum(specials) + 1)
-    _check_rows(lengths.size, graph, embeddings, order, conflicts)
-    _check_numbers(lengths.size, groups=groups, sources=sources)
+    _check_lengths(lengths, limits, method)
+    embeddings = checked_rows("embeddings", embeddings, graph.n_docs)
+    order, conflicts = _checked_numbers(lengths.size, graph, order, conflicts)
+    groups, sources = (_checked_labels(lengths.size, name, labels) for name, labels in _labels(groups, sources))
     if groups is not None and PACK_METHODS[method].repeats:
         raise ConfigError(f"pack.method is {method!r}, a baseline that knows no groups; leave pack.group_by empty")
     corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), limits)
-    return plan_by(method, Request(corpus, lengths.astype(np.int64), order, specials, seed, sources, threads))
+    return plan_by(method, Request(corpus, lengths, order, limits.specials, seed, sources, threads))
 
 
 def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -127,44 +131,53 @@ def _check_options(method: str, limits: Limits) -> None:
         )
 
 
-def _check_lengths(lengths: NDArray[np.integer], shortest: int) -> None:
+def _check_lengths(lengths: NDArray[np.integer], limits: Limits, method: str) -> None:
+    shortest = sum(limits.specials) + 1
     wrong = np.flatnonzero((lengths < 0) | ((lengths > 0) & (lengths < shortest)))
     if wrong.size:
         raise InputError(
             f"lengths[{wrong[0]}] is {lengths[wrong[0]]}, expected 0 or at least {shortest}: a token and its specials; "
             "lengths count the specials of a document"
         )
-
-
-def _check_numbers(n_docs: int, **numbers: NDArray[np.integer] | None) -> None:
-    for name, found in numbers.items():
-        if found is not None and (found.shape != (n_docs,) or found.dtype.kind not in "iu"):
-            raise InputError(f"{name} are {found.shape} {found.dtype}, expected ({n_docs},) integers")
-
-
-def _check_rows(
-    n_docs: int,
-    graph: DocGraph,
-    embeddings: Rows,
-    order: NDArray[np.integer],
-    conflicts: NDArray[np.int64] | None,
-) -> None:
-    if graph.n_docs != n_docs or embeddings.shape[0] != n_docs:
+    longest = int(lengths.max(initial=0)) // limits.capacity
+    if PACK_METHODS[method].repeats and longest > MOST_REPEATED_WINDOWS:
         raise InputError(
-            f"{n_docs} lengths, {graph.n_docs} rows in the graph and {embeddings.shape[0]} embeddings; "
-            "expected as many of each: one a document"
+            f"lengths[{lengths.argmax()}] fills {longest:,} windows; {method}, which may repeat a document, takes at "
+            f"most {MOST_REPEATED_WINDOWS:,} of one; use another method"
         )
-    seen = np.zeros(n_docs, dtype=np.bool_)
-    if (
-        order.shape == (n_docs,)
-        and order.dtype.kind in "iu"
-        and (n_docs == 0 or 0 <= order.min() <= order.max() < n_docs)
-    ):
+
+
+def _labels(groups: object, sources: object) -> tuple[tuple[str, object], tuple[str, object]]:
+    return ("groups", groups), ("sources", sources)
+
+
+def _checked_labels(n_docs: int, name: str, labels: object) -> NDArray[np.integer] | None:
+    if labels is None:
+        return None
+    found = as_array(name, labels, kinds="iu", n_axes=1)
+    if found.shape != (n_docs,):
+        raise InputError(f"{name} are {found.shape} {found.dtype}, expected ({n_docs},) integers")
+    return found
+
+
+def _checked_numbers(
+    n_docs: int, graph: DocGraph, order: NDArray[np.integer], conflicts: NDArray[np.int64] | None
+) -> tuple[NDArray[np.integer], NDArray[np.int64] | None]:
+    """The order, a permutation, and conflicts that name documents."""
+    if graph.n_docs != n_docs:
+        raise InputError(
+            f"{n_docs} lengths and {graph.n_docs} rows in the graph; expected as many of each: one a document"
+        )
+    order, seen = as_array("order", order, kinds="iu", n_axes=1), np.zeros(n_docs, dtype=np.bool_)
+    if order.shape == (n_docs,) and (n_docs == 0 or 0 <= order.min() <= order.max() < n_docs):
         seen[order] = True
     if order.shape != (n_docs,) or not seen.all():
         raise InputError(f"order is not a permutation of 0 to {n_docs - 1}; icp.visit_order gives one")
-    if conflicts is not None and conflicts.size:
-        if conflicts.ndim != 2 or conflicts.shape[1] != 2 or conflicts.dtype.kind not in "iu":
-            raise InputError(f"conflicts are {conflicts.shape} {conflicts.dtype}, expected (m, 2) integers")
-        if not 0 <= conflicts.min() <= conflicts.max() < n_docs:
-            raise InputError(f"conflicts name rows {conflicts.min()} to {conflicts.max()}, expected 0 to {n_docs - 1}")
+    if conflicts is None or not len(conflicts):
+        return order, None
+    conflicts = as_array("conflicts", conflicts, kinds="iu", n_axes=2)
+    if conflicts.shape[1] != 2:
+        raise InputError(f"conflicts are {conflicts.shape} {conflicts.dtype}, expected (m, 2) integers")
+    if not 0 <= conflicts.min() <= conflicts.max() < n_docs:
+        raise InputError(f"conflicts name rows {conflicts.min()} to {conflicts.max()}, expected 0 to {n_docs - 1}")
+    return order, conflicts

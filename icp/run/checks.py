@@ -1,4 +1,4 @@
-"""Arrays that kernels index by, looked at once: a number out of range would make a kernel read foreign memory.
+"""Checks of the arrays that kernels index by: a number out of range would make a kernel read foreign memory.
 
 In: arrays of finished steps, and their files. Out: nothing, or an error that names the file. A file of the same size
 and time is looked at once by each process; one look takes a pass over the array.

@@ -1,4 +1,4 @@
-"""Whose a folder is: a run is made in a folder of its own, which holds nothing but what icp made there.
+"""Who owns a folder: a run is made in a folder of its own, which holds nothing but what icp made there.
 
 In: the folder that `run` names. Out: the folder with a marker, or an error before a byte is written. A run writes,
 replaces and removes folders called ``documents`` or ``packs``: what somebody else keeps under these names must never
@@ -93,7 +93,7 @@ def claim(run: Path) -> None:
 
 
 def leave_config(run: Path, config: Config, pack: str | None = None) -> None:
-    """Leave the configuration that work is done with: of the run, and of the pack if one is named."""
+    """Write the configuration in use: that of the run, and that of the pack if one is named."""
     for name in (CONFIG, *((pack_config(pack),) if pack else ())):
         _write(run, name, sealed_lines(dump_config(config)))
 

@@ -1,5 +1,6 @@
 """One writer a run: the lock file names its holder, and a dead holder's lock is broken."""
 
+import errno
 import fcntl
 import json
 import logging
@@ -11,13 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from icp.errors import ArtifactError, ConfigError
+from icp.errors import ArtifactError, ConfigError, PartsFailedError
 from icp.run.names import LOCK
 from icp.run.records import write_json
 from icp.run.storage import Mirror, StagedPath, address_of
 
 TRIES = 1000
 """How often a lock that somebody else leaves and a third one takes is waited for."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What may be otherwise a moment later, so that the same command goes on."""
 log = logging.getLogger("icp")
 
 
@@ -42,7 +45,8 @@ class RunLock:
                     return self
                 self.check()
         except OSError as error:
-            raise ArtifactError(
+            kind = PartsFailedError if error.errno in NO_ROOM else ArtifactError
+            raise kind(
                 f"{self.path.parent}: the run folder cannot be written ({error.strerror}); "
                 "give another folder with --set run=FOLDER or make room there"
             ) from None

@@ -1,7 +1,7 @@
 """What the folders and files of a run are called. No other package spells these names.
 
     config.yaml  stats.json  log.jsonl  .lock  .icp-run.json
-    documents/   part-*.parquet  rejected/part-*.parquet
+    documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
@@ -35,6 +35,7 @@ EXPORT_SUMMARY = "export.json"
 """The summary of an export, written last: an export that has this file is complete."""
 
 DOCUMENTS, REJECTED_ROWS = "part-*.parquet", "rejected/part-*.parquet"
+STRIPPED_PARAGRAPHS = "rejected/paragraphs-part-*.parquet"
 SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
 VECTORS = "part-*.npy"
@@ -49,7 +50,7 @@ PLAN, PATH_RANK = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "path_rank
 SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
 
 FILES: Mapping[str, tuple[str, ...]] = {
-    "documents": (DOCUMENTS, REJECTED_ROWS),
+    "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS),
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
     "embeddings": (VECTORS,),
     "neighbors": (NEIGHBORS, SIMILARITIES),

@@ -87,7 +87,7 @@ def hash_file(path: Path) -> str:
 
 
 def json_text(value: Any) -> str:
-    """A value as the JSON files of a run say it."""
+    """A value as the JSON files of a run spell it."""
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
@@ -236,7 +236,7 @@ def _take_name(temporary: Path, final: Path, *, keep: bool = False) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Have a file on the disk, whatever happens to the machine."""
+    """Flush a file to the disk, so that it survives a crash of the machine."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

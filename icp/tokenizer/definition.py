@@ -13,7 +13,7 @@ from typing import Any
 
 from icp.errors import InputError
 from icp.tokenizer.continuing import without_prefix
-from icp.tokenizer.hiding import byte_pieces, found_by_model, hide
+from icp.tokenizer.hiding import byte_pieces, found_by_model, hide, without_bytes
 from icp.tokenizer.limits import LARGEST_ID, growth
 from icp.tokenizer.vocabulary import TokenizerFiles
 
@@ -59,6 +59,11 @@ class Definition:
     def encoding_json(self) -> str:
         """The same, but what is `hidden` has names that no text holds; unknown characters are not written as bytes."""
         return self._hidden(self.marked_json)
+
+    @cached_property
+    def bytes_json(self) -> str:
+        """`encoding_json` where unknown characters are written as bytes: by pieces that a text may hold too."""
+        return _dump(hide(json.loads(self.marked_json), without_bytes(self.hidden)))
 
     @cached_property
     def plain_json(self) -> str:

@@ -59,8 +59,8 @@ class Reference:
         self._is_new = not hasattr(tokenizers.Tokenizer, "from_str")
         unknown, as_bytes = definition.unknown_ids, definition.byte_ids
         self._spelled = _Spelled(unknown[0], as_bytes) if unknown and as_bytes and not self._is_new else None
-        hidden = definition.encoding_json
-        self.inner = self._load(definition.marked_json if self._is_new and as_bytes else hidden)
+        # 1.0 does not say which characters an unknown token stands for, so there a text may hold a piece for a byte
+        self.inner = self._load(definition.bytes_json if self._is_new and as_bytes else definition.encoding_json)
 
     def _load(self, text: str) -> Any:
         try:

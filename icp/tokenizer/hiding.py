@@ -7,7 +7,7 @@ symbols, the unknown symbol or byte pieces in a text.
 In: the tree of a ``tokenizer.json``. Out: one with the same ids.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 _HIDDEN = "\U0010fffe\uffff{}\uffff\U0010fffe"  # noncharacters, which are for use inside a program
@@ -36,7 +36,7 @@ def found_by_model(model: Mapping[str, Any], specials: Collection[str]) -> set[s
     if "merges" not in model or model.get("ignore_merges"):
         return held
     alone = {token for token in held if len(token) == 1}
-    return alone | held.intersection("".join(pair) for pair in _pairs(model["merges"]))
+    return alone | held.intersection(_joined(model["merges"])) if held else set()
 
 
 def byte_pieces(model: Mapping[str, Any], ids: Mapping[str, int]) -> list[int] | None:
@@ -47,15 +47,23 @@ def byte_pieces(model: Mapping[str, Any], ids: Mapping[str, int]) -> list[int] |
     return [number for number in found if number is not None] if None not in found else None
 
 
+def without_bytes(tokens: Collection[str]) -> set[str]:
+    """Those of some tokens that are no pieces for bytes."""
+    return set(tokens).difference(map(_byte_piece, range(256)))
+
+
 def hide(tree: dict[str, Any], tokens: Collection[str]) -> dict[str, Any]:
-    """The same tokenizer with other names for `tokens`; a Unigram model does not write unknown characters as bytes."""
+    """The same tokenizer with other names for `tokens`.
+
+    A Unigram model whose pieces for bytes are among them does not write unknown characters as bytes.
+    """
     model = dict(tree["model"])
     names = {token: hidden_name(token) for token in tokens}
     if isinstance(model["vocab"], Mapping):
         model["vocab"] = {names.get(token, token): number for token, number in model["vocab"].items()}
     else:
         model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
-        model["byte_fallback"] = False
+        model["byte_fallback"] = _by_bytes(model) and _byte_piece(0) not in names
     if model.get("unk_token") in names:
         model["unk_token"] = names[model["unk_token"]]
     if "merges" in model:
@@ -69,6 +77,13 @@ def hide(tree: dict[str, Any], tokens: Collection[str]) -> dict[str, Any]:
 def _pairs(merges: list[Any]) -> list[tuple[str, str]]:
     """Merges as pairs: files hold them as lists of two or, older ones, as one string."""
     return [tuple(merge.split(" ", 1) if isinstance(merge, str) else merge) for merge in merges]
+
+
+def _joined(merges: list[Any]) -> Iterator[str]:
+    """What merges lead to; a file has all of one form, and some have 300,000."""
+    if merges and isinstance(merges[0], str):
+        return (merge.replace(" ", "", 1) for merge in merges)
+    return map("".join, merges)
 
 
 def _by_bytes(model: Mapping[str, Any]) -> bool:

@@ -160,12 +160,14 @@ def measure(path, options):
     stored, k = np.load(path, mmap_mode="r"), options.k
     n = len(stored)
     results = []
-    for method in options.methods.split(","):
+    for method in options.methods.split(";"):
         begin, wall = time.process_time(), time.perf_counter()
         with AnonymousMemory() as memory:
-            found = search_neighbors(stored, k=k, method=method, target_recall=options.target).neighbors
+            method, _, factory = method.partition(":")
+            more = {"faiss": factory} if factory else {}
+            found = search_neighbors(stored, k=k, method=method, target_recall=options.target, **more).neighbors
         wall = time.perf_counter() - wall
-        results.append([f"icp {method}", time.process_time() - begin, wall, found, memory.mib])
+        results.append([f"icp {factory or method}", time.process_time() - begin, wall, found, memory.mib])
     rows = np.asarray(stored, dtype=np.float32)
     sample = np.sort(np.random.default_rng(7).choice(n, min(SAMPLE, n), replace=False))
     truth, least = truth_of(rows, sample, k)
@@ -176,10 +178,10 @@ def measure(path, options):
         results.append([name, time.process_time() - begin, wall, found, float("nan")])
     first = results[0][1]
     print(f"\n{n:,} rows of {rows.shape[1]}, k = {k}; float16 vectors {stored.nbytes / 2**20:.0f} MiB")
-    print(f"{'':12}{'CPU s':>9}{'wall s':>9}{'recall':>9}{'x icp':>8}{'MiB':>8}")
+    print(f"{'':26}{'CPU s':>9}{'wall s':>9}{'recall':>9}{'x icp':>8}{'MiB':>8}")
     for name, seconds, wall, found, mib in results:
         share = recall(found, truth, least, rows, sample)
-        print(f"{name:12}{seconds:9.2f}{wall:9.2f}{share:9.4f}{seconds / first:8.2f}{mib:8.0f}", flush=True)
+        print(f"{name:26}{seconds:9.2f}{wall:9.2f}{share:9.4f}{seconds / first:8.2f}{mib:8.0f}", flush=True)
     return n, first
 
 
@@ -211,7 +213,7 @@ def measure_steps(path, folder, options):
     save(run / "dedup" / "survivors.npy", np.arange(len(stored)))
     for name in ("documents", "dedup", "embeddings"):
         finish(run / name, rows)
-    section = {"k": options.k, "method": options.methods.split(",")[0], "duplicate_similarity": 1.1}
+    section = {"k": options.k, "method": options.methods.split(";")[0], "duplicate_similarity": 1.1}
     tree = {"run": str(run), "corpus": {"input": "none"}, "graph": section}
     print(f"\n{len(stored):,} rows of {stored.shape[1]}, steps over files, {options.workers} workers")
     with ProcessExecutor(options.workers) as executor:
@@ -228,7 +230,7 @@ def main():
     parser.add_argument("--vectors", nargs="*", default=[])
     parser.add_argument("--sizes", default="0")
     parser.add_argument("--peers", default="hnsw,ivf,batch,exact")
-    parser.add_argument("--methods", default="cells")
+    parser.add_argument("--methods", default="cells", help="e.g. 'cells;faiss:IVF1024,PQ64x4fs,RFlat'")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--target", type=float, default=0.95)
     parser.add_argument("--steps", action="store_true", help="the steps over files instead of the function")
@@ -244,8 +246,8 @@ def main():
     from icp.knn.search import search_neighbors
 
     rows, times = real_rows(options.vectors), []
-    for method in options.methods.split(","):  # compiled, and FAISS warm, before anything is timed
-        search_neighbors(rows[:2000], method=method)
+    for method in options.methods.split(";"):  # compiled, and FAISS warm, before anything is timed
+        search_neighbors(rows[:2000], method=method.partition(":")[0])
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for size in (int(size) for size in options.sizes.split(",")):

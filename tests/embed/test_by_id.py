@@ -26,6 +26,11 @@ def test_npy_rows_become_unit_rows_and_zero_stays(dtype, tmp_path):
     assert hashes.tolist() == by_id.id_hashes(["a", "b"]).tolist()
 
 
+def test_ids_of_a_list_are_cleaned(tmp_path):
+    path = save(tmp_path, np.eye(3, dtype=np.float32), ["\ufeffa", ' "b" ', "c\r"])
+    assert read(path)[0].tolist() == by_id.id_hashes(["a", "b", "c"]).tolist()
+
+
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2), pa.large_list(pa.float32())])
 def test_parquet_gives_what_npy_gives(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(by_id, "BLOCK_ROWS", 2)

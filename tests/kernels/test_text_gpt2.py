@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import pre_tokenizers
 
 from icp.kernels.text_gpt2 import LETTER, NUMBER, OTHER, SPACE, bytes_of_words, count_words, texts_with
 from icp.texts import text_buffers
@@ -29,10 +28,8 @@ def words_of(impl, texts):
 @pytest.fixture(scope="module")
 def split():
     """GPT-2's words by the library that defines them here."""
-    byte_level = getattr(pre_tokenizers, "ByteLevel", None)
-    if byte_level is None:
-        pytest.skip("tokenizers 1.0 does not split into words alone")
-    inner = byte_level(add_prefix_space=False)
+    reason = "tokenizers 1.0 does not split into words alone"
+    inner = pytest.importorskip("tokenizers.pre_tokenizers", reason=reason).ByteLevel(add_prefix_space=False)
     return lambda text: [text[begin:end].encode() for _, (begin, end) in inner.pre_tokenize_str(text)]
 
 

@@ -19,7 +19,7 @@ from icp.knn.vectors import empty_keys, nearest, sample_rows, unpack
 from icp.streams import TUNING
 
 LEAST_RECALL = 0.9
-METHODS = ["exact", "cells", "ivf"]
+METHODS = ["exact", "cells", "ivf", "faiss"]
 
 
 def unit(rows):
@@ -182,7 +182,7 @@ class StandIn:
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["exact", "cells", "ivf"])
 def test_a_gpu_changes_nothing(method, forgets, monkeypatch):
     rows = np.concatenate([topics(400, noise=0.02), unit(np.ones((80, 32)))])
     expected = search_neighbors(rows, k=5, method=method)
@@ -190,9 +190,9 @@ def test_a_gpu_changes_nothing(method, forgets, monkeypatch):
     monkeypatch.setattr(gpu, "faiss_on_gpu", lambda: stand_in)
     monkeypatch.setattr(vectors, "GPU_PRODUCTS", 1)
     monkeypatch.setattr(gpu, "SPARE", 2)
-    gpu._resources.cache_clear()
+    gpu.resources.cache_clear()
     assert_same(search_neighbors(rows, k=5, method=method), (expected.neighbors, expected.similarities))
-    gpu._resources.cache_clear()
+    gpu.resources.cache_clear()
     assert stand_in.calls
 
 

@@ -183,13 +183,17 @@ def test_training_order_is_a_permutation_by_seed_or_the_path():
         ({"specials": (0, 1)}, InputError, r"lengths\[1\] is 1, expected 0 or at least 2"),
         ({"lengths": np.array([1, -1])}, InputError, r"lengths\[1\] is -1"),
         ({"lengths": np.array([1.0, 2.0])}, InputError, "lengths is float64 of shape .2,., expected whole numbers"),
-        ({"lengths": np.array([1, 2, 3])}, InputError, "3 lengths, 2 rows in the graph and 2 embeddings"),
+        ({"lengths": np.array([1, 2, 3])}, InputError, "3 lengths and 2 rows in the graph"),
         ({"order": np.array([0, 0])}, InputError, "not a permutation of 0 to 1"),
         ({"order": np.array([0, 2])}, InputError, "not a permutation"),
         ({"order": np.array([0])}, InputError, "not a permutation"),
         ({"groups": np.array([0])}, InputError, r"groups are \(1,\) int64, expected \(2,\) integers"),
         ({"conflicts": np.array([[0, 5]])}, InputError, "conflicts name rows 0 to 5, expected 0 to 1"),
-        ({"conflicts": np.array([0, 1])}, InputError, r"conflicts are \(2,\) int64, expected \(m, 2\)"),
+        (
+            {"conflicts": np.array([0, 1])},
+            InputError,
+            r"conflicts is int64 of shape \(2,\), expected whole numbers with 2 axes",
+        ),
     ],
 )
 def test_refuses(change, error, message):

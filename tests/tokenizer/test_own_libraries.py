@@ -138,6 +138,8 @@ def llama3():
 
 
 def with_tokenizers(text):
+    if not hasattr(tokenizers.Tokenizer, "from_str"):
+        pytest.skip("tokenizers 1.0 compared with itself says nothing")
     own = tokenizers.Tokenizer.from_str(text)
     own.no_truncation()
     own.no_padding()
@@ -218,11 +220,14 @@ made = lru_cache(lambda name: MAKERS[name]())
 def test_ids_are_those_of_the_models_own_library(name):
     tree, own = made(name)
     tokenizer = of_tree(tree)
-    expected = [list(own(text)) for text in TEXTS]
+    texts = TEXTS
+    if tokenizer.definition.byte_ids and not hasattr(tokenizers.Tokenizer, "from_str"):
+        texts = [text for text in TEXTS if "<0x" not in text]  # tokenizers 1.0 finds pieces for bytes in texts
+    expected = [list(own(text)) for text in texts]
     engines = [tokenizer.reference]
     if name not in ("wordpiece", "sentencepiece_unigram"):
         engines.append(Gigatoken(tokenizer.definition))
     for engine in engines:
-        ids, offsets = tokenizer.with_engine(engine).encode(text_buffers(TEXTS))
-        for text, (begin, end), right in zip(TEXTS, pairwise(offsets), expected, strict=True):
+        ids, offsets = tokenizer.with_engine(engine).encode(text_buffers(texts))
+        for text, (begin, end), right in zip(texts, pairwise(offsets), expected, strict=True):
             assert ids[begin:end].tolist() == right, (engine.name, text)

@@ -13,12 +13,12 @@ from icp.run.records import Manifest, PartRecord
 
 
 class Exchange:
-    """For a run of this machine: what is written stands where it is read."""
+    """The exchange of a run on this machine, where nothing needs to be sent."""
 
     remote = False
 
     def begin(self) -> None:
-        """Have the step's manifest and basis as they are."""
+        """Fetch the step's manifest and basis as they are now."""
 
     def settle(self, manifest: Manifest) -> None:
         """A finished step: its files are there, and may be used."""
@@ -36,7 +36,7 @@ class Exchange:
         """All parts of a phase have records: later tasks may use its files; with `publish` those elsewhere are told."""
 
     def prepare(self, fingerprint: str, record: str, phases: Sequence[str], inputs: Mapping[str, str]) -> None:
-        """Before a task: have its record if it is done already, and know the files it may use."""
+        """Before a task: fetch its record if it is done already, and learn which files it may use."""
 
     def commit(self, staged: Mapping[str, Path], path: Path, record: PartRecord) -> None:
         """After a task: its files get their names, then its record."""
@@ -53,7 +53,7 @@ class Exchange:
 
 
 class LocalExchange(Exchange):
-    """For a run of this machine; knows the folder only to remove it."""
+    """The exchange of a step of a run on this machine; it needs the folder only to remove it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

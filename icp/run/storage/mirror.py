@@ -84,7 +84,7 @@ class Mirror:
             self._names.setdefault(parent, set()).add(last)
 
     def forget(self, folder: str) -> None:
-        """Files of a folder are not known any more."""
+        """Forget the files of a folder."""
         safe_name(folder, self.url)
         self.known = {name: record for name, record in self.known.items() if not name.startswith(f"{folder}/")}
         self._names = {
@@ -96,7 +96,7 @@ class Mirror:
         return sorted(self._names.get(folder, ()))
 
     def stage(self, name: str) -> None:
-        """Have a known file under its name here.
+        """Fetch a known file to its place here.
 
         Raises: ArtifactError if the server has none, or another one than its record says.
         """
@@ -113,7 +113,7 @@ class Mirror:
         raise ArtifactError(f"{path}: vanishes as soon as it is fetched; is something emptying {self.folder}?")
 
     def stage_all(self, names: Sequence[str]) -> None:
-        """Have many files, several fetched at once."""
+        """Fetch many files, several at a time."""
         missing = [name for name in names if not _same_file(self._object(self.known[name].sha256), self.folder / name)]
         with ThreadPoolExecutor(FETCHES) as pool:
             list(pool.map(self.stage, missing))
@@ -134,7 +134,7 @@ class Mirror:
         return kept.exists() and kept.stat().st_size == record.bytes
 
     def pull(self, names: Iterable[str]) -> None:
-        """Have small files as the server has them now; a name it does not have goes here too."""
+        """Fetch small files as they are on the server now; a name that it does not have is removed here too."""
         wanted = [safe_name(name, self.url) for name in names]
         for name, data in self.server.read_all(wanted).items():
             path = self.folder / name

@@ -1,4 +1,4 @@
-"""Where the runs that a process works on lie, here and on servers, and what of them goes to a server from here.
+"""Where the runs of this process lie, here and on servers, and what is sent to a server from here.
 
 The mirrors of a machine lie in the folder that ``ICP_MIRROR`` names, one for each URL (and endpoint).
 """

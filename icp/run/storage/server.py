@@ -180,7 +180,7 @@ class Server:
         return sorted(set(names))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files; what is gone already is no trouble."""
+        """Remove files; those that are gone already are passed over."""
         paths = [self._path(name) for name in names]
         # fsspec's rm takes * ? [ for patterns, which match files of other runs; only rm_file takes a name as it is
         many = [path for path in paths if self._s3 and not has_magic(path)]

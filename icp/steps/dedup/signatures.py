@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from icp.dedup.minhash import Scheme, sign_and_digest, word_digests
+from icp.dedup.minhash import Scheme, sign_and_digest, text_digests
 from icp.texts import text_buffers
 
 _RANDOM_BITS = ("words_hash", "signature")  # not worth compressing
@@ -56,7 +56,7 @@ def _sign(table: Any, scheme: Scheme | None, schema: Any) -> Any:
     texts = text_buffers(table["text"])
     columns: dict[str, Any] = {"doc": table["doc"], "n_bytes": np.diff(texts.offsets)}
     if scheme is None:
-        digests = word_digests(texts)
+        digests = text_digests(texts)
     else:
         signatures, columns["n_shingles"], digests = sign_and_digest(texts, scheme)
         columns["signature"] = _fixed_column(signatures.astype("<u4"))

@@ -118,7 +118,7 @@ def _check_keep(config: Config, schema: Any) -> None:
 
 STEP = Step(
     name="dedup",
-    format=1,
+    format=2,
     inputs=("documents",),
     keys=config_keys,
     phases=(

@@ -2,14 +2,12 @@
 
 import bz2
 import codecs
-import csv
 import gzip
-import io
 import json
 import logging
 import lzma
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +15,7 @@ import pyarrow as pa
 from icp.config.addresses import expanded
 from icp.errors import InputError
 from icp.steps.documents.rows import BLOCK, EXCERPT, LONGEST_LINE, open_source, reading
+from icp.texts import cleaned_id
 
 _BLANK = b" \t\r\n"
 _INDENTED = re.compile(rb'\{[ \t\r]*\n\s*"')
@@ -104,15 +103,8 @@ def _objects(path: str, limit: int, is_array: bool) -> Iterator[list[bytes]]:
                     return
                 at += 1
                 continue
-            try:
-                end = scan(text, at)[1]
-            except ValueError:
-                break
-            except RecursionError:
-                end = _closing(text, at)
-                if not end:
-                    break
-            if end == len(text) and text[at] != "{":  # a number may go on in the next block
+            end = _end_of(text, at, scan)
+            if not end:
                 break
             found.append(text[at:end].encode("utf-8", "surrogatepass"))
             at = end
@@ -124,6 +116,17 @@ def _objects(path: str, limit: int, is_array: bool) -> Iterator[list[bytes]]:
             raise InputError(f"{path}: object {n_objects} of its JSON array is damaged or longer than {limit:,} bytes")
     if is_array or text.strip():
         raise EOFError(f"no end of its JSON {'array' if is_array else 'object'} after {n_objects} objects")
+
+
+def _end_of(text: str, at: int, scan: Callable[[str, int], tuple[Any, int]]) -> int:
+    """Where the value that begins at `at` ends; 0 if it goes on in the next block, or is damaged."""
+    try:
+        end = scan(text, at)[1]
+    except ValueError:
+        return 0
+    except RecursionError:
+        return _closing(text, at)
+    return 0 if end == len(text) and text[at] != "{" else end  # a number may go on
 
 
 def _closing(text: str, at: int) -> int:
@@ -164,15 +167,8 @@ def load_excluded(path: str) -> frozenset[str]:
     ids: set[str] = set()
     try:
         for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
-            ids.update(_cleaned(line.decode()) for line in lines)
+            ids.update(cleaned_id(line.decode()) for line in lines)
     except UnicodeDecodeError:
         raise InputError(f"{path}: corpus.exclude is not UTF-8; save it with one id a line, as UTF-8") from None
     ids.discard("")
     return frozenset(ids)
-
-
-def _cleaned(line: str) -> str:
-    value = line.removeprefix("\ufeff").strip()
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        return next(csv.reader(io.StringIO(value)))[0]
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value

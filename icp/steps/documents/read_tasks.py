@@ -12,8 +12,10 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from icp.config import CorpusConfig
 from icp.engine.step import PartOutput
@@ -22,11 +24,14 @@ from icp.run.context import Context
 from icp.run.records import read_json
 from icp.run.tables import open_writer, write_parts
 from icp.steps.documents.archives import read_tar, read_warc
+from icp.steps.documents.derive import with_derived
 from icp.steps.documents.field_types import missing_text
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.jsonl_and_text import read_csv, read_jsonl, read_texts
 from icp.steps.documents.lines import load_excluded
+from icp.steps.documents.paragraphs import ParagraphCount
 from icp.steps.documents.parquet_and_arrow import read_arrow, read_parquet
+from icp.steps.documents.repeated_ids import IdCount
 from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules
 from icp.steps.documents.stores import file_identity
 
@@ -96,8 +101,11 @@ def read_files(context: Context, part: str, output: PartOutput) -> None:
     rules = _rules(config)
     reasons: Counter[str] = Counter()
     n_bytes = part_bytes((file for task in tasks for file in task), config.part_mib)
+    ids, paragraphs = IdCount(), ParagraphCount()
     with ExitStack() as stack:
-        documents = _accepted(_batches(files, rules, findings), reasons, stack, output, f"read/{part}.rejected.parquet")
+        batches = _batches(files, rules, findings)
+        documents = _accepted(batches, reasons, stack, output, f"read/{part}.rejected.parquet")
+        documents = _looked_at(documents, config, ids, paragraphs)
         pieces = write_parts(documents, n_bytes, lambda k: output.path(f"read/{part}-{k:05d}.parquet"))
     for k, n in enumerate(pieces):
         output.rows(f"read/{part}-{k:05d}.parquet", n)
@@ -116,13 +124,33 @@ def read_files(context: Context, part: str, output: PartOutput) -> None:
     output.info["kinds"] = {name: sorted(kinds) for name, kinds in sorted(findings.kinds.items())}
     output.info["text_files"] = text
     output.info["left_out"] = dict(sorted(findings.left_out.items()))
+    output.info["unread"] = dict(sorted(findings.unread.items()))
+    output.info["excluded"] = sorted(xxhash.xxh3_64_intdigest(doc_id.encode()) for doc_id in findings.excluded)
+    output.info["ids"] = ids.figures()
+    if config.strip_repeated:
+        counts = paragraphs.counts()
+        output.count("paragraphs", counts.size)
+        with output.path(f"read/{part}.paragraphs.npy").open("wb") as file:
+            np.save(file, counts)
+
+
+def _looked_at(
+    documents: Iterable[pa.Table], config: CorpusConfig, ids: IdCount, paragraphs: ParagraphCount
+) -> Iterator[pa.Table]:
+    """The documents with their derived fields; their ids and paragraphs are counted."""
+    for table in documents:
+        ids.add(table["id"])
+        if config.strip_repeated:
+            paragraphs.add(table["text"])
+        yield with_derived(table, config.derive)
 
 
 def _rules(config: CorpusConfig) -> Rules:
     names = ("text", "id", "source", "keep", "min_chars", "max_chars")
     path = config.exclude
     excluded = _excluded(path, file_identity(path)) if path is not None else frozenset()
-    return Rules(**{name: getattr(config, name) for name in names}, excluded=excluded)
+    values = {name: getattr(config, name) for name in names} | ({"source": None} if "source" in config.derive else {})
+    return Rules(**values, excluded=excluded)
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,8 @@
 
 In: the files of `corpus.input`. Out: ``documents/part-*.parquet``, `doc` counting through them in input order, and
 ``documents/rejected/part-*.parquet``, one for each read task that refused rows. Phases: *list* the files, *read* each
-into pieces without numbers, *merge* (judge what was refused, settle the types of kept fields, count), *number*.
+into pieces without numbers, *repeated* and *strip* (leave out repeated paragraphs, if asked), *merge* (judge what was
+refused, settle the types of kept fields, count), *number*.
 """
 
 import json
@@ -18,17 +19,20 @@ import pyarrow.parquet as pq
 
 from icp.config import Config, CorpusConfig
 from icp.engine.step import PartOutput, Phase, Step, one_part
-from icp.errors import ArtifactError
+from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
-from icp.run.names import DOCUMENTS, REJECTED_ROWS, of_part, part_name
+from icp.run.names import DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, of_part, part_name
 from icp.run.records import PartRecord, read_json
 from icp.run.tables import open_writer
+from icp.steps.documents.derive import detector_version
 from icp.steps.documents.input_files import corpus_files
 from icp.steps.documents.kept_fields import common_field, convert, is_json
 from icp.steps.documents.read_tasks import STEP_NAME, list_files, read_files, read_parts
 from icp.steps.documents.refusals import check_refused, check_seen
 from icp.steps.documents.rows import DOCUMENT, document_keys
 from icp.steps.documents.stores import file_identity
+from icp.steps.documents.strip_tasks import find_repeated, is_piece, repeated_parts, strip, strip_parts
+from icp.steps.documents.telling import sampled_paragraphs, tell
 
 log = logging.getLogger("icp")
 KEY = pa.field("key", pa.binary(16))
@@ -43,12 +47,15 @@ def corpus_identity(config: Config) -> list[tuple[str, str]]:
         rows.append(("text files", f"{len(texts)}, {sha256(json.dumps(texts).encode()).hexdigest()}"))
     if config.corpus.exclude is not None:
         rows.append((config.corpus.exclude, f"{file_identity(config.corpus.exclude)}, cleaned"))
+    if "language" in config.corpus.derive.values():
+        rows.append(("language detector", detector_version()))
     return rows
 
 
 def config_keys(config: Config) -> tuple[str, ...]:
     """The keys that change the bytes of documents; which files are read stands in `corpus_identity`."""
-    others = ("max_rejected", "include", "ignore")
+    others = ["max_rejected", "include", "ignore"]
+    others += [name for name in ("derive", "strip_repeated") if not getattr(config.corpus, name)]
     return tuple(f"corpus.{name}" for name in CorpusConfig.model_fields if name not in others)
 
 
@@ -61,25 +68,21 @@ def merge(context: Context, part: str, output: PartOutput) -> None:
     records = context.records("read")
     config = context.config.corpus
     check_refused(config, records.values())
-    _tell_left_out(records)
+    tell(config, records)
     check_seen(config, {name for record in records.values() for name in record.info["seen"]})
     pieces, first = [], 0
-    for record in records.values():
+    for record in (context.records("strip") if config.strip_repeated else records).values():
         for name, file in record.files.items():
-            if not name.endswith(".rejected.parquet"):
-                pieces.append([name, first, file.rows])
+            if is_piece(name):
+                pieces.append((name, first, file.rows))
                 first += file.rows or 0
+    if not first:
+        raise InputError("corpus.strip_repeated leaves nothing of any document; raise it")
+    folder = context.folder(STEP_NAME)
+    output.info["paragraphs"] = sampled_paragraphs(folder, [name for name, *_ in pieces])
     schema = _schema(context, config, records)
     output.path("schema.arrow").write_bytes(schema.serialize().to_pybytes())
     output.path("numbering.json").write_text(json.dumps(pieces), encoding="utf-8")
-
-
-def _tell_left_out(records: Mapping[str, PartRecord]) -> None:
-    for key in ("id", "source"):
-        n_rows = sum(record.info["left_out"].get(key, 0) for record in records.values())
-        if n_rows:
-            what = f"the field {key}: {n_rows:,} values cannot serve and are left out"
-            log.warning("%s; name another field in corpus.%s, or set it to null to use none", what, key)
 
 
 def _schema(context: Context, config: CorpusConfig, records: Mapping[str, PartRecord]) -> pa.Schema:
@@ -94,17 +97,29 @@ def _schema(context: Context, config: CorpusConfig, records: Mapping[str, PartRe
                 if not is_json(schema.field(name)):
                     types[name].append(schema.field(name).type)
     kept = [common_field(name, types[name], sorted(kinds[name])) for name in config.keep]
-    return pa.schema([pa.field("doc", pa.int64()), KEY, *DOCUMENT, *kept])
+    derived = [pa.field(name, pa.string()) for name in config.derive if name != "source"]
+    return pa.schema([pa.field("doc", pa.int64()), KEY, *DOCUMENT, *kept, *derived])
 
 
 def number_parts(context: Context) -> list[str]:
-    """One part for each piece, and one for each file of refused rows."""
-    refused = [
-        f"rejected-{part}"
-        for part, record in context.records("read").items()
-        if f"read/{part}.rejected.parquet" in record.files
-    ]
-    return [part_name(index) for index in range(len(_pieces(context)))] + refused
+    """One part for each piece, and one for each file of refused rows or of paragraphs left out."""
+    return [part_name(index) for index in range(len(_pieces(context)))] + list(_copies(context))
+
+
+def _copies(context: Context) -> dict[str, tuple[str, str]]:
+    """Part -> scratch file and the name that it gets: refused rows of each read task, paragraphs left out."""
+    copies = {}
+    stripped = context.records("strip") if context.config.corpus.strip_repeated else {}
+    for part, record in context.records("read").items():
+        names = {*record.files, *(stripped[part].files if stripped else ())}
+        of_all = f"strip/{part}.rejected.parquet"  # those of the read task and of the documents that were emptied
+        refused = of_all if of_all in names else f"read/{part}.rejected.parquet"
+        paragraphs = f"strip/{part}.paragraphs.parquet"
+        if refused in names:
+            copies[f"rejected-{part}"] = (refused, of_part(REJECTED_ROWS, f"part-{part}"))
+        if paragraphs in names:
+            copies[f"paragraphs-{part}"] = (paragraphs, of_part(STRIPPED_PARAGRAPHS, f"part-{part}"))
+    return copies
 
 
 def _pieces(context: Context) -> list[tuple[str, int, int]]:
@@ -118,13 +133,12 @@ def _pieces(context: Context) -> list[tuple[str, int, int]]:
 def number(context: Context, part: str, output: PartOutput) -> None:
     """Write one documents part with `doc`, `key` and the settled types, or one file of refused rows."""
     folder = context.folder(STEP_NAME)
-    kind, _, index = part.partition("-")
-    if kind == "rejected":
-        name = of_part(REJECTED_ROWS, f"part-{index}")
-        scratch = folder / f"read/{index}.rejected.parquet"
-        shutil.copyfile(scratch, output.path(name))
-        output.rows(name, pq.read_metadata(scratch).num_rows)
+    if not part.startswith("part-"):
+        scratch, name = _copies(context)[part]
+        shutil.copyfile(folder / scratch, output.path(name))
+        output.rows(name, pq.read_metadata(folder / scratch).num_rows)
         return
+    index = part.removeprefix("part-")
     piece, first, n_rows = _pieces(context)[int(index)]
     schema = pa.ipc.read_schema(pa.py_buffer((folder / "schema.arrow").read_bytes()))
     name = of_part(DOCUMENTS, part)
@@ -147,15 +161,17 @@ def _numbered(rows: pa.Table, first: int, schema: pa.Schema) -> pa.Table:
 
 STEP = Step(
     name=STEP_NAME,
-    format=1,
+    format=2,
     inputs=(),
     keys=config_keys,
     phases=(
         Phase("list", one_part, list_files, scratch=True),
         Phase("read", read_parts, read_files, scratch=True),
+        Phase("repeated", repeated_parts, find_repeated, scratch=True),
+        Phase("strip", strip_parts, strip, scratch=True),
         Phase("merge", one_part, merge, scratch=True),
         Phase("number", number_parts, number),
     ),
     sources=corpus_identity,
-    reads=("corpus.max_rejected", "corpus.include", "corpus.ignore"),
+    reads=tuple(f"corpus.{name}" for name in ("max_rejected", "include", "ignore", "derive", "strip_repeated")),
 )

@@ -125,7 +125,7 @@ def _sources(config: Config) -> list[tuple[str, str]]:
 
 STEP = Step(
     name="embeddings",
-    format=3,
+    format=4,
     inputs=("documents", "dedup"),
     keys=_keys,
     phases=(

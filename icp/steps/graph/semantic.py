@@ -1,8 +1,9 @@
-"""Documents whose vectors and words are alike: one of them goes; those whose words differ are kept apart.
+"""Of documents alike in vectors and words one is removed; those alike in vectors alone are kept apart.
 
 In: documents/, raw neighbours. Out: nodes.npy, duplicates/, conflicts.npy of the step `graph`, which calls these
 functions as its first phases. A row is removed if it is at least `duplicate_similarity` to a kept earlier row and the
-words agree too (Jaccard of word n-grams at least `duplicate_jaccard`); never because of a row that is itself removed.
+words agree too (Jaccard of word n-grams at least `duplicate_jaccard`, of texts of several); never because of a row that
+is itself removed.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.dedup.minhash import shingle_sets
+from icp.dedup.shingles import shingle_sets
 from icp.engine.step import PartOutput
 from icp.kernels.knn_graph import jaccard_pairs, keep_leaders
 from icp.run.arrays import survivors
@@ -39,17 +40,21 @@ def find_pairs(context: Context, part: str, output: PartOutput) -> None:
 
 
 def make_shingles(context: Context, part: str, output: PartOutput) -> None:
-    """Write the word n-grams of the texts of a part that stand in a pair."""
+    """Write the word n-grams of the texts of a part that stand in a pair; none of a text of one.
+
+    It could only be removed for a text of the same words, from which it differs in what words leave out ("C", "C++").
+    """
     rows, cuts = _paired_rows(context)
     number = document_parts(context).index(part)
     docs = survivors(context)[rows[cuts[number] : cuts[number + 1]]]
-    values, sizes = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)]
+    values, sizes = [np.empty(0, np.uint64)], [np.zeros(1, np.int64)]
     if docs.size:
         path = context.part_path("documents", DOCUMENTS, part)
         for texts in read_rows(path, "text", docs - context.doc_bounds()[number]):
             found, indptr = shingle_sets(text_buffers(texts), ngram=context.config.dedup.ngram)
-            values.append(found)
-            sizes.append(np.diff(indptr))
+            several = np.diff(indptr) > 1
+            values.append(found[np.repeat(several, np.diff(indptr))])
+            sizes.append(np.diff(indptr) * several)
     save(output, f"{part}.shingles.npy", np.concatenate(values))
     save(output, f"{part}.bounds.npy", np.cumsum(np.concatenate(sizes)))
 

@@ -203,7 +203,7 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 STEP = Step(
     name="graph",
-    format=2,
+    format=3,
     inputs=("documents", "dedup", "embeddings", "neighbors"),
     keys=_keys,
     phases=(

@@ -8,9 +8,10 @@ Tasks are ranges of rows, of cells or of lists, not parts, so that parts change 
 again. Each leaves the keys that it found for its rows; phase *parts* merges them. Phases: *search*, *parts*, *facts*
 (recall). Unless all rows are compared, before them: *train* (centroids), *truth* (exact neighbours of two samples, by
 range of rows), *tune* (how far cells overlap or how many lists are searched, by one sample; the other is for the
-recall), *assign* (the cells near to every row), *lists* (the rows of each). Where cells that bring enough neighbours
-together would grow too large, smaller ones are searched and then come passes among neighbours' neighbours, until the
-first sample's recall reaches the target: *merge-0*, *expand-1*, *merge-1* and so on.
+recall), *assign* (the cells near to every row), *lists* (the rows of each). An index of FAISS needs neither of the last
+two. Where cells that bring enough neighbours together would grow too large, smaller ones are searched and then come
+passes among neighbours' neighbours, until the first sample's recall reaches the target: *merge-0*, *expand-1* and so
+on.
 """
 
 import logging
@@ -30,6 +31,7 @@ from icp.knn.vectors import empty_keys, unpack
 from icp.run.arrays import mapped
 from icp.run.context import Context, document_parts
 from icp.run.names import NEIGHBORS, SIMILARITIES, of_part
+from icp.steps.neighbors import by_index
 from icp.steps.neighbors.tasks import (
     centroids,
     check_task,
@@ -44,10 +46,12 @@ from icp.steps.neighbors.tasks import (
     merged,
     method,
     n_passes,
+    one_to_group,
     one_unless_exact,
     paths,
     range_of,
     ranges,
+    ranges_to_group,
     save,
     save_cells,
     search_of,
@@ -60,8 +64,12 @@ log = logging.getLogger("icp")
 
 
 def train(context: Context, part: str, output: PartOutput) -> None:
-    """Centroids of the cells or lists."""
-    found = phases.train(embeddings(context), search_of(context))
+    """Centroids of the cells or lists, or an index of all rows."""
+    search = search_of(context)
+    if search.planned == "faiss":
+        by_index.train(context, output)
+        return
+    found = phases.train(embeddings(context), search)
     for name, array in (("means", found.means), ("leaders", found.leaders), ("groups", found.bounds)):
         save(output, f"{name}.npy", array)
 
@@ -84,8 +92,13 @@ def tune(context: Context, part: str, output: PartOutput) -> None:
     exact, best = unpack(keys)
     for name, array in (("exact", exact), ("best", best)):
         save(output, f"{name}.npy", array)
-    found = phases.tune(embeddings(context), centroids(context), sample, exact[: sample.size], search)
-    output.info |= tuning_info(found, search.planned)
+    mine = exact[: sample.size]
+    if search.planned == "faiss":
+        output.info |= by_index.tune(context, sample, (mine, best[: sample.size]))
+        return
+    output.info |= tuning_info(
+        phases.tune(embeddings(context), centroids(context), sample, mine, search), search.planned
+    )
 
 
 def assign(context: Context, part: str, output: PartOutput) -> None:
@@ -121,11 +134,15 @@ def make_lists(context: Context, part: str, output: PartOutput) -> None:
 
 
 def search(context: Context, part: str, output: PartOutput) -> None:
-    """Neighbours of two ranges of rows in one another, of the members of some cells, or of the rows of some lists."""
+    """Neighbours of two ranges of rows in one another, of the members of some cells, of the rows of some lists, or of
+    a range of rows by an index."""
     wanted, by = search_of(context), groups(context)
-    task = phases.search_tasks(wanted, by)[part]
-    check_task(context, task)
-    found = phases.search_task(embeddings(context), wanted, by, task)
+    if wanted.planned == "faiss":
+        found = by_index.search(context, part)
+    else:
+        task = phases.search_tasks(wanted, by)[part]
+        check_task(context, task)
+        found = phases.search_task(embeddings(context), wanted, by, task)
     save(output, f"{part}.rows.npy", found.rows)
     save(output, f"{part}.keys.npy", found.keys)
     output.count("vector_bytes_read", found.moved)
@@ -168,7 +185,7 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     """How many of the true neighbours were found; a warning where that misses the target."""
     search, recall = search_of(context), (1.0, 1.0, 1.0)
     if search.planned != "exact":
-        output.info |= context.records("lists")["all"].info
+        output.info |= context.records("lists" if search.has_groups else "tune")["all"].info
     output.info["method"] = method(context)
     if method(context) != "exact":
         test, n_tuned = search.recall_rows(), search.tuning_rows().size
@@ -191,7 +208,8 @@ def _number(context: Context) -> int:
 
 def _keys(config: Config) -> tuple[str, ...]:
     filters = ("graph.same_source", "graph.max_similarity") if is_filtered(config) else ()
-    return ("graph.k", "graph.method", "graph.target_recall", "seed", *filters)
+    by_index = ("graph.faiss",) if config.graph.method == "faiss" else ()
+    return ("graph.k", "graph.method", "graph.target_recall", "seed", *by_index, *filters)
 
 
 STEP = Step(
@@ -203,8 +221,8 @@ STEP = Step(
         Phase("train", one_unless_exact, train, scratch=True),
         Phase("truth", ranges, find_truth, scratch=True),
         Phase("tune", one_unless_exact, tune, scratch=True),
-        Phase("assign", ranges, assign, scratch=True),
-        Phase("lists", one_unless_exact, make_lists, scratch=True),
+        Phase("assign", ranges_to_group, assign, scratch=True),
+        Phase("lists", one_to_group, make_lists, scratch=True),
         Phase("search", search_parts, search, scratch=True),
         Phase("merge-0", partial(merge_parts, number=0), merge, scratch=True),
         *(
@@ -215,5 +233,5 @@ STEP = Step(
         Phase("parts", document_parts, write_part),
         Phase("facts", one_part, measure),
     ),
-    reads=("graph.same_source", "graph.max_similarity"),  # by default they leave no trace
+    reads=("graph.same_source", "graph.max_similarity", "graph.faiss"),  # by default they leave no trace
 )

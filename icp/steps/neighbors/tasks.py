@@ -1,4 +1,4 @@
-"""Where the step `neighbors` finds its rows, keeps its arrays, and how its work is cut into tasks.
+"""Where the step `neighbors` finds its rows and keeps its arrays, and how its work is divided into tasks.
 
 In: embeddings/, the step's own folder. Out: rows, ranges, names of parts; the same for any number of workers.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.choices import KNN_METHODS
 from icp.config import Config
 from icp.data import RowParts, take
 from icp.engine.step import PartOutput, one_part
@@ -39,7 +40,7 @@ def search_of(context: Context) -> Search:
     """What the configuration asks for."""
     config = context.config
     graph, keep = config.graph, count_kept(config.graph.k, is_filtered=is_filtered(config))
-    return Search(*shape(context), graph.k, keep, graph.method, graph.target_recall, config.seed)
+    return Search(*shape(context), graph.k, keep, graph.method, graph.target_recall, config.seed, graph.faiss)
 
 
 def embeddings(context: Context) -> RowParts:
@@ -98,6 +99,16 @@ def ranges(context: Context) -> list[str]:
     return [f"rows-{number:05}" for number in range(max(1, -(-n_rows // _range_rows(n_rows))))]
 
 
+def ranges_to_group(context: Context) -> list[str]:
+    """Ranges of rows; none where rows are not compared within groups."""
+    return ranges(context) if search_of(context).has_groups else []
+
+
+def one_to_group(context: Context) -> list[str]:
+    """One task; none where rows are not compared within groups."""
+    return one_part(context) if search_of(context).has_groups else []
+
+
 def one_unless_exact(context: Context) -> list[str]:
     """One task; none where exact search is planned."""
     return [] if search_of(context).planned == "exact" else one_part(context)
@@ -112,17 +123,19 @@ def check_task(context: Context, task: phases.Task) -> None:
 
 def method(context: Context) -> str:
     """What is done in the end: cells that overlap too much give way to the comparison of all rows."""
-    planned = search_of(context).planned
-    return planned if planned == "exact" else str(context.records("lists")["all"].info["method"])
+    search = search_of(context)
+    return str(context.records("lists")["all"].info["method"]) if search.has_groups else search.planned
 
 
 def expands(context: Context) -> bool:
     """Whether passes among neighbours' neighbours may follow the search."""
-    return method(context) != "exact" and "joined.npy" in context.records("lists")["all"].files
+    return search_of(context).has_groups and "joined.npy" in context.records("lists")["all"].files
 
 
 def search_parts(context: Context) -> list[str]:
-    """Ranges of cells or lists, or pairs of ranges of rows."""
+    """Ranges of cells or lists, pairs of ranges of rows, or ranges of them."""
+    if method(context) == "faiss":
+        return ranges(context)
     return list(phases.search_tasks(search_of(context), groups(context)))
 
 
@@ -167,9 +180,9 @@ def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64],
 
 
 def groups(context: Context) -> Groups | None:
-    """The rows of each cell or list; None where all rows are compared."""
+    """The rows of each cell or list; None where all rows are compared, or an index is searched."""
     found = method(context)
-    if found == "exact":
+    if not KNN_METHODS[found].code:
         return None
     own = _cells(context, "own") if grouping_of(found).has_own else None
     return Groups(found, _cells(context, "members"), own)

@@ -119,6 +119,42 @@ def test_commands_read_a_run_in_a_bucket(finished, tmp_path):
     assert dataset[0]["input_ids"].size == 64
 
 
+@pytest.mark.parametrize("fmt", ["parquet", "megatron"])
+def test_export_goes_to_the_bucket(s3, finished, tmp_path, fmt):
+    """A link (megatron) and a conversion, of a run that lies there itself; what stands there already is refused."""
+    arguments = ("export", finished.run, "--format", fmt, "--allow-padding", "--out")
+    assert icp(*arguments, str(tmp_path / "out")).exit_code == 0
+    done = icp(*arguments, f"s3://bucket/exports/{fmt}")
+    assert done.exit_code == 0, done.output
+    assert f"s3://bucket/exports/{fmt}/README.md" in done.output
+    server = Server(f"s3://bucket/exports/{fmt}")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert sorted(server.sizes("")) == names
+    for name in names:
+        assert name in UNLIKE or server.read(name) == (tmp_path / "out" / name).read_bytes()
+    again = icp(*arguments, f"s3://bucket/exports/{fmt}")
+    assert again.exit_code == 2
+    assert "is not empty" in again.output
+
+
+def test_a_data_set_tells_trouble_with_a_server_in_the_words_of_status(s3, finished, tmp_path, monkeypatch):
+    with pytest.raises(
+        ArtifactError, match=r"s3://nobucket/r/packs/main/shards/manifest\.json: there is no such bucket"
+    ):
+        WindowDataset("s3://nobucket/r", cache=tmp_path)
+    with pytest.raises(
+        ArtifactError, match=r"manifest\.json: there is none; give the URL of a run whose pack is finished"
+    ):
+        WindowDataset("s3://bucket/other", cache=tmp_path)
+    dataset = WindowDataset(finished.run, cache=tmp_path)
+    s3.answer = lambda method, path: 403
+    with pytest.raises(ArtifactError, match="access is refused"):
+        dataset[0]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ArtifactError, match="the server cannot be reached"):
+        WindowDataset(finished.run, cache=tmp_path)
+
+
 def test_inspect_fetches_only_what_it_shows(s3, finished, monkeypatch, tmp_path):
     monkeypatch.setenv("ICP_MIRROR", str(tmp_path))
     assert icp("inspect", finished.run, "--dup", "12").exit_code in (0, 3)

@@ -21,7 +21,7 @@ from icp.steps.neighbors import tasks
 from icp.steps.neighbors.step import STEP
 
 LEAST_RECALL = 0.9
-METHODS = ["exact", "cells", "ivf"]
+METHODS = ["exact", "cells", "ivf", "faiss"]
 
 
 def arrays(context):

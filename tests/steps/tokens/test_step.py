@@ -3,15 +3,18 @@ import shutil
 from itertools import pairwise
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tokenizers
 from made import context_for, do, made_config, make_graph
 
+from icp.config import TokenizerConfig
 from icp.errors import ConfigError, InputError
 from icp.run.context import document_parts
 from icp.steps.tokens import step as tokens
 from icp.steps.tokens.step import STEP
 from icp.tokenizer.byte_level import train_tokenizer
+from icp.tokenizer.tokenizer import load_tokenizer
 
 TEXTS = ["abc", "", "déf", "a <|endoftext|> b", "the cat and the hat", "left out", "the end", "x"]
 KEPT = [0, 1, 2, 3, 4, 6, 7]
@@ -38,7 +41,7 @@ def test_bytes_of_kept_documents_in_node_order(tmp_path):
     assert [manifest.files[f"part-0000{part}.bin"].rows for part in range(4)] == [7, 0, 36, 8]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names == {*manifest.files, "manifest.json"}
-    assert tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size() == 257
+    assert len(json.loads((folder / "tokenizer.json").read_text())["added_tokens"]) == 1
 
 
 @pytest.mark.parametrize("name", ["bytes", "train:300"])
@@ -118,3 +121,70 @@ def test_refuses_before_anything_is_encoded(tmp_path, tokenizer, error, message)
     with pytest.raises(error, match=message):
         do(STEP, made_config(tmp_path, tokenizer=tokenizer))
     assert not list((tmp_path / "tokens").rglob("*.bin"))
+
+
+def refusing_q(folder):
+    """A tokenizer whose library panics on texts that begin with Q (huggingface/tokenizers issue 1348)."""
+    tree = json.loads(train_tokenizer(TEXTS, 300))
+    tree["normalizer"] = {"type": "Replace", "pattern": {"Regex": "^(?=Q)"}, "content": " "}
+    path = folder / "refusing.json"
+    path.write_text(json.dumps(tree), encoding="utf-8")
+    return {"name": str(path), "eos": "<|endoftext|>"}
+
+
+panics = pytest.mark.skipif(tokenizers.__version__ >= "1", reason="this pattern makes no panic in 1.0")
+
+
+@panics
+@pytest.mark.parametrize("parts", [(), (1, 2, 5, 7)])
+def test_a_document_that_breaks_the_tokenizer_is_found_counted_and_named(tmp_path, caplog, parts):
+    texts = [*TEXTS[:3], "Quite", *TEXTS[3:]]
+    make_graph(tmp_path, texts, parts=parts)
+    manifest = do(STEP, made_config(tmp_path, tokenizer=refusing_q(tmp_path)))
+    assert manifest.counts["rejected"] == 1
+    folder = next((tmp_path / "tokens").iterdir())
+    (path,) = folder.glob("rejected/part-*.parquet")
+    (row,) = pq.read_table(path).to_pylist()
+    assert (row["doc"], row["id"]) == (3, "d3")
+    assert "Panic" in row["reason"]
+    assert manifest.files[f"rejected/{path.name}"].rows == 1
+    assert "failed on 1 documents" in caplog.text
+    offsets, used = np.load(folder / "offsets.npy"), load_tokenizer(TokenizerConfig(**refusing_q(tmp_path)))
+    ids = np.concatenate([np.fromfile(path, "<u2") for path in sorted(folder.glob("part-*.bin"))])
+    for number, text in enumerate(texts):
+        assert ids[offsets[number] : offsets[number + 1]].tolist() == ([] if number == 3 else encoded(used, text))
+
+
+def encoded(tokenizer, text):
+    return tokenizer.encode_batch([text])[0].tolist()
+
+
+@panics
+@pytest.mark.parametrize(
+    ("n_bad", "limit", "passes"), [(10, 0.01, True), (11, 0.01, False), (11, 0.5, True), (40, 0.9, False)]
+)
+def test_too_many_rejected_documents_end_the_run_by_name(tmp_path, n_bad, limit, passes):
+    make_graph(tmp_path, ["Q"] * n_bad + [f"fine {number}" for number in range(40 - n_bad)])
+    corpus = {"input": "none.jsonl", "max_rejected": limit}
+    config = made_config(tmp_path, tokenizer=refusing_q(tmp_path), corpus=corpus)
+    if passes:
+        assert do(STEP, config).counts["rejected"] == n_bad
+        return
+    message = rf"tokenizer.name: .*refusing.json fails on {n_bad} of 40 documents .*doc 0 \(d0\).*max_rejected"
+    with pytest.raises(InputError, match=message):
+        do(STEP, config)
+
+
+def test_map_of_special_tokens_beside_the_file_is_read_and_kept(tmp_path):
+    make_graph(tmp_path, TEXTS)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "tokenizer.json").write_text(train_tokenizer(TEXTS, 300), encoding="utf-8")
+    (mine / "special_tokens_map.json").write_text('{"eos_token": {"content": "<|begin_of_text|>"}}')
+    config = made_config(tmp_path, tokenizer={"name": str(mine)})
+    do(STEP, config)
+    kept = next((tmp_path / "tokens").iterdir())
+    assert load_tokenizer(config.tokenizer, trained=kept / "tokenizer.json").eos_id == 1
+    (mine / "special_tokens_map.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"file special_tokens_map\.json has changed"):
+        do(STEP, config)

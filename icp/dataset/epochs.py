@@ -1,0 +1,54 @@
+"""The order of windows in each epoch.
+
+Epoch 0 is training order. A later one has an order of its own, from the seed and the epoch, that keeps what
+``pack.shuffle`` promises.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.pack.lanes import lane_order, lane_places, lane_windows, lanes_of
+from icp.streams import EPOCH
+
+
+class Epochs:
+    """Which window is which sample of an epoch; the order of the epoch asked last is kept.
+
+    Args:
+        n_windows: windows of the pack.
+        shuffle: ``pack.shuffle``.
+        seed: of the run.
+    """
+
+    def __init__(self, n_windows: int, shuffle: str, seed: int) -> None:
+        self._n_windows, self._shuffle, self._seed = n_windows, shuffle, seed
+        self._lanes = lanes_of(shuffle)
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    def window(self, epoch: int, sample: int) -> int:
+        """The window of a sample, counted over all ranks; samples past the last one begin again."""
+        sample %= max(1, self._n_windows)
+        if epoch == 0 or self._shuffle == "none":
+            return sample
+        kept = self._order
+        if kept is None or kept[0] != epoch:
+            kept = self._order = epoch, self._order_of(epoch)
+        return int(kept[1][sample])
+
+    def resets(self, epoch: int, sample: int) -> bool:
+        """Whether a carried state ends before a sample: True unless it continues the path of its lane."""
+        if self._lanes is None or not self._lanes <= sample < self._n_windows:
+            return True
+        windows = np.array([self.window(epoch, number) for number in (sample - self._lanes, sample)])
+        before, place = lane_places(windows, self._n_windows, self._lanes)
+        return bool(place != before + 1)
+
+    def _order_of(self, epoch: int) -> NDArray[np.int64]:
+        generator = EPOCH.generator(self._seed, epoch)
+        if self._shuffle == "random":
+            return generator.permutation(self._n_windows)
+        offset = int(generator.integers(max(1, self._n_windows)))
+        if self._lanes is None:
+            return np.roll(np.arange(self._n_windows), -offset)
+        places = (lane_order(self._n_windows, self._lanes) + offset) % max(1, self._n_windows)
+        return lane_windows(places, self._n_windows, self._lanes)

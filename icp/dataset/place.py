@@ -1,0 +1,178 @@
+"""Where training is in its epochs, in memory that a ``DataLoader``'s workers share, and how ranks share an epoch.
+
+In: an epoch, and samples that all ranks together have seen of it. Out: how many samples each rank takes, and where to
+go on.
+"""
+
+import ctypes
+import operator
+import os
+import sys
+from dataclasses import dataclass
+from multiprocessing.context import get_spawning_popen
+from multiprocessing.sharedctypes import RawArray
+from typing import Any, Literal
+
+from icp.errors import ConfigError
+
+LARGEST = 2**63 - 1
+UNTOLD = -1
+"""No loop has said which epoch it is in."""
+Even = Literal["no", "drop", "pad"]
+
+
+class Place:
+    """An epoch and a start, the same for the process that made it and for the workers it starts.
+
+    A worker that outlives an epoch sees what its owner sets later. Another process that was forked or spawned with it,
+    a rank for instance, gets memory of its own as soon as it sets something.
+    """
+
+    def __init__(self, epoch: int, start: int) -> None:
+        self._make((epoch, start, UNTOLD))
+
+    def get(self) -> tuple[int, int]:
+        """Epoch, and samples of it that all ranks together have seen."""
+        epoch, start, _ = self._numbers
+        return epoch, start
+
+    def set(self, epoch: int, start: int) -> None:
+        """Go somewhere else, with all workers."""
+        self._set(epoch, start, UNTOLD)
+
+    def begin(self, epoch: int, start: int) -> None:
+        """Go where a loop says that it is, which counts its epochs by itself.
+
+        Raises: ConfigError if that is before the place where training was to go on: the loop counts from 0 again.
+        """
+        now, _, told = self._numbers
+        if told == UNTOLD and epoch < now:
+            raise ConfigError(
+                f"set_epoch({epoch}) would go back from epoch {now}, where this data set was told to go on; let its"
+                f" loop count from {now} (accelerate: loader.set_epoch({now}) on the prepared loader, before any pass)"
+            )
+        self._set(*(self.get() if epoch == now else (epoch, start)), epoch)
+
+    def restore(self, epoch: int, start: int) -> None:
+        """Go where the state of a loader was taken.
+
+        Raises: ConfigError if the loop says that it is in another epoch: it would read this one twice.
+        """
+        told = self._numbers[2]
+        if told not in (UNTOLD, epoch):
+            raise ConfigError(
+                f"set_epoch({told}) was called, but the loader's state is of epoch {epoch}; let the loop count from "
+                f"{epoch} (accelerate: loader.set_epoch({epoch}) on the prepared loader, before its first pass)"
+            )
+        self._set(epoch, start, told)
+
+    def _set(self, *numbers: int) -> None:
+        if self._owner != os.getpid() and not _in_worker():
+            self._make(numbers)
+        else:
+            self._numbers[:] = numbers
+
+    def _make(self, numbers: tuple[int, ...]) -> None:
+        self._numbers: Any = RawArray(ctypes.c_longlong, numbers)
+        self._owner = os.getpid()
+
+    def __getstate__(self) -> tuple[int, Any]:
+        # shared memory travels to processes that are being started, and to nothing else
+        return (self._owner, self._numbers if get_spawning_popen() is not None else tuple(self._numbers))
+
+    def __setstate__(self, state: tuple[int, Any]) -> None:
+        owner, numbers = state
+        if isinstance(numbers, tuple):
+            self._make(numbers)
+        else:
+            self._owner, self._numbers = owner, numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How the ranks share the windows of an epoch.
+
+    Attributes:
+        rank, world_size: of the process that trains.
+        even: what makes the ranks equal: ``drop`` leaves out the last windows, fewer than there are ranks; ``pad``
+            gives some of the first ones again; ``no``: lengths may differ by one.
+    """
+
+    rank: int
+    world_size: int
+    even: Even
+
+    def together(self, left: int) -> int:
+        """Samples that all ranks take when `left` windows of an epoch are left."""
+        rest = left % self.world_size
+        if self.even == "no" or not rest:
+            return left
+        return left - rest + (self.world_size if self.even == "pad" else 0)
+
+    def mine(self, left: int) -> int:
+        """Samples of this rank when `left` windows of an epoch are left."""
+        return max(0, -(-(self.together(left) - self.rank) // self.world_size))
+
+    def settle(self, epoch: int, start: int, n_windows: int) -> tuple[int, int]:
+        """The same place, with a start inside the epoch, and something left of it for every rank."""
+        if not n_windows:
+            return epoch, 0
+        epoch, start = epoch + start // n_windows, start % n_windows
+        return (epoch, start) if self.together(n_windows - start) else (epoch + 1, 0)
+
+    def after(self, place: tuple[int, int], seen: int, n_windows: int) -> tuple[int, int]:
+        """Epoch and start once all ranks together have taken `seen` samples more."""
+        epoch, start = place
+        if not n_windows:
+            return epoch, 0
+        here, whole = self.together(n_windows - start), self.together(n_windows)
+        if seen < here:  # what is given again counts as the end
+            return (epoch, start + seen) if start + seen < n_windows else (epoch + 1, 0)
+        more, start = divmod(seen - here, whole)
+        return epoch + 1 + more, start
+
+
+def sharing_of(rank: int, world_size: int, even: bool | str, n_windows: int) -> Sharing:
+    """How the ranks share, `even` as a user gives it.
+
+    Raises: ConfigError for ranks that are not possible, and where dropping leaves no rank anything.
+    """
+    rank, world_size = whole("rank", rank), whole("world_size", world_size)
+    if rank >= world_size:
+        raise ConfigError(f"rank {rank} of world_size {world_size}: expected rank from 0 to world_size - 1")
+    names: dict[Any, Even] = {True: "drop", False: "no", "drop": "drop", "pad": "pad"}
+    if even == "auto":
+        names["auto"] = "no"
+        if world_size > 1 and _has_collectives():
+            names["auto"] = "drop" if n_windows >= world_size else "pad"
+    if not isinstance(even, bool | str) or even not in names:
+        raise ConfigError(f"even is {even!r}; use auto, drop (or True), pad, or False")
+    if names[even] == "drop" and 0 < n_windows < world_size:
+        raise ConfigError(
+            f"even='drop' leaves {world_size} ranks nothing of {n_windows} windows; use even='pad', or fewer ranks"
+        )
+    return Sharing(rank, world_size, names[even])
+
+
+def whole(name: str, value: Any) -> int:
+    """A number from 0 on as Python's int; numpy's and torch's will do. Raises ConfigError for anything else."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if isinstance(value, bool) or not 0 <= number <= LARGEST:
+        raise ConfigError(f"{name} is {value!r}; expected a whole number from 0 on")
+    return number
+
+
+def _has_collectives() -> bool:
+    """Whether this process trains with others that would wait for it: by torch.distributed, now or soon."""
+    group = sys.modules.get("torch.distributed")
+    if group is not None and group.is_available() and group.is_initialized():
+        return bool(group.get_world_size() > 1)
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "1")  # set by launchers
+
+
+def _in_worker() -> bool:
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and data.get_worker_info() is not None

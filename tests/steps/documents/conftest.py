@@ -1,0 +1,3 @@
+from document_rows import step
+
+__all__ = ["step"]
