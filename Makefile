@@ -26,7 +26,7 @@ demo: $(DEMO_ENV)/.ready
 	@echo "Shards for a trainer: $(DEMO_RUN)/packs/main/shards   All files: $(DEMO_RUN)"
 	@echo "Look at a window:     $(DEMO_ENV)/bin/icp inspect $(DEMO_RUN) --window 0"
 
-test: $(TEST_ENV)/.ready
+test: $(TEST_ENV)/.ready $(TEST_ENV)/.tools
 	$(TEST_ENV)/bin/python -m pytest $(PARALLEL) --durations=25
 
 # the same tests of tokens with the next tokenizers, in an environment that sees all else of the test environment
@@ -37,6 +37,18 @@ lint: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/ruff check .
 	$(TEST_ENV)/bin/ruff format --check .
 	$(TEST_ENV)/bin/mypy
+
+# a browser and a terminal for the tests of what people see; where they cannot be installed, those tests are skipped
+TOOLS := chromium chromedriver tmux
+TOOL_PACKAGES := chromium chromium-driver tmux
+
+$(TEST_ENV)/.tools: $(TEST_ENV)/.ready
+	@for tool in $(TOOLS); do command -v $$tool > /dev/null || missing=1; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOL_PACKAGES) > /dev/null; \
+	fi || true
+	@for tool in $(TOOLS); do command -v $$tool > /dev/null || echo "no $$tool: its tests are skipped"; done
+	@touch $@
 
 bench: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/python -m pytest tests/bench --benchmark-enable --benchmark-only
