@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
 from icp.engine.libraries import load_libraries
@@ -39,6 +40,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, number), daemon=True)
+        ensure_running()  # of what spawned processes share; it would let interrupts through again
         with _as_workers_begin():
             self.process.start()
         theirs.close()
