@@ -7,7 +7,9 @@ import json
 import random
 import re
 import shutil
+import unicodedata
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +21,15 @@ from icp.audit import Finding, verify_run
 from icp.audit.findings import Breaches
 from icp.audit.order import share_a_window
 from icp.audit.segments import TokenFiles
-from icp.audit.shingles import jaccard, same_words, shingles, words
+from icp.audit.shingles import jaccard, same_text, shingles, words
 from icp.dataset.windows import WindowDataset
-from icp.dedup.minhash import shingle_hashes
+from icp.dedup.minhash import text_digests
+from icp.dedup.shingles import shingle_hashes
 from icp.errors import ArtifactError, IcpError
 from icp.export import export_pack
 from icp.run.records import FileRecord, hash_file, hash_json, read_manifest, write_json
 from icp.run.seals import SEAL, sealed, sealed_lines
+from icp.texts import text_buffers
 from icp.tokenizer.engines import Reference
 
 SHARDS = "packs/main/shards"
@@ -320,7 +324,7 @@ def test_duplicates_of_another_text_are_found(run):
         edit_table(path, lambda columns: {**columns, "duplicate_of": [0] * len(columns["doc"])})
     settle(run)
     found = broken(run)
-    only(found, 2, "Jaccard similarity below 0.8: 1", r"of doc 0: 0\.", "exact duplicates with other words: 1")
+    only(found, 2, "Jaccard similarity below 0.8: 1", r"of doc 0: 0\.", "exact duplicates with another text: 1")
 
 
 def test_a_semantic_duplicate_that_is_not_alike_is_found(run):
@@ -556,12 +560,29 @@ def test_words_are_as_defined():
         "ไ",
         "ท",
         "ย",
-        "i",
-        "a",
+        "i\u0307a",
     ]
-    assert same_words("A b.", "a  B")
-    assert not same_words("...", "!!!")
-    assert same_words("...", "...")
+    assert words("दिन e\u0301t co\u00adop ปี") == ["दिन", "ét", "coop", "ปี"]
+    assert same_text(" A  b.", "a\nB.")
+    assert not same_text("A b.", "a b")
+    assert same_text("One two three four five.", "one two three four five")
+    assert not same_text("C", "C++")
+    assert not same_text("...", "!!!")
+    assert same_text("...", "...")
+
+
+def test_the_plain_words_and_copies_are_those_of_the_kernels():
+    texts = [
+        "",
+        ".",
+        "Ünï  co\u00adop दिन ปีใหม่ 日本 한국어 \u1112\u1161\u11ab q\u0307\u0323. ΑΣ",
+        "a b c d e.",
+        "=\u0338 x²",
+    ]
+    digests = text_digests(text_buffers([*texts, *(unicodedata.normalize("NFD", text) for text in texts)]))
+    assert (digests[: len(texts)] == digests[len(texts) :]).all()
+    for a, b in product(range(len(texts)), repeat=2):
+        assert same_text(texts[a], texts[b]) == bool((digests[a] == digests[b]).all())
 
 
 def test_shingles_are_sets_of_word_ngrams():
