@@ -141,5 +141,7 @@ def call(task: Callable[[Any], Any], item: Any) -> Any:
         return Failure(message, traceback.format_exc(), retry=not cut_short and error.errno not in HOPELESS)
     except MemoryError:
         return Failure("out of memory; lower corpus.part_mib or --workers", traceback.format_exc())
-    except Exception as error:  # noqa: BLE001 - a part that fails must not take the others with it
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a part that fails must not take the others with it; nor a panic
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
