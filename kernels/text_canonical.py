@@ -40,8 +40,7 @@ def canonical_words(text, alphabet, low, edges):
     Returns: the number of words, the bytes written, among them a blank at the end that is not canonical.
     """
     entries = alphabet.entries
-    n = text.shape[0]
-    at = 0
+    n, at = text.shape[0], 0
     size, k, own = 0, 0, 0  # bytes written, edges written, 1 inside a word of its own
     base_at, base, base_spot = 0, np.int64(0), (0, 0, 0)  # `base` 0: something stands between it and what follows
     last, before = np.int64(0), np.int64(BLANK)  # rank of what was written last, and that itself
@@ -58,8 +57,7 @@ def canonical_words(text, alphabet, low, edges):
                 here = np.int64(FINAL_SIGMA)
             base_at, base, base_spot, last = at, here, (size, k, own), np.int64(0)
         else:
-            rank = (entry >> RANK) & RANKS
-            joined = np.int64(0)
+            rank, joined = (entry >> RANK) & RANKS, np.int64(0)
             is_plain = kind != SEPARATOR and rank >= last
             if is_plain and base != 0 and entry & IRREGULAR:
                 joined = find_pair(base, here, alphabet)
