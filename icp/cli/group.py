@@ -8,6 +8,7 @@ import click
 
 from icp.cli.terminal import say
 from icp.errors import ArtifactError, ConfigError, IcpError, Interrupted, PartsFailedError
+from icp.machine import open_files
 
 TEMPORARY = "/.tmp-"
 """What every file is called while it is written; see `icp.run.records`."""
@@ -29,6 +30,7 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Group.invoke`."""
+        open_files(raised=True)
         try:
             return super().invoke(ctx)
         except IcpError as error:

@@ -11,7 +11,7 @@ from math import ceil
 
 from icp.config import Config
 from icp.forecast.rates import PhaseRate, Rates, StepRate
-from icp.machine import Machine
+from icp.machine import Machine, open_files
 
 MIB = 2**20
 GROWTH = {
@@ -210,6 +210,11 @@ def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, work
         found.append(
             f"cores: {workers:,} workers, this machine has {machine.cores}; "
             f"the hours hold for {workers:,} cores as fast as these"
+        )
+    if size.n_parts > (most := open_files()[1]) // 2:
+        found.append(
+            f"open files: {most:,} at once are allowed to a process here, and {size.n_parts:,} parts may take as many; "
+            "raise the limit (ulimit -Hn), or corpus.part_mib"
         )
     if size.n_parts < workers:
         found.append(

@@ -50,6 +50,8 @@ def test_labels_are_the_tokens_and_nothing_at_padding(packed, windows, read):
     expected = np.where(np.arange(SEQ_LEN) < end_of_rows(packed)[:, None], windows, -100)
     assert (expected == -100).any()
     assert np.array_equal(read["torch_labels"], expected)
+    assert np.array_equal(read["from_disk"], expected)
+    assert np.array_equal(expected, [sample["labels"] for sample in WindowDataset(packed)])
     assert np.array_equal(read.get("collated_labels", expected), expected)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import guide
 import numpy as np
-from datasets import load_dataset
+from datasets import load_dataset, load_from_disk
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
@@ -25,6 +25,8 @@ def rows(dataset, name="input_ids"):
 
 whole = guide.run(arguments["folder"])["dataset"]
 found = {"rows": rows(whole), "types": np.array([str(whole.features["input_ids"].feature.dtype)])}
+whole.save_to_disk("disk")
+found["from_disk"] = rows(load_from_disk("disk"), "labels")
 found["streamed"] = rows(load(streaming=True))
 found["lengths"] = np.array([json.dumps(row["seq_lengths"]) for row in whole])
 found["docs"] = np.array([json.dumps(row["doc_ids"]) for row in whole])
