@@ -1,6 +1,6 @@
 """What the folders and files of a run are called. No other package spells these names.
 
-    config.yaml  stats.json  .lock  .icp-run.json
+    config.yaml  stats.json  log.jsonl  .lock  .icp-run.json
     documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy
@@ -28,7 +28,7 @@ STEPS = (*BUILD_STEPS, *PACK_STEPS)
 PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
 """Where the steps of a pack lie, under ``packs/<name>/``."""
 
-CONFIG, STATS, LOCK, MARKER = "config.yaml", "stats.json", ".lock", ".icp-run.json"
+CONFIG, STATS, LOCK, MARKER, LOG = "config.yaml", "stats.json", ".lock", ".icp-run.json", "log.jsonl"
 """`MARKER` says that icp made the folder, and with which version."""
 TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
 EXPORT_SUMMARY = "export.json"
