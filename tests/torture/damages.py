@@ -85,7 +85,7 @@ def _outside(path):
 
 
 def files_of(run):
-    """Every file of a run that a command reads, by name; the lock, the log and the card of the shards are not among them."""
+    """Every file of a run that a command reads, by name: not the log, nor the card of the shards."""
     unread = {run / "log.jsonl", *run.glob("packs/*/shards/README.md")}
     return sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file() and path not in unread)
 
