@@ -30,6 +30,8 @@ from icp.run.names import (
 from icp.run.reader import Run, WrongForm, parquet_rows, read_array
 from icp.run.records import MANIFEST, RECORDS, TEMPORARY, FileRecord, hash_file, hash_json
 
+CARD = "README.md"
+"""The card of the shards, made from the manifests; none of it is read again."""
 FORMS = {
     f"dedup/{SURVIVORS}": ("int64", 1),
     f"embeddings/{VECTORS}": ("float16", 2),
@@ -59,7 +61,7 @@ def check_files(run: Run, layout: Layout, found: Breaches) -> str:
             n_files, n_bytes = n_files + 1, n_bytes + record.bytes
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            known = name in manifest.files or name == MANIFEST or name.startswith(f"{RECORDS}/")
+            known = name in (*manifest.files, MANIFEST, CARD) or name.startswith(f"{RECORDS}/")
             if path.is_file() and not known and not path.name.startswith(TEMPORARY):
                 found.add("files that no manifest names", run.shown(path))
         _check_basis(run, step, found)

@@ -22,7 +22,6 @@ from icp.run.reader import read_config
 from torture import Broken
 
 SECONDS_A_LOOK = 400
-UNNAMED = {".lock"}
 
 
 def flip_bit(path, other, rng):
@@ -86,8 +85,9 @@ def _outside(path):
 
 
 def files_of(run):
-    """Every file of a run that a command reads, by name; the lock, which none leaves, is not among them."""
-    return sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
+    """Every file of a run that a command reads, by name: not the log, nor the card of the shards."""
+    unread = {run / "log.jsonl", *run.glob("packs/*/shards/README.md")}
+    return sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file() and path not in unread)
 
 
 def look(work):
