@@ -13,6 +13,7 @@ from icp.audit.segments import Layout
 from icp.audit.small_files import check_small_files, differing
 from icp.errors import ArtifactError
 from icp.run.names import (
+    CARD,
     CONFLICTS,
     INDICES,
     INDPTR,
@@ -60,6 +61,7 @@ def check_files(run: Run, layout: Layout, found: Breaches) -> str:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             known = name in manifest.files or name == MANIFEST or name.startswith(f"{RECORDS}/")
+            known = known or (step, name) == ("shards", CARD)
             if path.is_file() and not known and not path.name.startswith(TEMPORARY):
                 found.add("files that no manifest names", run.shown(path))
         _check_basis(run, step, found)
