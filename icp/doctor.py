@@ -102,9 +102,9 @@ def licences() -> Iterator[str]:
 
 def _licence(name: str) -> str:
     about = metadata(name)
-    told = next((told for field in ("License-Expression", "License") for told in about.get_all(field) or []), "")
+    told = [about[key] for key in ("License-Expression", "License") if key in about]
     kinds = [line.rpartition("::")[2].strip() for line in about.get_all("Classifier") or [] if "License ::" in line]
-    short = told.strip().splitlines()[0] if told.strip() else ""
+    short = next((text.strip().splitlines()[0] for text in told if text and text.strip()), "")
     return short if 0 < len(short) <= 60 else ", ".join(kinds) or "not named in its metadata"
 
 

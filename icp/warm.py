@@ -113,11 +113,12 @@ def _expand_twice() -> None:
 
 
 def tiny_rows() -> list[dict[str, str]]:
-    """160 short documents: related, near-duplicate, copied, and of several alphabets."""
+    """160 short documents: related, near-duplicate, copied, a few very short, and of several alphabets."""
     words, rows = TEXT.split(), []
     for number in range(160):
         chosen = [words[(number * step + step) % len(words)] for step in range(1, 40)]
         rows.append({"id": str(number), "text": " ".join(chosen), "source": "ab"[number % 2]})
+    rows += [{"id": f"short-{mark}", "text": " ".join(words[:12]) + mark, "source": "c"} for mark in "?!"]
     rows += [{"id": f"copy-{n}", "text": rows[n]["text"] + " again", "source": "c"} for n in range(5)]
     return [*rows, {"id": "same", "text": rows[0]["text"], "source": "c"}]
 

@@ -16,6 +16,7 @@ FLOORS = {
         "icp.config",
         "icp.data",
         "icp.texts",
+        "icp.failures",
         "icp.machine",
         "icp.streams",
         "icp.wording",

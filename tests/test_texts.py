@@ -1,5 +1,3 @@
-# ruff: noqa: RUF001 - many alphabets on purpose
-import re
 import tracemalloc
 from itertools import pairwise
 
@@ -8,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from icp.errors import InputError
-from icp.texts import BREAK_AFTER, BREAK_BEFORE, CASE_IGNORABLE, CASED, OWN_WORDS, text_buffers, word_table
+from icp.texts import text_buffers
 
 
 def as_list(texts):
@@ -87,30 +85,7 @@ def test_what_is_not_text_is_refused_by_row(texts, message):
         text_buffers(texts)
 
 
-def test_table_holds_lower_case_of_word_characters():
-    table = word_table()
-    low = table & np.uint32(0x1FFFFF)
-    codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000 and code != 0x130]
-    expected = [ord(chr(code).lower()) if re.match(r"\w", chr(code).lower()) else 0 for code in codes]
-    assert low[codes].tolist() == expected
-    assert low[0x130] == ord("i")  # the combining dot that follows in str.lower is no word character
-    assert not low[0xD800:0xE000].any()
-
-
-def test_table_marks_words_of_their_own():
-    table = word_table()
-    both = BREAK_BEFORE | BREAK_AFTER
-    for char in "日カぁกﾊ𠀀豈々":
-        assert table[ord(char)] & both == both, char
-    for char in "a한ㄱеß_9İ":
-        assert not table[ord(char)] & BREAK_BEFORE, char
-    assert table[0x130] & BREAK_AFTER
-    marked = np.flatnonzero(table & BREAK_BEFORE)
-    assert all(any(first <= code <= last for first, last in OWN_WORDS) for code in marked.tolist())
-
-
-def test_table_knows_cased_characters():
-    table = word_table()
-    assert all(table[ord(char)] & CASED for char in "aZσΣǅİ")
-    assert not any(table[ord(char)] & (CASED | CASE_IGNORABLE) for char in " 1日क")
-    assert all(table[ord(char)] & CASE_IGNORABLE for char in "'.^\u0301\u00adʰ")
+def test_texts_are_taken_in_any_order():
+    texts = text_buffers(STRINGS)
+    assert as_list(texts.take(np.array([3, 0, 1, 3]))) == ["漢字 😀", "one", "", "漢字 😀"]
+    assert as_list(texts.take(np.zeros(0, np.int64))) == []

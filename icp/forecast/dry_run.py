@@ -22,6 +22,7 @@ from icp.run.records import MANIFEST, RECORDS
 from icp.run.storage import address_of
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.read_tasks import part_bytes
+from icp.steps.documents.telling import paragraph_lines, paragraphs_of_input
 from icp.wording import counted
 
 BAR = 40  # columns of a probability of 1
@@ -63,6 +64,7 @@ def _input_lines(context: Context) -> Iterator[str]:
         yield f"parts       {len(document_parts(context)):,}, {counted(n_docs, 'document')}"
         return
     yield f"parts       about {_parts(files, n_bytes):,} of up to {amount(n_bytes)}; more if the input is compressed"
+    yield from paragraph_lines(paragraphs_of_input(context.config.corpus))
 
 
 def _parts(files: Sequence[InputFile], n_bytes: int) -> int:

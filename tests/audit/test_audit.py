@@ -7,7 +7,9 @@ import json
 import random
 import re
 import shutil
+import unicodedata
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +20,17 @@ from tiny import make_run, tiny_config, write_jsonl
 from icp.audit import Finding, verify_run
 from icp.audit.findings import Breaches
 from icp.audit.order import share_a_window
-from icp.audit.shingles import jaccard, same_words, shingles, words
+from icp.audit.segments import TokenFiles
+from icp.audit.shingles import jaccard, same_text, shingles, words
 from icp.dataset.windows import WindowDataset
-from icp.dedup.minhash import shingle_hashes
+from icp.dedup.minhash import text_digests
+from icp.dedup.shingles import shingle_hashes
 from icp.errors import ArtifactError, IcpError
 from icp.export import export_pack
 from icp.run.records import FileRecord, hash_file, hash_json, read_manifest, write_json
 from icp.run.seals import SEAL, sealed, sealed_lines
+from icp.texts import text_buffers
+from icp.tokenizer.engines import Reference
 
 SHARDS = "packs/main/shards"
 PLAN = "packs/main/plan"
@@ -318,7 +324,7 @@ def test_duplicates_of_another_text_are_found(run):
         edit_table(path, lambda columns: {**columns, "duplicate_of": [0] * len(columns["doc"])})
     settle(run)
     found = broken(run)
-    only(found, 2, "Jaccard similarity below 0.8: 1", r"of doc 0: 0\.", "exact duplicates with other words: 1")
+    only(found, 2, "Jaccard similarity below 0.8: 1", r"of doc 0: 0\.", "exact duplicates with another text: 1")
 
 
 def test_a_semantic_duplicate_that_is_not_alike_is_found(run):
@@ -348,6 +354,21 @@ def test_a_changed_text_is_found_by_encoding_it_again(run):
     edit_table(path, lambda columns: {**columns, "text": ["abc " + columns["text"][0], *columns["text"][1:]]})
     settle(run)
     only(broken(run), 3, r"text gives other tokens: 1 \(doc 0: token 0 is \d+, encoding gives \d+")
+
+
+def test_a_document_that_the_tokenizer_refuses_must_have_no_tokens(sound, monkeypatch):
+    encode = Reference._encode
+
+    def refuse(self, strings):
+        if any(text.startswith(corpus_rows()[0]["text"]) for text in strings):
+            raise BaseException("a panic")
+        return encode(self, strings)
+
+    monkeypatch.setattr(Reference, "_encode", refuse)
+    only(broken(sound), 3, r"tokens on which the tokenizer fails: 1 \(doc 0: BaseException: a panic\)")
+    monkeypatch.setattr(TokenFiles, "document", lambda self, node: np.empty(0, np.uint16))
+    told = " ".join(text for texts in broken(sound).values() for text in texts)
+    assert "the tokenizer fails" not in told
 
 
 def test_a_changed_row_number_and_id_are_found(run):
@@ -539,12 +560,29 @@ def test_words_are_as_defined():
         "ไ",
         "ท",
         "ย",
-        "i",
-        "a",
+        "i\u0307a",
     ]
-    assert same_words("A b.", "a  B")
-    assert not same_words("...", "!!!")
-    assert same_words("...", "...")
+    assert words("दिन e\u0301t co\u00adop ปี") == ["दिन", "ét", "coop", "ปี"]
+    assert same_text(" A  b.", "a\nB.")
+    assert not same_text("A b.", "a b")
+    assert same_text("One two three four five.", "one two three four five")
+    assert not same_text("C", "C++")
+    assert not same_text("...", "!!!")
+    assert same_text("...", "...")
+
+
+def test_the_plain_words_and_copies_are_those_of_the_kernels():
+    texts = [
+        "",
+        ".",
+        "Ünï  co\u00adop दिन ปีใหม่ 日本 한국어 \u1112\u1161\u11ab q\u0307\u0323. ΑΣ",
+        "a b c d e.",
+        "=\u0338 x²",
+    ]
+    digests = text_digests(text_buffers([*texts, *(unicodedata.normalize("NFD", text) for text in texts)]))
+    assert (digests[: len(texts)] == digests[len(texts) :]).all()
+    for a, b in product(range(len(texts)), repeat=2):
+        assert same_text(texts[a], texts[b]) == bool((digests[a] == digests[b]).all())
 
 
 def test_shingles_are_sets_of_word_ngrams():

@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 import icp
 from icp.dedup.buckets import signature_buckets
 from icp.dedup.minhash import make_hashing, make_scheme, to_lean_minhash
-from icp.dedup.verdicts import Rules, follow_twins, judge
-from icp.kernels.dedup_components import Evidence, agreement
+from icp.dedup.shingles import no_sets
+from icp.dedup.verdicts import Rules, evidence_of, follow_twins, judge
+from icp.kernels.dedup_evidence import agreement
 from icp.kernels.dedup_minhash import LANES, mix, permute
 
 NUM_PERM = 128
@@ -123,7 +124,7 @@ def permutations(data: Path, rounds: int) -> None:
     hashing = make_hashing(make_scheme(num_perm=NUM_PERM, ngram=5, seed=1))
     print(f"kernel: {NUM_PERM} permutations, ns a shingle hash")
     for name, texts in kernel_texts(data).items():
-        hashes = [row for row in (icp.shingle_hashes(text) for text in texts) if row.size]
+        hashes = [row.astype(np.uint32) for row in (icp.shingle_hashes(text) for text in texts) if row.size]
         bounds = np.concatenate([[0], np.cumsum([row.size for row in hashes])])
         values = np.concatenate(hashes)
         wide, places = values.astype(np.uint64), bounds.astype(np.uint64)
@@ -228,9 +229,8 @@ def group_file(path: str) -> None:
 
 def group_all(signatures: np.ndarray) -> int:
     """How many go."""
-    none = np.zeros(0, np.int64)
     buckets = signature_buckets(signatures, np.arange(len(signatures)), bands=20, rows=6)
-    evidence = Evidence(signatures, buckets.docs, np.zeros(0, np.uint32), none, none)
+    evidence = evidence_of(no_sets(buckets.docs.size), signatures, buckets.docs)
     keepers = follow_twins(np.arange(len(signatures)), judge(buckets, evidence, Rules(0.8, 20, 6, "estimate")))
     return int(keepers.is_near.sum())
 

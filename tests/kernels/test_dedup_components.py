@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icp.kernels import dedup_components as kernels
-from icp.kernels.dedup_components import BY_ESTIMATE, BY_SETS, LEADERS, Evidence, Rule
+from icp.kernels import dedup_evidence
+from icp.kernels.dedup_components import LEADERS
+from icp.kernels.dedup_evidence import BY_ESTIMATE, BY_SETS, Evidence, Rule
 
 ID_MASK = np.uint64(0xFF)
 
@@ -12,9 +14,10 @@ ID_MASK = np.uint64(0xFF)
 def evidence_of(sets, num_perm=8):
     """Evidence whose signatures say nothing, so that the sets decide."""
     sizes = np.cumsum([0] + [len(s) for s in sets])
-    values = np.array([v for s in sets for v in sorted(s)], np.uint32)
+    values = np.array([v for s in sets for v in sorted(s)], np.uint64)
     signatures = np.zeros((len(sets), num_perm), np.uint32)
-    return Evidence(signatures, np.arange(len(sets)), values, sizes[:-1].copy(), sizes[1:].copy())
+    bounds, nothing = np.stack((sizes[:-1], sizes[1:])), np.zeros((2, len(sets)), np.int64)
+    return Evidence(signatures, np.arange(len(sets)), values, bounds, np.zeros(0, np.uint8), nothing)
 
 
 def jaccard(a, b):
@@ -107,12 +110,12 @@ def test_hot_bucket_costs_a_bounded_number_of_comparisons():
 def test_modes_judge_by_what_they_say():
     evidence = evidence_of([{1, 2}, {1, 2, 3}], num_perm=4)
     evidence.signatures[1, 0] = 1  # three of four values agree, Jaccard is 2/3
-    assert kernels.agreement(*evidence.signatures) == 0.75
-    assert kernels.similarity(evidence, Rule(BY_ESTIMATE, 0.75, 0.0), 0, 1) == 0.75
-    assert kernels.similarity(evidence, Rule(BY_ESTIMATE, 0.76, 0.0), 0, 1) == -1
-    assert kernels.similarity(evidence, Rule(BY_SETS, 2 / 3, 0.75), 0, 1) == 2 / 3
-    assert kernels.similarity(evidence, Rule(BY_SETS, 0.67, 0.75), 0, 1) == -1
-    assert kernels.similarity(evidence, Rule(BY_SETS, 0.5, 0.76), 0, 1) == -1  # below the floor, sets are not asked
+    assert dedup_evidence.agreement(*evidence.signatures) == 0.75
+    assert dedup_evidence.similarity(evidence, Rule(BY_ESTIMATE, 0.75, 0.0), 0, 1) == 0.75
+    assert dedup_evidence.similarity(evidence, Rule(BY_ESTIMATE, 0.76, 0.0), 0, 1) == -1
+    assert dedup_evidence.similarity(evidence, Rule(BY_SETS, 2 / 3, 0.75), 0, 1) == 2 / 3
+    assert dedup_evidence.similarity(evidence, Rule(BY_SETS, 0.67, 0.75), 0, 1) == -1
+    assert dedup_evidence.similarity(evidence, Rule(BY_SETS, 0.5, 0.76), 0, 1) == -1  # below the floor
 
 
 @pytest.mark.parametrize("find", [kernels.find_buckets, kernels.find_buckets.py_func], ids=["compiled", "python"])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from word_hashes import word_hashes
 
 from icp.kernels import embed_lexical as kernels
-from icp.texts import word_table
+from icp.words import alphabet
 
 BUCKETS = 16
 DIM = 512
@@ -90,7 +90,7 @@ def test_words_are_counted_by_their_highest_bits(impl):
 
 def test_distinct_words_stand_once_and_weigh_more_at_the_beginning():
     data, offsets = bytes_of(["The cat, the dog.", "", "dog"])
-    words, masses, bounds = kernels.distinct_words(data, offsets, word_table())
+    words, masses, bounds = kernels.distinct_words(data, offsets, alphabet())
     [the, cat, again, dog], none, [lonely] = word_hashes(data, offsets)
     assert (again, none) == (the, [])
     assert words.tolist() == [the, cat, dog, lonely]
@@ -103,7 +103,7 @@ def test_distinct_words_stand_once_and_weigh_more_at_the_beginning():
 def test_distinct_words_match_the_reference(documents):
     data, offsets = bytes_of([" ".join(f"w{word}" for word in words) for words in documents])
     expected = words_of(word_hashes(data, offsets))
-    found = kernels.distinct_words(data, offsets, word_table())
+    found = kernels.distinct_words(data, offsets, alphabet())
     assert [array.tolist() for array in found] == [array.tolist() for array in expected]
 
 

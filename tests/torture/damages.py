@@ -21,7 +21,7 @@ from icp.run.opening import open_folder
 from icp.run.reader import read_config
 from torture import Broken
 
-SECONDS_A_LOOK = 120
+SECONDS_A_LOOK = 400
 UNNAMED = {".lock"}
 
 
@@ -174,16 +174,18 @@ def strike(run, other, place, rng, what):
         shutil.rmtree(place)
 
 
-def attack(seconds, seed, *, run, other, folder, kinds=None, uses=1.0):
+def attack(seconds, seed, *, run, other, folder, uses=1.0, most=None):
     """Strike every file in every way, in an order by the seed, until the time is over.
 
     Counts come back. `run`: finished; `other`: one of the same files and other bytes; `folder`: to work in; `uses`:
-    share of strikes after which all other commands are tried too.
+    share of strikes after which all other commands are tried too; `most`: damages of each file.
     """
     rng = random.Random(seed)
     deadline = time.monotonic() + seconds
-    strikes = [(name, damage) for name in files_of(run) for damage in kinds or DAMAGES]
+    strikes = [(name, damage) for name in files_of(run) for damage in DAMAGES]
     rng.shuffle(strikes)
+    if most:  # so many of each file
+        strikes = [strike for name in files_of(run) for strike in [s for s in strikes if s[0] == name][:most]]
     counts, broken = {"files": len(files_of(run)), "damages": 0, "used": 0, "of": len(strikes)}, []
     for name, damage in strikes:
         if time.monotonic() > deadline:

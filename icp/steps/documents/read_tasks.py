@@ -98,12 +98,12 @@ def read_files(context: Context, part: str, output: PartOutput) -> None:
     tasks = _tasks(context)
     files = tasks[int(part)]
     findings = Findings()
-    rules = _rules(config)
+    rules = rules_of(config)
     reasons: Counter[str] = Counter()
     n_bytes = part_bytes((file for task in tasks for file in task), config.part_mib)
     ids, paragraphs = IdCount(), ParagraphCount()
     with ExitStack() as stack:
-        batches = _batches(files, rules, findings)
+        batches = batches_of(files, rules, findings)
         documents = _accepted(batches, reasons, stack, output, f"read/{part}.rejected.parquet")
         documents = _looked_at(documents, config, ids, paragraphs)
         pieces = write_parts(documents, n_bytes, lambda k: output.path(f"read/{part}-{k:05d}.parquet"))
@@ -145,7 +145,8 @@ def _looked_at(
         yield with_derived(table, config.derive)
 
 
-def _rules(config: CorpusConfig) -> Rules:
+def rules_of(config: CorpusConfig) -> Rules:
+    """What a row of this corpus must be."""
     names = ("text", "id", "source", "keep", "min_chars", "max_chars")
     path = config.exclude
     excluded = _excluded(path, file_identity(path)) if path is not None else frozenset()
@@ -158,7 +159,8 @@ def _excluded(path: str, identity: str) -> frozenset[str]:
     return load_excluded(path)
 
 
-def _batches(files: Sequence[InputFile], rules: Rules, findings: Findings) -> Iterator[Batch]:
+def batches_of(files: Sequence[InputFile], rules: Rules, findings: Findings) -> Iterator[Batch]:
+    """The rows of the files of one read task."""
     path = files[0].path
     match files[0].kind:
         case "text":

@@ -19,7 +19,7 @@ from icp.errors import ArtifactError, ConfigError, PartsFailedError
 from icp.pipeline import build_graph
 from icp.steps.dedup import candidates, rounds
 from icp.steps.dedup import step as dedup
-from icp.texts import WORDS_VERSION
+from icp.words import WORDS_VERSION
 
 
 def quiet(label, done, total):
@@ -119,7 +119,7 @@ def test_facts_name_the_largest_groups(done):
 def test_keep_decides_who_stays(tmp_path, keep):
     rows = [
         {"id": "0", "text": "same words in here", "score": 1.0, "lang": "en"},
-        {"id": "1", "text": "same words, in here!", "score": 2.0, "lang": "en"},
+        {"id": "1", "text": "Same words  in here ", "score": 2.0, "lang": "en"},
         {"id": "2", "text": "same words in here", "score": 3.0, "lang": "en"},
         {"id": "3", "text": "same words in here", "score": None, "lang": "en"},
     ]

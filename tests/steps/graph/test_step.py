@@ -5,7 +5,7 @@ import pytest
 from graph_inputs import do, joined, make_vectors, topics, unit
 from made import finish
 
-from icp.dedup.minhash import shingle_hashes
+from icp.dedup.shingles import shingle_hashes
 from icp.steps.graph import step as graph
 from icp.steps.graph.step import STEP, random_pairs
 from icp.steps.neighbors.step import STEP as NEIGHBORS
@@ -88,7 +88,8 @@ def reference(context, vectors, texts, survivors):
     kept = []
     for row in range(len(survivors)):
         leaders = [low for low in kept if (low, row) in alike]
-        words = [len(sets[low] & sets[row]) / max(1, len(sets[low] | sets[row])) for low in leaders]
+        several = [low for low in leaders if min(len(sets[low]), len(sets[row])) > 1]  # a text of one is kept
+        words = [len(sets[low] & sets[row]) / len(sets[low] | sets[row]) for low in several]
         if all(share < config.duplicate_jaccard for share in words):
             kept.append(row)
     node = {row: number for number, row in enumerate(kept)}
