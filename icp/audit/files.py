@@ -13,6 +13,7 @@ from icp.audit.segments import Layout
 from icp.audit.small_files import check_small_files, differing
 from icp.errors import ArtifactError
 from icp.run.names import (
+    CARD,
     CONFLICTS,
     INDICES,
     INDPTR,
@@ -30,8 +31,6 @@ from icp.run.names import (
 from icp.run.reader import Run, WrongForm, parquet_rows, read_array
 from icp.run.records import MANIFEST, RECORDS, TEMPORARY, FileRecord, hash_file, hash_json
 
-CARD = "README.md"
-"""The card of the shards, made from the manifests; none of it is read again."""
 FORMS = {
     f"dedup/{SURVIVORS}": ("int64", 1),
     f"embeddings/{VECTORS}": ("float16", 2),
@@ -61,7 +60,8 @@ def check_files(run: Run, layout: Layout, found: Breaches) -> str:
             n_files, n_bytes = n_files + 1, n_bytes + record.bytes
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            known = name in (*manifest.files, MANIFEST, CARD) or name.startswith(f"{RECORDS}/")
+            known = name in manifest.files or name == MANIFEST or name.startswith(f"{RECORDS}/")
+            known = known or (step, name) == ("shards", CARD)
             if path.is_file() and not known and not path.name.startswith(TEMPORARY):
                 found.add("files that no manifest names", run.shown(path))
         _check_basis(run, step, found)

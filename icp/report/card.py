@@ -11,11 +11,10 @@ import yaml
 
 from icp import __version__
 from icp.config import Config
-from icp.run.names import CONFIG, PACKS, pack_folder
+from icp.run.names import CARD, CONFIG, PACKS, pack_folder
 from icp.run.stats import read_stats
 from icp.run.storage import mirror_of, run_folder
 
-CARD = "README.md"
 log = logging.getLogger("icp")
 _TEXT = """---
 {head}---

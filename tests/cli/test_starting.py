@@ -104,3 +104,8 @@ def test_the_status_sees_a_missing_file(made, tmp_path):
     output = invoke("status", run).output
     assert "missing: weights.npy; restore it" in output
     assert invoke("status", made).output.count("missing") == 0
+
+
+def test_the_card_is_no_stranger_to_an_audit(made):
+    done = invoke("verify", made)
+    assert done.exit_code == 0, done.output
