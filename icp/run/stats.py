@@ -110,13 +110,21 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
     return lines
 
 
+def _cuts(windows: Mapping[str, Any]) -> str:
+    """How often documents are cut, and how many are longer than a window; older packs do not know."""
+    if "cuts" not in windows:
+        return ""
+    longer = f", {windows['long_documents']:,} longer than a window" if windows["long_documents"] else ""
+    return f" by {counted(windows['cuts'], 'cut')}{longer}"
+
+
 def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
     tokens, windows = figures["tokens"], figures["windows"]
     return [
         f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
         f"+ {tokens['padding']:,} padding = {tokens['written']:,} written",
         f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
-        f"{counted(windows['split_documents'], 'document')} split",
+        f"{counted(windows['split_documents'], 'document')} split" + _cuts(windows),
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
         f"shards      {shards}",
