@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # a CPU build is enough for the tests; choose another build with TORCH=...
 TORCH ?= torch==2.13.0
+# reads exports to MDS back; it declares an older numpy and clouds that tests do not need
+MDS := mosaicml-streaming==0.13.0 brotli python-snappy zstd catalogue omegaconf
 DEMO_ENV := .venv/demo
 TEST_ENV := .venv/test
 NEXT_ENV := .venv/tokenizers-1
@@ -10,7 +12,12 @@ DEMO_RUN ?= runs/quickstart
 PARALLEL ?= -n auto
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-tokenizers-1 lint bench clean
+# seconds for each attack of make torture: 3600 for a night; ATTACKS= those of tests/torture/__main__.py, all without
+SECONDS_EACH ?= 300
+ATTACKS ?=
+TORTURE_SEED ?= 1
+
+.PHONY: demo test test-tokenizers-1 lint bench torture boundscheck clean
 
 demo: $(DEMO_ENV)/.ready
 	rm -rf $(DEMO_RUN)
@@ -19,7 +26,7 @@ demo: $(DEMO_ENV)/.ready
 	@echo "Shards for a trainer: $(DEMO_RUN)/packs/main/shards   All files: $(DEMO_RUN)"
 	@echo "Look at a window:     $(DEMO_ENV)/bin/icp inspect $(DEMO_RUN) --window 0"
 
-test: $(TEST_ENV)/.ready
+test: $(TEST_ENV)/.ready $(TEST_ENV)/.tools
 	$(TEST_ENV)/bin/python -m pytest $(PARALLEL) --durations=25
 
 # the same tests of tokens with the next tokenizers, in an environment that sees all else of the test environment
@@ -31,8 +38,28 @@ lint: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/ruff format --check .
 	$(TEST_ENV)/bin/mypy
 
+# a browser and a terminal for the tests of what people see; where they cannot be installed, those tests are skipped
+TOOLS := chromium chromedriver tmux
+TOOL_PACKAGES := chromium chromium-driver tmux
+
+$(TEST_ENV)/.tools: $(TEST_ENV)/.ready
+	@for tool in $(TOOLS); do command -v $$tool > /dev/null || missing=1; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(TOOL_PACKAGES) > /dev/null; \
+	fi || true
+	@for tool in $(TOOLS); do command -v $$tool > /dev/null || echo "no $$tool: its tests are skipped"; done
+	@touch $@
+
 bench: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/python -m pytest tests/bench --benchmark-enable --benchmark-only
+
+torture: $(TEST_ENV)/.ready
+	PYTHONPATH=tests $(TEST_ENV)/bin/python -m torture $(ATTACKS) --seconds $(SECONDS_EACH) --seed $(TORTURE_SEED)
+
+# kernels that read beyond an array raise IndexError here; compiled anew, in a cache of their own
+boundscheck: $(TEST_ENV)/.ready
+	NUMBA_BOUNDSCHECK=1 XDG_CACHE_HOME=$(CURDIR)/.venv/boundscheck $(TEST_ENV)/bin/python -m pytest $(PARALLEL) \
+	  tests/kernels tests/dedup tests/embed tests/knn tests/order tests/pack
 
 clean:
 	rm -rf .venv runs build *.egg-info
@@ -48,6 +75,7 @@ $(TEST_ENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(TEST_ENV)
 	$(TEST_ENV)/bin/python $(PIP) "$(TORCH)"
 	$(TEST_ENV)/bin/python $(PIP) --editable ".[transformers,dev,loaders,spark]"
+	$(TEST_ENV)/bin/python $(PIP) --no-deps $(MDS)
 	$(TEST_ENV)/bin/python -m pip uninstall --quiet --yes torchvision # litdata brings it; on a CPU build of torch it breaks imports
 	touch $@
 

@@ -24,6 +24,7 @@ _HOME = {
     "visit_order": "icp.order.visit_order",
     "plan_windows": "icp.pack.plan_windows",
     "WindowDataset": "icp.dataset.windows",
+    "make_run": "icp.whole_run",
     "KnnGraph": "icp.data",
     "DocGraph": "icp.data",
     "Traversal": "icp.data",

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.machine import open_files
+
 
 @dataclass(frozen=True, slots=True)
 class KnnGraph:
@@ -98,6 +100,9 @@ class Rows(Protocol):
 HELD_ROWS = 1 << 16
 """Rows taken from mapped files before they are mapped anew, so that a process need not hold all that it ever read."""
 
+HELD_SHARE = 4
+"""Of the files that a process may hold open, RowParts keeps one in so many mapped."""
+
 
 class RowParts:
     """Rows of the ``.npy`` parts of a step, read when asked for, as if they were one array.
@@ -110,14 +115,17 @@ class RowParts:
     """
 
     def __init__(self, paths: Sequence[Path], rows: NDArray[np.int64] | None = None) -> None:
-        parts = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        shapes = [
+            (part.shape, part.dtype) for part in (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
+        ]
         self._paths = tuple(paths)
-        self._bounds = np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64)))
+        self._bounds = np.concatenate(([0], np.cumsum([shape[0] for shape, _ in shapes], dtype=np.int64)))
         self._rows = rows
-        self._dtype = parts[0].dtype
+        self._most = max(1, open_files()[0] // HELD_SHARE)
+        self._dtype = shapes[0][1]
         self._mapped: dict[int, NDArray[Any]] = {}
         self._taken = 0
-        self.shape = (int(self._bounds[-1]) if rows is None else rows.size, max(int(part.shape[1]) for part in parts))
+        self.shape = (int(self._bounds[-1]) if rows is None else rows.size, max(shape[1] for shape, _ in shapes))
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]:
         """(len(rows), dim) in the order of `rows`; each file is read in ascending order."""
@@ -132,6 +140,8 @@ class RowParts:
             if begin < end:
                 here = ascending[begin:end]
                 if number not in mapped:
+                    if len(mapped) >= self._most:
+                        mapped = self._mapped = {}
                     mapped[number] = np.load(self._paths[number], mmap_mode="r", allow_pickle=False)
                 block[here] = mapped[number][wanted[here] - first]
         return block

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from icp import __version__
+from icp.machine import open_files
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_JAVA = 17
@@ -29,7 +30,7 @@ THREAD_VARIABLES = (
     "TOKENIZERS_PARALLELISM",
 )
 LITTLE_DISK = 5 << 30
-ASK_SECONDS = 10
+ASK_SECONDS, FEW_FILES = 10, 1024
 _NAME = re.compile(r"[\w.-]+")
 _OLDEST = re.compile(r">=([\w.]+)")
 
@@ -67,6 +68,7 @@ def examine() -> Iterator[Check]:
     yield _threads()
     yield _blas()
     yield _kernel_cache()
+    yield _open_files()
     yield check_disk(Path.cwd())
 
 
@@ -102,9 +104,9 @@ def licences() -> Iterator[str]:
 
 def _licence(name: str) -> str:
     about = metadata(name)
-    told = next((told for field in ("License-Expression", "License") for told in about.get_all(field) or []), "")
+    told = [about[key] for key in ("License-Expression", "License") if key in about]
     kinds = [line.rpartition("::")[2].strip() for line in about.get_all("Classifier") or [] if "License ::" in line]
-    short = told.strip().splitlines()[0] if told.strip() else ""
+    short = next((text.strip().splitlines()[0] for text in told if text and text.strip()), "")
     return short if 0 < len(short) <= 60 else ", ".join(kinds) or "not named in its metadata"
 
 
@@ -228,6 +230,12 @@ def _blas() -> Check:
     return Check(
         "blas", True, f"OPENBLAS_CORETYPE={core}: this can slow numpy several times; unset it unless you need it"
     )
+
+
+def _open_files() -> Check:
+    soft, hard = open_files()
+    few = "; too few for a run of many parts: raise it (ulimit -Hn)" if hard < FEW_FILES else ""
+    return Check("open files", True, f"{soft:,} at once, {hard:,} at most{few}")
 
 
 def _kernel_cache() -> Check:

@@ -6,6 +6,7 @@ import platform
 import resource
 import shutil
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +24,18 @@ LIBRARIES = (
     "xxhash",
 )
 log = logging.getLogger("icp")
+
+
+def open_files(*, raised: bool = False) -> tuple[int, int]:
+    """How many files this process may hold open, and how many it may raise that to; `raised`: raise it first.
+
+    Processes that are started afterwards have the same limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if raised and soft != hard:
+        with suppress(ValueError, OSError):  # some systems have a limit beyond which they refuse
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def host_name() -> str:

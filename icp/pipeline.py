@@ -18,10 +18,12 @@ from icp.engine.step import Progress, Step
 from icp.errors import ArtifactError, ConfigError
 from icp.export import check_exports, export_all
 from icp.knn.faiss_index import check_method
+from icp.report.card import write_card
 from icp.run import records
 from icp.run.claim import check_apart, check_folder, claim, leave_config, remove_leftovers
 from icp.run.context import Context
 from icp.run.lock import lock_of
+from icp.run.log import kept_log
 from icp.run.names import (
     BUILD_STEPS,
     PACK_FOLDERS,
@@ -33,7 +35,7 @@ from icp.run.names import (
 )  # fmt: skip
 from icp.run.opening import open_folder
 from icp.run.records import Manifest
-from icp.run.stats import write_stats
+from icp.run.stats import step_summary, write_stats
 from icp.run.storage import address_of, mirror_of, run_folder
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -75,6 +77,7 @@ def pack(
     _require_graph(context)
     with _locked(config, "pack"):
         manifests = _run(PACK_STEPS, context, executor, progress, fresh)
+        write_card(config, name)
         export_all(config, pack=name)
         return manifests
 
@@ -105,7 +108,8 @@ def run_part(
         context = with_tokens(context)
     if not _is_done(load_step(step), context):
         leave_config(run, config, name if step in PACK_FOLDERS else None)
-    missing = run_slice(load_step(step), context, index, n_slices, executor)
+    with kept_log(run, f"step {step}"):
+        missing = run_slice(load_step(step), context, index, n_slices, executor)
     if missing is None:
         write_stats(run)
     return missing
@@ -160,9 +164,20 @@ def _run(
     unfinished = [step for step in steps if not _is_done(step, context)]
     if unfinished:
         leave_config(run, context.config, pack)
-    manifests = {step.name: run_step(step, context, executor, progress) for step in steps}
+    manifests = {}
+    for step in steps:
+        manifests[step.name] = run_step(step, context, executor, progress)
+        if step in unfinished:
+            _tell_done(manifests[step.name])
+    if not unfinished:
+        log.info("nothing to do: %s", "step is done" if len(steps) == 1 else f"all {len(steps)} steps are done")
     write_stats(run)
     return manifests
+
+
+def _tell_done(manifest: Manifest) -> None:
+    fields = {"step": manifest.step, "seconds": round(manifest.seconds, 1)}
+    log.info("%s: %.1f s; %s", manifest.step, manifest.seconds, step_summary(manifest), extra=fields)
 
 
 def _is_done(step: Step, context: Context) -> bool:
@@ -220,4 +235,5 @@ def _locked(config: Config, command: str) -> Iterator[None]:
     with lock_of(run, command):
         claim(run)
         remove_leftovers(run)
-        yield
+        with kept_log(run, command):
+            yield

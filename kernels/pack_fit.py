@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import kernel
+from icp.kernels.pack_state import MOST_LOOSE
 
 
 class Closed(NamedTuple):
@@ -18,11 +19,13 @@ class Closed(NamedTuple):
         group: (n,) int32, a window holds one group.
         bounds: (n + 1,) int64, CSR row bounds.
         conflicts: (m,) int32, documents that must not share a window with the document.
+        loose: (n,) bool, what is no whole document: a window holds `MOST_LOOSE` of them.
     """
 
     group: NDArray[np.int32]
     bounds: NDArray[np.int64]
     conflicts: NDArray[np.int32]
+    loose: NDArray[np.bool_]
 
 
 class FitRules(NamedTuple):
@@ -49,6 +52,7 @@ class _Rooms(NamedTuple):
     tree: NDArray[np.bool_]  # (2 * n_leaves,), node t has the children 2t and 2t + 1; leaf n_leaves + room
     head: NDArray[np.int64]  # (seq_len + 1,), -1 = no window
     following: NDArray[np.int64]  # (most windows,)
+    loose: NDArray[np.int64]  # (most windows,), members that are loose
 
 
 @kernel
@@ -69,7 +73,10 @@ def best_fit(tokens: NDArray[np.int64], order: NDArray[np.int64], seq_len: int, 
     while n_leaves <= seq_len:
         n_leaves *= 2
     rooms = _Rooms(
-        np.zeros(2 * n_leaves, np.bool_), np.full(seq_len + 1, -1, np.int64), np.full(order.size, -1, np.int64)
+        np.zeros(2 * n_leaves, np.bool_),
+        np.full(seq_len + 1, -1, np.int64),
+        np.full(order.size, -1, np.int64),
+        np.zeros(order.size, np.int64),
     )
     window = np.full(tokens.size, -1, np.int64)
     left = np.empty(order.size, np.int64)
@@ -88,6 +95,7 @@ def best_fit(tokens: NDArray[np.int64], order: NDArray[np.int64], seq_len: int, 
             n_windows += 1
         window[doc] = found
         left[found] -= tokens[doc]
+        rooms.loose[found] += closed.loose[doc]
         rooms.following[found] = rooms.head[left[found]]
         rooms.head[left[found]] = found
         _mark(rooms, left[found])
@@ -129,7 +137,8 @@ def _take_room(rooms: _Rooms, window: NDArray[np.int64], closed: Closed, doc: in
     while room >= 0:
         before, here = -1, rooms.head[room]
         while here >= 0:
-            if not has_conflict(window, closed, doc, here):
+            full = closed.loose[doc] and rooms.loose[here] >= MOST_LOOSE
+            if not full and not has_conflict(window, closed, doc, here):
                 if before < 0:
                     rooms.head[room] = rooms.following[here]
                 else:
@@ -152,7 +161,8 @@ def has_conflict(window: NDArray[np.int64], closed: Closed, doc: int, here: int)
 
 @kernel
 def fit_path(order: NDArray[np.int64], tokens: NDArray[np.int64], rules: FitRules, closed: Closed) -> NDArray[np.int64]:
-    """Fill one window after another with the first waiting document that fits.
+    """Fill one window after another with the first waiting document that fits; the rest of one that is cut begins the
+    next.
 
     Args:
         order: (m,) int64, documents in path order, one group after another.
@@ -188,20 +198,27 @@ def fit_path(order: NDArray[np.int64], tokens: NDArray[np.int64], rules: FitRule
             room = rules.capacity
             continue
         doc = waiting[at]
-        pieces[0, n_pieces] = doc
-        pieces[1, n_pieces] = part
-        pieces[2, n_pieces] = window
-        n_pieces += 1
+        n_pieces = _note(pieces, n_pieces, (doc, part, window))
         last[doc] = window
         left[doc] -= part
         room -= part
-        if left[doc] == 0:
-            n_waiting -= 1
-            waiting[at:n_waiting] = waiting[at + 1 : n_waiting + 1].copy()
+        n_waiting -= 1
+        waiting[at:n_waiting] = waiting[at + 1 : n_waiting + 1].copy()
         if left[doc] > 0 or room == 0:
             window += 1
             room = rules.capacity
+        if left[doc] > 0:  # the rest begins the next window
+            n_pieces = _note(pieces, n_pieces, (doc, left[doc], window))
+            last[doc] = window
+            room -= left[doc]
     return pieces[:, :n_pieces].copy()
+
+
+@kernel
+def _note(pieces: NDArray[np.int64], n_pieces: int, piece: tuple[int, int, int]) -> int:
+    """Add a piece: document, tokens, window; returns how many there are."""
+    pieces[0, n_pieces], pieces[1, n_pieces], pieces[2, n_pieces] = piece
+    return n_pieces + 1
 
 
 @kernel

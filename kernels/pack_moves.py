@@ -4,8 +4,9 @@ In: a `Search`, the item that leaves. Out: the best step so far, in ``search.scr
 """
 
 from icp.kernels._jit import bare_kernel
+from icp.kernels.pack_state import WHOLE
 from icp.kernels.pack_step import MAX_MEMBERS, UNKNOWN, Join, Leave, Search, keep_best, penalty
-from icp.kernels.pack_worth import clashes, dot_items, dot_window, pull, tie, value
+from icp.kernels.pack_worth import clashes, dot_items, dot_window, is_free, pull, tie, value
 
 SWAP_COST = 0.35  # steps that cost more in penalty than this hardly ever gain
 PAIR_COST = 0.2
@@ -46,7 +47,7 @@ def propose_swaps(search: Search, leave: Leave, join: Join, n_members: int) -> N
     """Try to exchange the item with one member of the window."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
     # taken out of their tuples once: doing so in the loop costs more than a dot product
-    vectors, tokens, weight, bounds = items.vectors, items.tokens, items.weight, items.conflict_bounds
+    vectors, tokens, weight, bounds, kind = items.vectors, items.tokens, items.weight, items.conflict_bounds, items.kind
     scaled, version, ties, tie_version = state.scaled, state.version, state.tie, state.tie_version
     i, a, b = leave.item, leave.window, join.window
     unit, scale2, filled_a, filled_b = state.unit[a], items.scale2[0], state.filled[a], state.filled[b]
@@ -56,7 +57,7 @@ def propose_swaps(search: Search, leave: Leave, join: Join, n_members: int) -> N
         j = scratch.member[place]
         more = tokens[j] - tokens[i]
         cost = penalty(rules, filled_a + more) + penalty(rules, filled_b - more) - paid
-        if cost >= SWAP_COST or (bounds[j] < bounds[j + 1] and clashes(items, state, j, a)):
+        if cost >= SWAP_COST or ((bounds[j] < bounds[j + 1] or kind[j] != WHOLE) and clashes(items, state, j, a)):
             continue
         toward, grows = dot_window(vectors, j, scaled, a) * unit, 1
         if weight[j] != 1:
@@ -99,7 +100,7 @@ def propose_chains(search: Search, leave: Leave, join: Join, n_members: int) -> 
 def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -> None:
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
     window, filled, count, pairs = state.window, state.filled, state.count, state.pairs
-    tokens, most, bounds = items.tokens[j], 1 + items.weight[j], items.conflict_bounds
+    tokens, most = items.tokens[j], 1 + items.weight[j]
     last = -1
     for near in items.neighbors[j, :CHAIN_NEIGHBORS]:
         c = window[near] if near >= 0 else -1
@@ -110,7 +111,7 @@ def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -
         cost = penalty(rules, filled[c] + tokens) - penalty(rules, filled[c])
         if base - cost + most <= scratch.gain[0] or state.group[c] != items.group[j]:
             continue
-        if bounds[j] < bounds[j + 1] and clashes(items, state, j, c):
+        if not is_free(items, j) and clashes(items, state, j, c):
             continue
         toward, grows = dot_window(items.vectors, j, state.scaled, c) * state.unit[c], 1
         if items.weight[j] != 1:
@@ -136,7 +137,7 @@ def propose_pairs(search: Search, leave: Leave, join: Join, n_members: int) -> N
     count_a, count_b = state.count[a] + 1, state.count[b] - 1
     paid, worth = leave.paid + join.paid, leave.worth + join.worth
     to_left, to_stay = scratch.to_left, scratch.to_stay
-    if items.weight[leave.item] != 1:
+    if items.kind[leave.item] != WHOLE:
         return
     for u in range(1, n_members):
         for v in range(u):
@@ -171,7 +172,7 @@ def _know(search: Search, leave: Leave, place: int) -> None:
     if scratch.to_leaver[place] == UNKNOWN:
         scratch.to_leaver[place] = dot_items(items.vectors, leave.item, j) / items.scale2[0]
     both = 2 * scratch.to_leaver[place]
-    whole = items.weight[j] == 1
+    whole = items.kind[j] == WHOLE
     toward = dot_window(items.vectors, j, state.scaled, leave.window) * state.unit[leave.window]
     scratch.to_left[place] = toward - both if whole else NEVER
     scratch.to_stay[place] = -tie(items, state, j) - both

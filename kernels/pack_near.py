@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import kernel
+from icp.kernels.pack_state import MOST_LOOSE, WHOLE
 
 
 @kernel
@@ -45,13 +46,19 @@ def near_items(
 
 @kernel
 def separate(
-    window: NDArray[np.int32], window_group: NDArray[np.int32], bounds: NDArray[np.int64], conflicts: NDArray[np.int32]
+    window: NDArray[np.int32],
+    window_group: NDArray[np.int32],
+    kind: NDArray[np.int8],
+    bounds: NDArray[np.int64],
+    conflicts: NDArray[np.int32],
 ) -> NDArray[np.int32]:
-    """Move items out of windows that hold an earlier item in conflict with them, to the nearest number that is free.
+    """Move items out of windows that hold an earlier item in conflict with them, or enough that are loose, to the
+    nearest number that is free.
 
     Args:
         window: (n,) int32, changed: windows from ``window_group.size`` on are new ones.
         window_group: (windows,) int32, ascending.
+        kind: (n,) int8, of items; see `icp.kernels.pack_state.Items`.
         bounds, conflicts: CSR over the items, both directions.
 
     Returns: (new windows,) int32, their groups.
@@ -59,41 +66,51 @@ def separate(
     """
     n, n_windows = window.size, window_group.size
     stamp = np.full(n_windows + n, -1, np.int64)
+    loose = np.zeros(n_windows + n, np.int64)  # of the items seen
     extra = np.empty(n, np.int32)
     n_extra = 0
     for i in range(n):
-        clash = False
+        is_loose = kind[i] != WHOLE
+        most = MOST_LOOSE if is_loose else n + 1
+        clash = loose[window[i]] >= most
         for place in range(bounds[i], bounds[i + 1]):
             j = conflicts[place]
             if j < i:
                 stamp[window[j]] = i
                 clash = clash or window[j] == window[i]
         if not clash:
+            loose[window[i]] += is_loose
             continue
         mine = window[i]
-        found = _nearest_free(window_group, stamp, mine, i)
+        group = window_group[mine]
+        found = _nearest_free(window_group, stamp, loose, (mine, i, most))
         for new in range(n_windows if found < 0 else n_windows + n_extra, n_windows + n_extra):
-            if extra[new - n_windows] == window_group[mine] and stamp[new] != i:
+            if extra[new - n_windows] == group and stamp[new] != i and loose[new] < most:
                 found = new
                 break
         if found < 0:
             found = n_windows + n_extra
-            extra[n_extra] = window_group[mine]
+            extra[n_extra] = group
             n_extra += 1
         window[i] = found
+        loose[found] += is_loose
     return extra[:n_extra].copy()
 
 
 @kernel
-def _nearest_free(window_group: NDArray[np.int32], stamp: NDArray[np.int64], mine: int, i: int) -> int:
-    """The window of the same group nearest by number that is not stamped with `i`, -1 if all are."""
+def _nearest_free(
+    window_group: NDArray[np.int32], stamp: NDArray[np.int64], loose: NDArray[np.int64], wanted: tuple[int, int, int]
+) -> int:
+    """The window of the same group nearest by number to wanted[0] that is not stamped with wanted[1] and holds less
+    than wanted[2] loose items, -1 if there is none."""
+    mine, i, most = wanted
     for distance in range(1, window_group.size):
         below, above = mine - distance, mine + distance
         below_in = below >= 0 and window_group[below] == window_group[mine]
         above_in = above < window_group.size and window_group[above] == window_group[mine]
-        if below_in and stamp[below] != i:
+        if below_in and stamp[below] != i and loose[below] < most:
             return below
-        if above_in and stamp[above] != i:
+        if above_in and stamp[above] != i and loose[above] < most:
             return above
         if not below_in and not above_in:
             break

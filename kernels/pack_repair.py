@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel, kernel
-from icp.kernels.pack_state import Items, State, put_in, refresh, take_out
+from icp.kernels.pack_state import WHOLE, Items, State, put_in, refresh, take_out
 from icp.kernels.pack_step import MAX_MEMBERS, UNKNOWN
 from icp.kernels.pack_worth import clashes, pull
 
@@ -118,7 +118,7 @@ def _weigh_leaver(
         first = items.tokens[offer.member[u]] if u >= 0 else 0
         for v in range(u, n_members if u >= 0 else 0):  # v == u: nothing second comes back
             net = items.tokens[i] - first - (items.tokens[offer.member[v]] if v > u else 0)
-            if net <= 0 or net > slack:
+            if net <= 0 or net > slack or (v > u and _is_loose(items, offer, u) and _is_loose(items, offer, v)):
                 continue
             if move == UNKNOWN:
                 move = _mean(items, state, i, b, 0) - _mean(items, state, i, a, 1)
@@ -135,6 +135,11 @@ def _weigh_leaver(
                 offer.step[2] = offer.member[u] if u >= 0 else -1
                 offer.step[3] = offer.member[v] if v > u else -1
     return offered
+
+
+@bare_kernel
+def _is_loose(items: Items, offer: Offer, place: int) -> bool:
+    return place >= 0 and items.kind[offer.member[place]] != WHOLE
 
 
 @bare_kernel

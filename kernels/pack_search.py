@@ -10,7 +10,7 @@ from icp.kernels._jit import bare_kernel, kernel
 from icp.kernels.pack_moves import CHAIN_GAIN, list_members, propose_chains, propose_move, propose_pairs, propose_swaps
 from icp.kernels.pack_state import Items, State, join_pieces, put_in, refresh, take_out
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search, join_of, leave_of
-from icp.kernels.pack_worth import clashes, dot_window, pull
+from icp.kernels.pack_worth import clashes, dot_window, is_free, pull
 
 LEAST_GAIN = 1e-4
 
@@ -108,7 +108,7 @@ def _look_around(search: Search, i: int, clock: int) -> int:
     # taken out of their tuples once: doing so in the loop costs more than a dot product
     vectors, scaled, stamp, group = items.vectors, state.scaled, scratch.stamp, state.group
     found, toward, count = scratch.window, scratch.toward, state.count
-    free = items.conflict_bounds[i] == items.conflict_bounds[i + 1]
+    free = is_free(items, i)
     stamp[state.window[i]] = clock
     n_near = 0
     for near in items.neighbors[i]:

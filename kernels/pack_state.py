@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 from icp.kernels._jit import bare_kernel, kernel
 
 WEIGHT_UNIT = 256
+WHOLE, PIECE, LONG = (
+    0,
+    1,
+    2,
+)  # of an item: a document, a piece of one that is cut, what is left of one longer than a window
+MOST_LOOSE = (
+    2  # items of a window that are no whole document: one begins it in mid-document, one is left open at its end
+)
 SCALED_LONGEST = 32_000  # length of a scaled sum: its components fit int16, its dot products with int8 rows int32
 
 
@@ -31,6 +39,8 @@ class Items(NamedTuple):
         conflict_bounds: (n + 1,) int64, CSR row bounds of `conflicts`.
         conflicts: (m,) int32, items that must not share a window with the item.
         group: (n,) int32, a window holds one group.
+        kind: (n,) int8, `WHOLE`, `PIECE` or `LONG`; all but the first are loose: a window holds `MOST_LOOSE`. Changed
+            with `tokens`; what is `LONG` stays it.
         scale2: (1,) float64, squared factor by which unit vectors were multiplied.
         longest: (1,) float64, the largest length of a quantised vector.
     """
@@ -44,6 +54,7 @@ class Items(NamedTuple):
     conflict_bounds: NDArray[np.int64]
     conflicts: NDArray[np.int32]
     group: NDArray[np.int32]
+    kind: NDArray[np.int8]
     scale2: NDArray[np.float64]
     longest: NDArray[np.float64]
 
@@ -59,7 +70,7 @@ class State(NamedTuple):
         pairs: (windows,) float64, sum over the members of weight times the cosines to the others.
         mass: (windows,) float64, sum of the weights.
         own: (windows,) float64, sum of weight times `length2`.
-        count, light: (windows,) int64, members, and those whose weight is not 1.
+        count, light, loose: (windows,) int64, members, those whose weight is not 1, and those that are not `WHOLE`.
         filled: (windows,) int64, tokens.
         group: (windows,) int32.
         first: (windows,) int32, head of the list of members, -1 = empty.
@@ -78,6 +89,7 @@ class State(NamedTuple):
     own: NDArray[np.float64]
     count: NDArray[np.int64]
     light: NDArray[np.int64]
+    loose: NDArray[np.int64]
     filled: NDArray[np.int64]
     group: NDArray[np.int32]
     first: NDArray[np.int32]
@@ -93,6 +105,7 @@ class State(NamedTuple):
 def put_in(items: Items, state: State, i: int, window: int) -> None:
     """Make `i`, which is in no list, a member; `refresh` the window afterwards."""
     state.window[i] = window
+    state.tie_version[i] = -1  # versions are counted window by window: that of another says nothing here
     head = state.first[window]
     state.after[i] = head
     state.before[i] = -1
@@ -147,6 +160,8 @@ def join_pieces(items: Items, state: State, i: int) -> None:
     items.tokens[stays] += items.tokens[goes]
     items.weight[stays] = min(1.0, items.weight[stays] + items.weight[goes])
     items.tokens[goes] = 0
+    if items.kind[stays] == PIECE and items.weight[stays] == 1:
+        items.kind[stays] = WHOLE
     state.window[goes] = -1
     put_in(items, state, stays, window)
 
@@ -157,6 +172,7 @@ def count_in(items: Items, state: State, i: int, window: int, sign: int) -> None
     weight = items.weight[i]
     state.count[window] += sign
     state.light[window] += sign * (weight != 1)
+    state.loose[window] += sign * (items.kind[i] != WHOLE)
     state.mass[window] += sign * weight
     state.own[window] += sign * weight * items.length2[i]
     vector, total = items.vectors[i], state.sums[window]
@@ -210,6 +226,7 @@ def new_state(items: Items, window: NDArray[np.int32], window_group: NDArray[np.
         np.zeros(n_windows),
         np.zeros(n_windows),
         np.zeros(n_windows),
+        np.zeros(n_windows, np.int64),
         np.zeros(n_windows, np.int64),
         np.zeros(n_windows, np.int64),
         np.zeros(n_windows, np.int64),

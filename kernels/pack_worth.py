@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel
-from icp.kernels.pack_state import Items, State, piece_in
+from icp.kernels.pack_state import MOST_LOOSE, WHOLE, Items, State, piece_in
 
 
 @bare_kernel
@@ -77,9 +77,17 @@ def value(pairs: float, count: int) -> float:
 
 
 @bare_kernel
+def is_free(items: Items, i: int) -> bool:
+    """Whether every window of its group is open to the item; if not, `clashes` tells."""
+    return items.conflict_bounds[i] == items.conflict_bounds[i + 1] and items.kind[i] == WHOLE
+
+
+@bare_kernel
 def clashes(items: Items, state: State, i: int, window: int) -> bool:
-    """Whether the window is closed to the item: another group, or a conflict inside."""
+    """Whether the window is closed to the item: another group, a conflict inside, or no place for a loose one."""
     if state.group[window] != items.group[i]:
+        return True
+    if items.kind[i] != WHOLE and state.loose[window] >= MOST_LOOSE and piece_in(items, state, i, window) < 0:
         return True
     for place in range(items.conflict_bounds[i], items.conflict_bounds[i + 1]):
         if state.window[items.conflicts[place]] == window:

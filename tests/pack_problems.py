@@ -12,14 +12,16 @@ from icp.kernels import (
     pack_lay,
     pack_moves,
     pack_near,
+    pack_orient,
     pack_pour,
+    pack_pour_step,
     pack_repair,
     pack_search,
     pack_state,
     pack_step,
     pack_worth,
 )
-from icp.kernels.pack_state import Items
+from icp.kernels.pack_state import LONG, MOST_LOOSE, PIECE, WHOLE, Items
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search
 
 MODULES = (
@@ -27,7 +29,9 @@ MODULES = (
     pack_lay,
     pack_near,
     pack_moves,
+    pack_orient,
     pack_pour,
+    pack_pour_step,
     pack_repair,
     pack_search,
     pack_state,
@@ -73,6 +77,7 @@ class Problem:
     group: list
     window: list
     window_group: list
+    long: set = field(default_factory=set)
     scale2: float = field(init=False)
 
     def __post_init__(self):
@@ -85,6 +90,9 @@ class Problem:
 
     def clash(self, i, j):
         return self.group[i] != self.group[j] or frozenset((self.doc[i], self.doc[j])) in self.foes
+
+    def kind(self, i, weight):
+        return LONG if self.doc[i] in self.long else PIECE if weight[i] != 1 else WHOLE
 
     def items(self):
         conflicts = [
@@ -101,6 +109,7 @@ class Problem:
             bounds,
             np.array([j for row in conflicts for j in row], np.int32),
             np.array(self.group, np.int32),
+            np.array([self.kind(i, self.weight) for i in range(self.n)], np.int8),
             np.array([self.scale2]),
             np.array([np.sqrt(self.scale2)]),
         )
@@ -134,6 +143,7 @@ def problem(seed, *, pieces=True, largest=3, foes=2, n_docs=None, n_windows=0):
         group_of[doc].tolist(),
         [],
         [0] * (n_windows + int(rng.integers(1, 4))) + [1] * (n_windows // 3 + int(rng.integers(1, 3))),
+        set(np.flatnonzero(rng.random(n_docs) < 0.15).tolist()) if pieces else set(),
     )
     for i in range(made.n):
         made.window.append(home(rng, made, i))
@@ -148,6 +158,9 @@ def near_of(rng, i, n):
 def home(rng, made, i):
     """A window that is not closed to the item; a new one if all are."""
     shut = {made.window[j] for j in range(i) if made.clash(i, j) or made.doc[i] == made.doc[j]}
+    if made.kind(i, made.weight) != WHOLE:
+        loose = [made.window[j] for j in range(i) if made.kind(j, made.weight) != WHOLE]
+        shut |= {window for window in loose if loose.count(window) >= MOST_LOOSE}
     open_ones = [w for w, group in enumerate(made.window_group) if group == made.group[i] and w not in shut]
     if not open_ones:
         made.window_group.append(made.group[i])
@@ -265,8 +278,12 @@ def cost_of(problem, plan, rules, moves):
 
 
 def may_enter(problem, plan, i, window):
-    """No other group and no document in conflict stands in the window."""
+    """No other group, no document in conflict and not too many that are no whole documents stand in the window."""
     mates = [j for j in members_of(plan, window) if j != i]
+    loose = [j for j in mates if problem.kind(j, plan.weight) != WHOLE]
+    twins = any(problem.doc[j] == problem.doc[i] for j in mates)
+    if problem.kind(i, plan.weight) != WHOLE and len(loose) >= MOST_LOOSE and not twins:
+        return False
     return problem.window_group[window] == problem.group[i] and not any(problem.clash(i, j) for j in mates)
 
 
@@ -284,6 +301,7 @@ def check_state(problem, items, state):
         weights = [plan.weight[i] for i in members]
         assert (state.count[window], state.filled[window]) == (len(members), filled_of(plan, window))
         assert state.light[window] == sum(weight != 1 for weight in weights)
+        assert state.loose[window] == sum(problem.kind(i, plan.weight) != WHOLE for i in members)
         assert state.mass[window] == pytest.approx(sum(weights), abs=1e-12)
         own = sum(plan.weight[i] * cosine(problem, i, i) for i in members)
         assert state.own[window] == pytest.approx(own, abs=1e-9)

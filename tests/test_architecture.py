@@ -16,6 +16,7 @@ FLOORS = {
         "icp.config",
         "icp.data",
         "icp.texts",
+        "icp.failures",
         "icp.machine",
         "icp.streams",
         "icp.wording",
@@ -25,7 +26,16 @@ FLOORS = {
     "run": ["icp.run"],
     "engine": ["icp.engine"],
     "steps": ["icp.steps", "icp.audit", "icp.export", "icp.dataset"],
-    "pipeline": ["icp.pipeline", "icp.forecast", "icp.inspect", "icp.report", "icp.probe", "icp.doctor", "icp.warm"],
+    "pipeline": [
+        "icp.pipeline",
+        "icp.forecast",
+        "icp.inspect",
+        "icp.report",
+        "icp.probe",
+        "icp.doctor",
+        "icp.warm",
+        "icp.whole_run",
+    ],
     "commands": ["icp.cli", "icp.jobs"],
 }
 ORDER = list(FLOORS)

@@ -29,6 +29,9 @@ class InThisProcess(executor.SerialExecutor):
     def __exit__(self, *_):
         pass
 
+    def start_ahead(self):
+        """No process to start."""
+
 
 @pytest.fixture
 def icp(tmp_path, monkeypatch):

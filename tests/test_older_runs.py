@@ -22,16 +22,25 @@ def unpacked(folder, monkeypatch):
     return folder / "run"
 
 
-def test_every_step_is_known_as_done(tmp_path, monkeypatch):
+def test_every_step_of_its_graph_is_known_as_done(tmp_path, monkeypatch):
     run = unpacked(tmp_path, monkeypatch)
     manifests = {path: path.stat().st_mtime_ns for path in run.rglob("manifest.json")}
     files = data_files(run)
-    done = CliRunner().invoke(main, ["run", "-c", "icp.yaml", "--workers", "1"])
+    done = CliRunner().invoke(main, ["build-graph", "-c", "icp.yaml", "--workers", "1"])
     assert done.exit_code == 0, done.output
     assert data_files(run) == files
     assert {path: path.stat().st_mtime_ns for path in run.rglob("manifest.json")} == manifests, "a step was redone"
     checked = CliRunner().invoke(main, ["verify", "run"])
     assert checked.exit_code == 0, checked.output
+
+
+def test_a_pack_whose_windows_were_made_otherwise_is_named_and_left_alone(tmp_path, monkeypatch):
+    run = unpacked(tmp_path, monkeypatch)
+    files = data_files(run)
+    done = CliRunner().invoke(main, ["run", "-c", "icp.yaml", "--workers", "1"])
+    assert done.exit_code == 2
+    assert "step windows was made otherwise: its format was 3, is 4" in done.output
+    assert data_files(run) == files
 
 
 def test_another_pack_is_made_of_its_graph(tmp_path, monkeypatch):

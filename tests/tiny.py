@@ -66,7 +66,7 @@ def make_run(config: Config, executor=None) -> Path:
 
 def data_files(run: Path) -> dict[str, bytes]:
     """Every file of a run that must repeat byte for byte, by name."""
-    leave = {"manifest.json", "stats.json", "config.yaml", ".icp-run.json"}
+    leave = {"manifest.json", "stats.json", "config.yaml", "log.jsonl", ".icp-run.json"}
     return {
         path.relative_to(run).as_posix(): path.read_bytes()
         for path in sorted(run.rglob("*"))

@@ -52,7 +52,7 @@ def _check_pack(run: Run) -> Iterator[Finding]:
             f"{tally.padding:,} padding in place, ids below {layout.tokenizer.vocab_size:,}"
         )
         texts[5] = accounts.check_sums(run, layout, tokens, tally, sums)
-        seen, pairs = windows.check_windows(run, layout, tokens, sums)
+        seen, pairs = windows.check_windows(run, layout, tokens, sums, form)
         accounts.check_stats(run, accounts.window_figures(tokens, tally, seen, layout), sums)
         texts[6] = order.check_order(run, seen, tokens.nodes.size, ordered)
         texts[7] = order.check_conflicts(run, seen, tokens, pairs, conflicts)

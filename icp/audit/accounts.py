@@ -56,6 +56,10 @@ def _compare(where: str, stated: Any, value: Any, found: Breaches) -> None:
         found.add("figures that are not what the files give", f"{where} is {stated!r}, counted {shown}")
 
 
+COUNTED_FORMAT = 4
+"""From this format of the step `windows` on, cuts and long documents are counted."""
+
+
 def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layout: Layout) -> dict[str, Any]:
     """Figures of docs/design.md, *Figures*, made again."""
     whole = tokens.lengths + sum(layout.document_specials)
@@ -65,12 +69,16 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
         "count": tally.windows,
         "fill": (tally.of_documents + tally.specials) / max(1, tally.written),
         "split_documents": int(np.count_nonzero(subject & (windows.appearances > 1))),
+        "cuts": int(np.maximum(windows.appearances[subject] - 1, 0).sum()),
+        "long_documents": int(np.count_nonzero((tokens.lengths > 0) & ~subject)),
         "mean_similarity": windows.weighted / n_subjects,
     }
 
 
 def check_stats(run: Run, figures: Mapping[str, Any], found: Breaches) -> None:
     """``stats.json`` says what the files give; `figures` are those of the windows."""
+    if run.manifests["windows"].format < COUNTED_FORMAT:
+        figures = {name: value for name, value in figures.items() if name not in ("cuts", "long_documents")}
     stated = _flat_json(records.read_mapping(run.folder / names.STATS, what="figures of the run"))
     pack = f"packs.{run.pack}."
     made: dict[str, Any] = {f"documents.{name}": value for name, value in _document_figures(run).items()}

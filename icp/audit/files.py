@@ -13,6 +13,7 @@ from icp.audit.segments import Layout
 from icp.audit.small_files import check_small_files, differing
 from icp.errors import ArtifactError
 from icp.run.names import (
+    CARD,
     CONFLICTS,
     INDICES,
     INDPTR,
@@ -60,6 +61,7 @@ def check_files(run: Run, layout: Layout, found: Breaches) -> str:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             known = name in manifest.files or name == MANIFEST or name.startswith(f"{RECORDS}/")
+            known = known or (step, name) == ("shards", CARD)
             if path.is_file() and not known and not path.name.startswith(TEMPORARY):
                 found.add("files that no manifest names", run.shown(path))
         _check_basis(run, step, found)
@@ -126,11 +128,11 @@ def _check_type(name: str, array: NDArray[Any], shown: str, found: Breaches) -> 
 
 def _check_basis(run: Run, step: str, found: Breaches) -> None:
     """The manifest says of what the step was made: that is the configuration and the other steps as they are now."""
-    manifest = run.manifests[step]
+    manifest, named = run.manifests[step], f"{step} ({run.shown(run.folders[step] / MANIFEST)})"
     if hash_json(manifest.basis) != manifest.fingerprint:
-        found.add("manifests whose fingerprint is not that of what they name", step)
+        found.add("manifests whose fingerprint is not that of what they name", named)
     for key, was, now in differing(run.config, manifest.basis.get("config", {})):
-        found.add("steps made with another configuration", f"{step}: {key} was {was!r}, is {now!r}")
+        found.add("steps made with another configuration", f"{named}: {key} was {was!r}, is {now!r}")
     for name, digest in manifest.basis.get("inputs", {}).items():
         if name in run.manifests and run.manifests[name].digest != digest:
-            found.add("steps made of other files than are there", f"{step} of {name}")
+            found.add("steps made of other files than are there", f"{named} of {name}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.errors import ArtifactError, ConfigError, InputError
 from icp.run.names import NODES, OFFSETS, SEGMENTS, TOKEN_IDS, TOKENIZER, WINDOWS, of_part, part_of
 from icp.run.reader import Run, WrongForm, integers, read_array, read_columns
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -61,7 +62,11 @@ class Layout:
 
 def layout_of(run: Run) -> Layout:
     """The layout that a run's configuration and its tokenizer ask for."""
-    tokenizer = load_tokenizer(run.config.tokenizer, trained=run.path("tokens", TOKENIZER))
+    path = run.path("tokens", TOKENIZER)
+    try:
+        tokenizer = load_tokenizer(run.config.tokenizer, trained=path)
+    except (InputError, ConfigError) as error:
+        raise ArtifactError(f"{path}: damaged ({error}); restore it, or make the pack again with --fresh") from None
     return Layout(tokenizer, run.config.pack.row_tokens, run.config.capacity, run.config.tokenizer.bos)
 
 

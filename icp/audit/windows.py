@@ -23,6 +23,8 @@ MEMBERS = 8192
 EXACT_REACH = 513
 """Up to so many documents a window's largest similarity is exact; beyond it is a lower bound and not compared."""
 TOLERANCE = 1e-3
+ORDERED_FORMAT = 4
+"""From this format of the step on, rests stand first and open pieces last."""
 
 
 @dataclass(slots=True)
@@ -63,9 +65,12 @@ class _Members:
 
 
 def check_windows(
-    run: Run, layout: Layout, tokens: TokenFiles, found: Breaches
+    run: Run, layout: Layout, tokens: TokenFiles, found: Breaches, form: Breaches
 ) -> tuple[WindowTally, NDArray[np.int64]]:
-    """Compare the columns of ``shards/windows`` and the plan; returns the tally and the conflicts, as nodes."""
+    """Compare the columns of ``shards/windows`` and the plan; returns the tally and the conflicts, as nodes.
+
+    Where a document is cut (`form`) is of promise 4, all else (`found`) of promise 5.
+    """
     conflicts = np.asarray(run.array("graph", CONFLICTS, ndim=2), dtype=np.int64)
     involved = np.unique(conflicts)
     survivors = run.array("dedup", SURVIVORS)
@@ -73,13 +78,15 @@ def check_windows(
     vectors, sources = vectors_of(run), read_sources(run, tokens.nodes)
     groups = field_groups(run.paths("documents", DOCUMENTS), tokens.nodes, run.config.pack.group_by)
     tally = WindowTally(np.zeros(tokens.nodes.size, dtype=np.int32))
-    plan = _Plan(run, layout)
+    plan, ordered = _Plan(run, layout), run.manifests["windows"].format >= ORDERED_FORMAT
     for part in read_parts(run, layout, tokens):
         if not part.sound.all():
             raise WrongForm("segments that name no tokens of a node: the windows cannot be measured")
         plan.compare(part, found)
         members = _members(part)
         _check_counts(part, members, layout, found)
+        if ordered:
+            _check_ends(part, form)
         check_sources(run, part, sources, found)
         mean, largest, of_member = _similarities(members, rows, vectors)
         _check_similarities(run, part, (mean, largest), np.diff(members.bounds), found)
@@ -147,6 +154,15 @@ def _check_counts(part: WindowPart, members: _Members, layout: Layout, found: Br
             np.flatnonzero(stated != values),
             lambda at, stated=stated, values=values: f"window {number[at]}: {stated[at]}, is {values[at]}",  # type: ignore[misc]
         )
+
+
+def _check_ends(part: WindowPart, found: Breaches) -> None:
+    """A window begins in mid-document with its first piece only, and leaves a document open with its last only."""
+    position = np.arange(part.node.size)
+    begun = (part.pieces["doc_start"] > 0) & (position != part.bounds[:-1][part.window_of])
+    is_open = (part.pieces["doc_stop"] < part.length) & (position != part.bounds[1:][part.window_of] - 1)
+    found.add_all("pieces that begin in mid-document behind others", np.flatnonzero(begun), part.shown)
+    found.add_all("pieces that leave a document open before others", np.flatnonzero(is_open), part.shown)
 
 
 def mixed_windows(bounds: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:

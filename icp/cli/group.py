@@ -8,6 +8,7 @@ import click
 
 from icp.cli.terminal import say
 from icp.errors import ArtifactError, ConfigError, IcpError, Interrupted, PartsFailedError
+from icp.machine import open_files
 
 TEMPORARY = "/.tmp-"
 """What every file is called while it is written; see `icp.run.records`."""
@@ -29,21 +30,29 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Group.invoke`."""
+        open_files(raised=True)
         try:
             return super().invoke(ctx)
         except IcpError as error:
             # of a configuration, several things may be wrong
+            from icp.cli.progress import tell_error
+
             lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
-            say(f"icp: {lines[0]}", err=True)
-            for line in lines[1:]:
-                say(line, err=True)
+            if not tell_error(str(error), error.exit_code):
+                say(f"icp: {lines[0]}", err=True)
+                for line in lines[1:]:
+                    say(line, err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone, as `head` does
                 sys.stderr = None
                 ctx.exit(0)
-            say(f"icp: {reason_of(error)}", err=True)
-            ctx.exit(PartsFailedError.exit_code if _is_of_writing(error) else ArtifactError.exit_code)
+            from icp.cli.progress import tell_error
+
+            code = PartsFailedError.exit_code if _is_of_writing(error) else ArtifactError.exit_code
+            if not tell_error(reason_of(error), code):
+                say(f"icp: {reason_of(error)}", err=True)
+            ctx.exit(code)
         except KeyboardInterrupt:
             say("icp: interrupted; what is done is kept, run the same command to go on", err=True)
             ctx.exit(Interrupted.exit_code)

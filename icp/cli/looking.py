@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def plan_command(
 
     Hours rest on rates measured on this machine, once for each choice of settings (about a minute).
     """
+    from icp.cli.progress import heartbeat
     from icp.forecast.dry_run import show_plan
     from icp.forecast.lines import Wanted, show_forecast
 
@@ -34,7 +36,9 @@ def plan_command(
     for line in show_plan(config, pack=name, needs_input=docs is None or tokens is None):
         say(line)
     watch_signals()
-    for line in show_forecast(config, Wanted(docs, tokens, options["workers"], options["calibrate"])):
+    with heartbeat("plan"):
+        lines = list(show_forecast(config, Wanted(docs, tokens, options["workers"], options["calibrate"])))
+    for line in lines:
         say(line)
 
 
@@ -86,34 +90,6 @@ def _audit(run_folder: str, pack_name: str) -> None:
 
 @click.command()
 @click.argument("run_folder", metavar="RUN")
-@click.option("--window", type=click.IntRange(0), help="Show a window: its documents and their text.")
-@click.option("--doc", help="Show a document: where it stands, its neighbours. An id or a doc number.")
-@click.option("--dup", help="Show a removed document beside the one kept in its place. An id or a doc number.")
-@PACK
-@shared_options
-def inspect(
-    run_folder: str, window: int | None, doc: str | None, dup: str | None, pack_name: str, **options: Any
-) -> None:
-    """Show a window, a document, or a removed duplicate in the terminal."""
-    from icp.inspect import show_document, show_duplicate, show_window
-    from icp.run.opening import open_folder
-
-    set_up_logging(options)
-    if sum(value is not None for value in (window, doc, dup)) != 1:
-        raise ConfigError("inspect: give one of --window N, --doc ID, --dup ID")
-    folder = open_folder(run_folder)
-    if window is not None:
-        lines = show_window(folder, window, pack=pack_name)
-    elif doc is not None:
-        lines = show_document(folder, doc, pack=pack_name)
-    else:
-        lines = show_duplicate(folder, str(dup))
-    for line in lines:
-        say(line)
-
-
-@click.command()
-@click.argument("run_folder", metavar="RUN")
 @shared_options
 def status(run_folder: str, **options: Any) -> None:
     """Progress of a run: steps, parts done, failed parts with their last error."""
@@ -126,9 +102,10 @@ def status(run_folder: str, **options: Any) -> None:
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as one JSON array.")
 @click.option("--licences", "wants_licences", is_flag=True, help="List the packages that icp uses, and their licences.")
 @shared_options
-def doctor(wants_licences: bool, **options: Any) -> None:
+def doctor(as_json: bool, wants_licences: bool, **options: Any) -> None:
     """Check the installation: libraries, both faiss wheels, GPU, Java, threads, kernel cache."""
     from icp.doctor import examine, licences
 
@@ -137,11 +114,14 @@ def doctor(wants_licences: bool, **options: Any) -> None:
         for line in licences():
             say(line)
         return
-    sound = True
+    checks = []
     for check in examine():
-        say(check.line())
-        sound &= check.sound
-    if not sound:
+        checks.append(check)
+        if not as_json:
+            say(check.line())
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=1))
+    if not all(check.sound for check in checks):
         raise ConfigError("doctor: something is missing or broken, see above")
 
 

@@ -10,12 +10,14 @@ from icp.cli.options import fresh_options, run_options
 from icp.cli.session import fill_kernel_cache, fresh_of, start, watch_signals, working
 from icp.cli.terminal import say
 from icp.errors import ConfigError
-from icp.run.names import BUILD_STEPS, STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS, STEPS
 
 if TYPE_CHECKING:
     from icp.config import Config
 
 LOOK_SECONDS = 2.0
+BEGAN = time.monotonic()
+"""When the program was started, within a moment."""
 
 
 @click.command()
@@ -35,6 +37,7 @@ def run(config_path: str, overrides: tuple[str, ...], **options: Any) -> None:
     with working(options, check) as (executor, progress):
         from icp.pipeline import build_graph, pack
 
+        progress.expect(config, STEPS, executor.workers)
         build_graph(config, executor, progress, fresh=fresh_of(options))
         pack(config, executor, progress, fresh=fresh_of(options))
     _print_summary(config, "main")
@@ -52,6 +55,7 @@ def build_graph_command(config_path: str, overrides: tuple[str, ...], until: str
     with working(options) as (executor, progress):
         from icp.pipeline import build_graph
 
+        progress.expect(config, BUILD_STEPS[: BUILD_STEPS.index(until) + 1], executor.workers)
         build_graph(config, executor, progress, until=until, fresh=fresh_of(options))
     _print_summary(config, None)
 
@@ -66,6 +70,7 @@ def pack_command(config_path: str, overrides: tuple[str, ...], name: str, **opti
     with working(options) as (executor, progress):
         from icp.pipeline import pack
 
+        progress.expect(config, PACK_STEPS, executor.workers)
         pack(config, executor, progress, name=name, fresh=fresh_of(options))
     _print_summary(config, name)
 
@@ -118,9 +123,26 @@ def step_command(
 
 
 def _print_summary(config: "Config", pack_name: str | None) -> None:
+    """The figures of the run, how long the command took, and what can be done next."""
     from icp.run.stats import read_stats, summary
     from icp.run.storage import run_folder
 
     folder = run_folder(config.run)
     for line in summary(read_stats(folder), folder, pack_name):
         say(line)
+    took = time.monotonic() - BEGAN
+    say(f"took        {took:,.1f} s")
+    for line in _next_commands(config.run, pack_name):
+        say(line)
+
+
+def _next_commands(run: str, pack_name: str | None) -> list[str]:
+    """What somebody may want to do with the run as it is."""
+    if pack_name is None:
+        return [f"next        icp pack -c CONFIG, with the configuration of this run; icp status {run}"]
+    pack = "" if pack_name == "main" else f" --pack {pack_name}"
+    return [
+        f"next        icp report {run}{pack}      a page for a browser: windows, pictures, warnings",
+        f"            icp verify {run}{pack}      audits every promise from the files alone",
+        f"            icp inspect {run}{pack} --window 0",
+    ]

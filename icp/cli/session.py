@@ -68,13 +68,16 @@ class working:  # noqa: N801 - reads as a verb where it stands
         self._reporter = Reporter()
 
     def __enter__(self) -> tuple[Any, Any]:
+        from icp.cli.progress import heartbeat
+
         watch_signals()
         if self._is_local:
             self._executor.start_ahead()
         try:
             self._check()
             if self._is_local:  # on a cluster, each machine fills its own
-                fill_kernel_cache()
+                with heartbeat("kernels"):
+                    fill_kernel_cache()
             executor = self._executor.__enter__()
             watch_signals()  # Spark takes SIGINT when it starts
             return executor, self._reporter.__enter__()

@@ -51,6 +51,16 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in _bundled().iterdir() if entry.name.endswith(".yaml"))
 
 
+def preset_lines() -> list[str]:
+    """The bundled configurations, each with the first sentence of its comment."""
+    rows = []
+    for name in preset_names():
+        comment = (_bundled() / f"{name}.yaml").read_text(encoding="utf-8").partition("\n\n")[0]
+        words = " ".join(line[1:].strip() for line in comment.splitlines() if line.startswith("#"))
+        rows.append(f"{name:<12} {words.partition('. ')[0].rstrip('.')}")
+    return rows
+
+
 def _bundled() -> Path:
     return Path(str(files("icp.configs")))
 

@@ -40,6 +40,7 @@ class PackConfig(Section):
     method: PackMethodName = "windows"
     min_fill: float = Field(0.995, gt=0, le=1)
     split: Literal["minimal", "free", "never"] = "minimal"
+    min_piece: int | None = Field(None, ge=1)
     group_by: tuple[str, ...] = ()
     inside: Literal["path", "reverse", "random"] = "path"
     mix_random: MixConfig = Field(0.0, validate_default=True)
@@ -55,7 +56,9 @@ class PackConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PackConfig":
-        chosen = PACK_METHODS[self.method]
+        chosen, most_piece = PACK_METHODS[self.method], max(1, self.seq_len // 4)
+        if self.min_piece is not None and self.min_piece > most_piece:
+            raise ValueError(f"min_piece is {self.min_piece}, must be up to a quarter of pack.seq_len, {most_piece}")
         if self.split == "never" and not chosen.knows_split:
             fitting = " or ".join(name for name, method in PACK_METHODS.items() if method.knows_split)
             raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")

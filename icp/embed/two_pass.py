@@ -186,7 +186,7 @@ def settle_parts(
     total, samples = np.zeros(embedder.width + 1, np.int64), []
     for sums, sample in parts:
         total += sums
-        samples.append(sample)
+        samples.append(np.array(sample))  # a mapped one would hold a descriptor for each part
     return embedder.settle(Totals(total[:-1], int(total[-1]), n_docs, np.concatenate(samples), threads))
 
 

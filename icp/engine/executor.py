@@ -41,6 +41,9 @@ class SerialExecutor:
     workers = 1
     one_machine = True
 
+    def start_ahead(self) -> None:
+        """Nothing: there are no workers to start."""
+
     def threads(self, n_parts: int) -> int:
         """See `Executor.threads`."""
         return 1

@@ -80,12 +80,11 @@ def fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) ->
         if records:
             costs[phase.name] = phase_cost(records)
         for part, record in records.items():
-            for line in record.info.get("warnings", ()):  # logged here, since the log of a worker goes nowhere
-                log.warning("%s", line)
+            _tell(record)
             if record.info:
                 info.setdefault(phase.name, {})[part] = record.info
             if phase.name == "facts":
-                facts |= record.info
+                facts |= {name: value for name, value in record.info.items() if name != "notes"}
             for name, value in record.counts.items():
                 counts[name] = counts.get(name, 0) + value
             if not phase.scratch:
@@ -108,6 +107,14 @@ def fold(step: Step, context: Context, basis: dict[str, Any], seconds: float) ->
     context.exchange.push(MANIFEST, replace=False)
     tidy(context, manifest)
     return manifest
+
+
+def _tell(record: PartRecord) -> None:
+    """Log what a task has to say, since the log of a worker goes nowhere."""
+    for line in record.info.get("warnings", ()):
+        log.warning("%s", line)
+    for line in record.info.get("notes", ()):
+        log.info("%s", line)
 
 
 def phase_cost(records: Mapping[str, PartRecord]) -> dict[str, float]:

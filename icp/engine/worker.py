@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
 from icp.engine.libraries import load_libraries
@@ -39,6 +40,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, number), daemon=True)
+        ensure_running()  # of what spawned processes share; it would let interrupts through again
         with _as_workers_begin():
             self.process.start()
         theirs.close()
@@ -139,5 +141,7 @@ def call(task: Callable[[Any], Any], item: Any) -> Any:
         return Failure(message, traceback.format_exc(), retry=not cut_short and error.errno not in HOPELESS)
     except MemoryError:
         return Failure("out of memory; lower corpus.part_mib or --workers", traceback.format_exc())
-    except Exception as error:  # noqa: BLE001 - a part that fails must not take the others with it
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a part that fails must not take the others with it; nor a panic
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())

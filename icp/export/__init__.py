@@ -90,6 +90,7 @@ def export_pack(
         chosen.write(opened, target)
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
+        facts["sha256"] = target.hashes()
         records.write_json(target.path(EXPORT_SUMMARY), sealed(facts))
     return Exported(target.address if is_url(str(out)) else target.folder, facts)
 
@@ -186,5 +187,4 @@ def _facts(chosen: Format, pack: Pack, target: Target) -> dict[str, Any]:
         "files_linked": target.linked,
         "files_copied": target.copied,
         "files": target.sizes(),
-        "sha256": target.hashes(),
     }

@@ -37,8 +37,8 @@ WARM_SECONDS = 15.0
 OWN_MODELS = ("lexical", "static", "hybrid")
 WARM_PAGES, PAGES, SHORT_PIECES = 100, (500, 2000), 20_000
 SHORT_CHARS = 300
-CELLS_FROM = 40_000
-"""Documents from which ``graph.method: auto`` searches in cells."""
+CELLS_FROM = 22_000
+"""Documents from which ``graph.method: auto`` searches in cells, where vectors have 512 dimensions."""
 SPEED_KEYS = (
     "dedup", "embed", "graph", "order", "tokenizer.name", "pack.seq_len", "pack.method", "pack.min_fill", "pack.split",
 )  # fmt: skip

@@ -21,6 +21,8 @@ from icp.run.opening import open_folder
 from icp.run.records import MANIFEST, RECORDS
 from icp.run.storage import address_of
 from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.steps.documents.read_tasks import part_bytes
+from icp.steps.documents.telling import paragraph_lines, paragraphs_of_input
 from icp.wording import counted
 
 BAR = 40  # columns of a probability of 1
@@ -56,19 +58,20 @@ def _input_lines(context: Context) -> Iterator[str]:
     known = [file.size for file in files if file.size >= 0]
     unknown = f", {len(files) - len(known):,} of unknown size" if len(known) < len(files) else ""
     yield f"input       {counted(len(files), 'file')}, {amount(sum(known))}{unknown}"
-    part_mib = context.config.corpus.part_mib
+    n_bytes = part_bytes(files, context.config.corpus.part_mib)
     if (context.folder("documents") / MANIFEST).exists():
         n_docs = int(context.doc_bounds()[-1])
         yield f"parts       {len(document_parts(context)):,}, {counted(n_docs, 'document')}"
         return
-    yield f"parts       about {_parts(files, part_mib):,} of up to {part_mib:g} MiB; more if the input is compressed"
+    yield f"parts       about {_parts(files, n_bytes):,} of up to {amount(n_bytes)}; more if the input is compressed"
+    yield from paragraph_lines(paragraphs_of_input(context.config.corpus))
 
 
-def _parts(files: Sequence[InputFile], part_mib: float) -> int:
+def _parts(files: Sequence[InputFile], n_bytes: int) -> int:
     """Tables are cut each by itself; texts come together."""
     sizes = [max(1, file.size) for file in files if file.kind != "text"]
     sizes += [sum(max(1, file.size) for file in files if file.kind == "text")]
-    return sum(-int(-size // (part_mib * 2**20)) for size in sizes)
+    return sum(-(-size // n_bytes) for size in sizes)
 
 
 def _step_lines(context: Context) -> Iterator[str]:

@@ -11,7 +11,7 @@ from math import ceil
 
 from icp.config import Config
 from icp.forecast.rates import PhaseRate, Rates, StepRate
-from icp.machine import Machine
+from icp.machine import Machine, open_files
 
 MIB = 2**20
 GROWTH = {
@@ -90,13 +90,11 @@ class StepForecast:
 def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads: int) -> list[StepForecast]:
     """A forecast for each step; `threads` are the cores of the machine that runs a phase of one task."""
     left = {rate.step: rate.left.at(size.n_docs, size.n_bytes) for rate in rates.steps}
-    rows = []
+    rows, whole = [], phase_seconds(rates, size, workers=workers, threads=threads)
     for rate in rates.steps:
         phases = [phase for phase in rates.phases if phase.step == rate.step]
         seconds = {phase.phase: _seconds(phase, rates, size) for phase in phases}
         alone = sum(_alone(phase, seconds[phase.phase], size, threads) for phase in phases)
-        divided = sum(seconds[phase.phase] * _divided(phase, size) for phase in phases)
-        shared = sum(seconds[phase.phase] for phase in phases if not phase.serial)
         written = sum(_written(phase, size) for phase in phases) + _exchanged(rate.step, size)
         scratch = max(0.0, written - left[rate.step])
         reads = sum(left[name] for name in rate.inputs) + scratch + rate.read.at(size.n_docs, size.n_bytes)
@@ -105,12 +103,7 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
             StepForecast(
                 rate.step,
                 sum(seconds.values()) / 3600,
-                (
-                    alone
-                    + _in_rounds(divided, ceil(size.n_docs / PARTITION_DOCS), workers)
-                    + _in_rounds(shared, workers if rate.step in TASKS_OF_THEIR_OWN else size.n_parts, workers)
-                )
-                / 3600,
+                sum(whole[rate.step, phase.phase] for phase in phases) / 3600,
                 alone / 3600,
                 _memory(rate.step, size, left["embeddings"] / config.order.partitions),
                 left[rate.step],
@@ -120,6 +113,21 @@ def forecast(rates: Rates, size: Size, config: Config, *, workers: int, threads:
             )
         )
     return rows
+
+
+def phase_seconds(rates: Rates, size: Size, *, workers: int, threads: int) -> dict[tuple[str, str], float]:
+    """Seconds that each phase takes with the workers given, by step and name, in the order in which they run."""
+    found = {}
+    for phase in rates.phases:
+        seconds = _seconds(phase, rates, size)
+        divided = seconds * _divided(phase, size)
+        n_tasks = workers if phase.step in TASKS_OF_THEIR_OWN else size.n_parts
+        found[phase.step, phase.phase] = (
+            _alone(phase, seconds, size, threads)
+            + _in_rounds(divided, ceil(size.n_docs / PARTITION_DOCS), workers)
+            + (0.0 if phase.serial else _in_rounds(seconds, n_tasks, workers))
+        )
+    return found
 
 
 def _divided(phase: PhaseRate, size: Size) -> float:
@@ -202,6 +210,11 @@ def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, work
         found.append(
             f"cores: {workers:,} workers, this machine has {machine.cores}; "
             f"the hours hold for {workers:,} cores as fast as these"
+        )
+    if size.n_parts > (most := open_files()[1]) // 2:
+        found.append(
+            f"open files: {most:,} at once are allowed to a process here, and {size.n_parts:,} parts may take as many; "
+            "raise the limit (ulimit -Hn), or corpus.part_mib"
         )
     if size.n_parts < workers:
         found.append(

@@ -17,6 +17,7 @@ from icp.pipeline import context_of
 from icp.run.names import BUILD_STEPS
 from icp.run.records import MANIFEST
 from icp.run.storage import run_folder
+from icp.steps.documents.read_tasks import PARTS, SMALLEST_PART
 from icp.warm import fill_kernel_cache
 from icp.wording import counted
 
@@ -67,7 +68,8 @@ def _size(config: Config, rates: Rates, wanted: Wanted, n_docs: int, known: tupl
         assert known is not None
         n_bytes = n_docs * known[1] / max(1, known[0])
     n_tokens = wanted.n_tokens or round(n_bytes / rates.bytes_per_token)
-    return Size(n_docs, round(n_bytes), n_tokens, max(1, ceil(n_bytes / (config.corpus.part_mib * MIB))))
+    part = min(config.corpus.part_mib * MIB, max(SMALLEST_PART, n_bytes // PARTS))
+    return Size(n_docs, round(n_bytes), n_tokens, max(1, ceil(n_bytes / part)))
 
 
 def forecast_lines(

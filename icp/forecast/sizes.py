@@ -76,7 +76,7 @@ def _lines(file: InputFile, text: str) -> tuple[float, float]:
     """Rows of a file of JSON lines and the bytes of their texts, by its beginning."""
     with open_source(file.path) as stream:
         head = stream.read(HEAD_BYTES)
-    plain = _unpacked(file.path, head)
+    plain = unpacked(file.path, head)
     lines = plain.split(b"\n")
     whole = lines if len(head) < HEAD_BYTES else lines[:-1]  # the last one is cut
     texts = [found for line in whole if (found := _text_of(line, text)) is not None]
@@ -84,7 +84,8 @@ def _lines(file: InputFile, text: str) -> tuple[float, float]:
     return scale * len(texts), scale * sum(len(found.encode()) for found in texts)
 
 
-def _unpacked(path: str, head: bytes) -> bytes:
+def unpacked(path: str, head: bytes) -> bytes:
+    """The beginning of a file, unpacked as far as it goes."""
     name = path.lower().partition("?")[0]
     packing = {".gz": "gzip", ".zst": "zstd"}.get(name[name.rfind(".") :])
     if packing is None:

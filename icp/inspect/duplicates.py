@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from icp.errors import InputError
-from icp.inspect.lookup import WIDTH, copies_of, fate_of, find_docs, open_documents, readable
+from icp.inspect.lookup import copies_of, fate_of, find_docs, open_documents, readable, width
 from icp.run.reader import WrongForm
 
 COMPARED_WORDS = 4000
@@ -44,7 +44,7 @@ def show_duplicate(run: Path, doc_or_id: str) -> Iterator[str]:
 
 
 def compare_words(removed: str, kept: str) -> Iterator[str]:
-    """Lines of up to `WIDTH` columns: what both have, ``-`` only the first, ``+`` only the second."""
+    """Lines of up to `width` columns: what both have, ``-`` only the first, ``+`` only the second."""
     one, other = removed.split(), kept.split()
     if one == other:
         yield "  the words of both are the same:" if removed != kept else "  the texts are the same:"
@@ -69,4 +69,4 @@ def _shortened(words: Sequence[str]) -> list[str]:
 
 
 def _wrapped(mark: str, words: Sequence[str]) -> list[str]:
-    return textwrap.wrap(" ".join(words), WIDTH, initial_indent=mark, subsequent_indent=mark, break_on_hyphens=False)
+    return textwrap.wrap(" ".join(words), width(), initial_indent=mark, subsequent_indent=mark, break_on_hyphens=False)

@@ -4,6 +4,8 @@ In: a run. Out: doc numbers, what became of a document, its text in a line or a 
 """
 
 import difflib
+import shutil
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,8 @@ from icp.run.reader import Run, WrongForm, open_run, read_columns
 from icp.run.storage import run_folder
 from icp.run.texts import TextReader
 
-WIDTH = 110
-"""Columns of a line."""
+WIDTH, NARROWEST = 110, 40
+"""Columns of a line where there is no terminal, and of the narrowest one."""
 SEARCHED_FOR_NEAR = 20_000
 """Ids that are looked at for one like an unknown id."""
 
@@ -115,10 +117,17 @@ def excerpt(text: str, n_chars: int) -> str:
     return line if len(line) <= n_chars and len(text) <= 2 * n_chars else line[: n_chars - 3] + "..."
 
 
+def width() -> int:
+    """Columns of a line: those of the terminal, if there is one."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns - 1)
+
+
 def wrapped(label: str, line: str) -> list[str]:
-    """A line after its label, on as many lines of `WIDTH` columns as it needs."""
+    """A line after its label, on as many lines of `width` columns as it needs."""
     return textwrap.wrap(
-        line, WIDTH, initial_indent=label, subsequent_indent=" " * len(label), break_on_hyphens=False
+        line, width(), initial_indent=label, subsequent_indent=" " * len(label), break_on_hyphens=False
     ) or [label.rstrip()]
 
 

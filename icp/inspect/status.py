@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from icp.config import Config, load_config
-from icp.engine.step import Step
+from icp.engine.step import ALL, Step
 from icp.errors import IcpError
 from icp.run.context import Context
 from icp.run.lock import RunLock, is_alive
@@ -38,7 +38,8 @@ from icp.run.names import (
 )  # fmt: skip
 from icp.run.reader import require_run
 from icp.run.records import MANIFEST, RECORDS, Manifest, read_manifest, read_mapping
-from icp.run.storage import address_of, run_folder
+from icp.run.storage import address_of, mirror_of, run_folder
+from icp.steps.documents.telling import paragraph_lines
 from icp.wording import counted
 
 ROWS = {
@@ -103,6 +104,11 @@ def _step_lines(
     manifest = read_manifest(folder, check_sizes=False) if (folder / MANIFEST).exists() else None
     if manifest is not None:
         yield f"{step:<11} done, {_rows(step, manifest)}{manifest.seconds:,.1f} s"
+        yield from paragraph_lines(manifest.info.get("merge", {}).get(ALL, {}).get("paragraphs"))
+        missing = [name for name in manifest.files if not (folder / name).exists()] if _is_here(run) else []
+        if missing:
+            more = f" and {counted(len(missing) - 1, 'other')}" if len(missing) > 1 else ""
+            yield f"{'':<11} missing: {missing[0]}{more}; restore it, or redo the step with --fresh"
         return
     records = folder / RECORDS
     if not records.is_dir():
@@ -112,6 +118,11 @@ def _step_lines(
     for path in sorted(records.glob("*.failed")):
         failure = read_mapping(path, what="record of a failure")
         yield f"{'':<11} failed: {failure.get('phase')} {failure.get('part')}: {failure.get('error')}"
+
+
+def _is_here(run: Path) -> bool:
+    """Whether all files of the run should lie here: those of a run on a server come when they are opened."""
+    return mirror_of(address_of(run)) is None
 
 
 def _rows(step: str, manifest: Manifest) -> str:

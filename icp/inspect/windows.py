@@ -1,5 +1,6 @@
-"""One window: its figures, its pieces, and how they begin."""
+"""One window: its figures, its pieces, and their text."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,55 +11,102 @@ import pyarrow.compute as pc
 from icp.audit.duplicates import cosines, vectors_of
 from icp.audit.segments import SEGMENT_COLUMNS, Layout, layout_of
 from icp.errors import ConfigError
-from icp.inspect.lookup import excerpt, open_pack, readable, wrapped
+from icp.inspect.lookup import open_pack, readable, wrapped
 from icp.run.names import SEGMENTS, SURVIVORS, WINDOWS, of_part, part_of, shard_file
 from icp.run.reader import Run, WrongForm, read_columns
 from icp.run.texts import TextReader
 from icp.wording import counted
 
-SHOWN_CHARS = 200
-SHOWN_TOKENS = 120
+INDENT = "     "
 FIGURES = ("window", "shard", "row", "n_docs", "n_pad", "path_rank", "mean_similarity", "max_pair_similarity", "source")
+Item = dict[str, Any]
 
 
-def show_window(run: Path, window: int, *, pack: str = "main") -> Iterator[str]:
-    """A window of a pack: figures, then for each piece where it comes from and how it begins.
+def show_window(run: Path, window: int, *, pack: str = "main", chars: int | None = None) -> Iterator[str]:
+    """A window of a pack: figures, then for each piece where it comes from and its text.
+
+    Args:
+        chars: of each piece that are shown; None for all.
 
     Raises: ConfigError for a window that is not there; ArtifactError for a pack that is not.
     """
     opened, reader = open_pack(run, pack=pack)
     try:
-        yield from _window_lines(opened, reader, window)
+        yield from _window_lines(opened, read_window(opened, reader, window), chars)
     except WrongForm as error:
         raise readable(error, opened.folder) from None
 
 
-def _window_lines(run: Run, reader: TextReader, window: int) -> Iterator[str]:
+def show_text(run: Path, window: int, *, pack: str = "main") -> Iterator[str]:
+    """The text of a window as it is trained on, line by line: its pieces, one after another."""
+    opened, reader = open_pack(run, pack=pack)
+    try:
+        for piece in read_window(opened, reader, window)["pieces"]:
+            yield from piece["text"].split("\n")
+    except WrongForm as error:
+        raise readable(error, opened.folder) from None
+
+
+def show_rows(run: Path, window: int, *, pack: str = "main") -> Iterator[str]:
+    """A window as JSON, a line for each piece: what `show_window` tells, and the whole text."""
+    opened, reader = open_pack(run, pack=pack)
+    try:
+        for piece in read_window(opened, reader, window)["pieces"]:
+            yield json.dumps({"window": window, **piece}, ensure_ascii=False)
+    except WrongForm as error:
+        raise readable(error, opened.folder) from None
+
+
+def read_window(run: Run, reader: TextReader, window: int) -> Item:
+    """The figures of a window, and its pieces in order, each with its document and its decoded text."""
     layout = layout_of(run)
     figures, pieces = _rows_of(run, window)
-    yield (
-        f"window {window}  {counted(figures['n_docs'], 'document')}, {layout.stride - figures['n_pad']:,} "
-        f"of {layout.stride:,} tokens, mean similarity {figures['mean_similarity']:.4f}, "
-        f"largest {figures['max_pair_similarity']:.4f}"
-    )
-    yield (
-        f"{shard_file(figures['shard'])} row {figures['row']}, {figures['path_rank']:,} along the path, "
-        f"most tokens from {figures['source'] or 'no source'}"
-    )
     rows = reader.rows(np.array([piece["doc"] for piece in pieces], dtype=np.int64), ("id", "source"))
-    similarity = _to_previous(run, pieces)
-    for piece, alike in zip(pieces, similarity, strict=True):
-        row = rows[piece["doc"]]
+    found = [
+        {
+            **{name: piece[name] for name in ("position", "doc", "doc_start", "doc_stop", "win_start", "win_stop")},
+            "id": rows[piece["doc"]]["id"],
+            "source": rows[piece["doc"]]["source"],
+            "similarity": None if alike is None else round(alike, 4),
+            "text": _decoded(run, layout, piece),
+        }
+        for piece, alike in zip(pieces, _to_previous(run, pieces), strict=True)
+    ]
+    return {**figures, "stride": layout.stride, "pieces": found}
+
+
+def _window_lines(run: Run, window: Item, chars: int | None) -> Iterator[str]:
+    n_docs, pieces = window["n_docs"], window["pieces"]
+    yield (
+        f"window {window['window']}  {counted(n_docs, 'document')}, {window['stride'] - window['n_pad']:,} "
+        f"of {window['stride']:,} tokens, mean similarity {window['mean_similarity']:.4f}, "
+        f"largest {window['max_pair_similarity']:.4f}"
+    )
+    yield (
+        f"{shard_file(window['shard'])} row {window['row']}, {window['path_rank']:,} along the path, "
+        f"most tokens from {window['source'] or 'no source'}"
+    )
+    for piece in pieces:
+        alike = piece["similarity"]
         yield ""
-        yield f"{piece['position']:>3}  doc {piece['doc']}  id {row['id']}"
+        yield f"{piece['position']:>3}  doc {piece['doc']}  id {piece['id']}"
         yield (
-            f"     source {row['source'] or '-'}  tokens {piece['doc_start']:,} to {piece['doc_stop']:,} at "
+            f"{INDENT}source {piece['source'] or '-'}  tokens {piece['doc_start']:,} to {piece['doc_stop']:,} at "
             f"{piece['win_start']:,}" + ("" if alike is None else f"  similarity to the previous {alike:.4f}")
         )
-        yield from wrapped("     ", excerpt(_begin_of(run, layout, piece), SHOWN_CHARS))
+        yield from _text_lines(piece["text"], chars)
 
 
-def _rows_of(run: Run, window: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _text_lines(text: str, chars: int | None) -> Iterator[str]:
+    """A text with its own lines, each wrapped; cut with a note of how much is left."""
+    shown = text if chars is None else text[:chars]
+    for line in shown.split("\n"):
+        yield from wrapped(INDENT, line)
+    if len(shown) < len(text):
+        yield f"{INDENT}... {len(text) - len(shown):,} more characters (--chars shows more)"
+
+
+def _rows_of(run: Run, window: int) -> tuple[Item, list[Item]]:
     """The row of a window in ``shards/windows`` and its rows in ``shards/segments``."""
     first = 0
     for name in run.names("shards", WINDOWS):
@@ -71,7 +119,7 @@ def _rows_of(run: Run, window: int) -> tuple[dict[str, Any], list[dict[str, Any]
     raise ConfigError(f"window {window}: pack {run.pack} has windows 0 to {first - 1:,}")
 
 
-def _to_previous(run: Run, pieces: list[dict[str, Any]]) -> list[float | None]:
+def _to_previous(run: Run, pieces: list[Item]) -> list[float | None]:
     """Cosine of each piece's document to the one before it."""
     survivors = run.array("dedup", SURVIVORS)
     rows = np.searchsorted(survivors, [piece["doc"] for piece in pieces])
@@ -79,11 +127,9 @@ def _to_previous(run: Run, pieces: list[dict[str, Any]]) -> list[float | None]:
     return [None, *found.tolist()][: len(pieces)]
 
 
-def _begin_of(run: Run, layout: Layout, piece: dict[str, Any]) -> str:
-    """How a piece begins, decoded from the shard."""
+def _decoded(run: Run, layout: Layout, piece: Item) -> str:
+    """The text of a piece, decoded from the shard."""
     path = run.path("shards", shard_file(piece["shard"]))
     begin = piece["row"] * layout.stride + piece["win_start"]
-    count = min(SHOWN_TOKENS, piece["win_stop"] - piece["win_start"])
-    tokens = np.memmap(path, dtype=layout.dtype, mode="r")[begin : begin + count]
-    more = "..." if piece["win_stop"] - piece["win_start"] > count else ""
-    return layout.tokenizer.decode(tokens) + more
+    tokens = np.memmap(path, dtype=layout.dtype, mode="r")[begin : begin + piece["win_stop"] - piece["win_start"]]
+    return layout.tokenizer.decode(tokens)

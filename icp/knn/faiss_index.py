@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from icp.data import Rows, take
 from icp.errors import ConfigError
-from icp.kernels.knn_topk import score_keys
+from icp.kernels.knn_expand import score_candidates
 from icp.knn import gpu
 from icp.knn.groupings import Search
 from icp.knn.methods import Found
@@ -178,14 +178,25 @@ def _propose(rows: Rows, index: Any, probing: Probing, mine: NDArray[np.int64], 
             block = mine[start : start + BLOCK_ROWS]
             queries = take(rows, block)
             found = index.search(queries, wanted)[1].astype(np.int64)
-            found[~queries.any(axis=1)] = -1
-            ids = np.unique(found[found >= 0])
-            base = take(rows, ids)
-            places = np.where(found >= 0, np.searchsorted(ids, found), -1)
-            if ids.size:
-                places[places >= 0] = np.where(base.any(axis=1), np.arange(ids.size), -1)[places[places >= 0]]
-                score_keys(keys[start : start + BLOCK_ROWS], places, queries, block, base, ids)
+            _score(keys[start : start + BLOCK_ROWS], rows, found, queries, block)
     return keys
+
+
+def _score(
+    keys: NDArray[np.int64],
+    rows: Rows,
+    found: NDArray[np.int64],
+    queries: NDArray[np.float32],
+    query_rows: NDArray[np.int64],
+) -> None:
+    """Put the rows that an index proposed, (n, c) int64, -1 for none, into the keys of the queries, in place."""
+    counts = (found >= 0) & (found != query_rows[:, None]) & np.asarray(queries.any(axis=1))[:, None]
+    ids, places = np.unique(found[counts], return_inverse=True)
+    base = np.ascontiguousarray(rows[ids], dtype=np.float16).view(np.uint16)
+    alive = np.asarray((base << 1).any(axis=1))  # of zeros with a sign too
+    counts[counts] = alive[places]
+    bounds = np.concatenate(([0], np.cumsum(counts.sum(axis=1)))).astype(np.int64)
+    score_candidates(keys, bounds, places[alive[places]].astype(np.int64), queries, base, ids)
 
 
 def _range_of(index: Any) -> tuple[str, int, int]:

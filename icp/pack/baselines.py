@@ -3,12 +3,15 @@
 In: `Corpus`, lengths, an order. Out: `PackPlan`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from icp.data import DocGraph, PackPlan
 from icp.kernels import pack_fit, pack_lay
-from icp.pack.planner import docs_along, lay_out, tail_tokens
+from icp.pack.layout import closed_of, lay_out
+from icp.pack.planner import docs_along, tail_tokens
 from icp.pack.problem import Corpus, Pieces
 from icp.streams import REPEATS
 
@@ -23,39 +26,33 @@ def cut(corpus: Corpus, lengths: NDArray[np.int64], order: NDArray[np.int64], sp
     """
     grouped = order[np.argsort(corpus.groups[order], kind="stable")]
     limits = pack_lay.Limits(corpus.capacity, *specials)
-    return PackPlan(*pack_lay.lay_cut(grouped, lengths, limits, _closed(corpus)))
+    return PackPlan(*pack_lay.lay_cut(grouped, lengths, limits, closed_of(corpus)))
 
 
-def fit_along(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> PackPlan:
+def fit_along(corpus: Corpus, lengths: NDArray[np.int64]) -> PackPlan:
     """Windows filled one after another with the first of the next `LOOK` documents of the path that fits.
 
-    Where none fits and the window is below `min_fill`, a document is cut, unless that is forbidden.
+    Where none fits and the window is below `min_fill`, a document is cut, unless that is forbidden; its rest begins the
+    next window. Documents longer than a window are laid one after another in windows of their own.
     """
-    tails, docs = _tails(corpus, lengths, n_eos)
+    tails = np.where(lengths > corpus.capacity, 0, lengths)
     enough = int(np.ceil(corpus.min_fill * corpus.capacity))
     rules = pack_fit.FitRules(corpus.capacity, LOOK, not corpus.whole, enough, corpus.least)
-    doc, tokens, window = pack_fit.fit_path(docs, tails, rules, _closed(corpus))
+    doc, tokens, window = pack_fit.fit_path(docs_along(corpus, tails), tails, rules, closed_of(corpus))
     return lay_out(corpus, lengths, tails, Pieces(doc, tokens, window.astype(np.int32)))
 
 
-def fit_by_size(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> PackPlan:
-    """Best fit by falling size, whatever documents are about.
+def fit_by_size(corpus: Corpus, lengths: NDArray[np.int64]) -> PackPlan:
+    """Best fit by falling size, whatever documents are about; of documents longer than a window, what is left.
 
-    Source: arXiv 2404.10830, best-fit packing.
+    Source: arXiv 2404.10830, best-fit packing; but that a window holds two tails of long documents at most.
     """
-    tails, docs = _tails(corpus, lengths, n_eos)
+    tails = tail_tokens(corpus, lengths)
+    docs = docs_along(corpus, tails)
     docs = docs[np.lexsort((-tails[docs], corpus.groups[docs]))]
-    window = pack_fit.best_fit(tails, docs, corpus.capacity, _closed(corpus))
+    closed = closed_of(replace(corpus, long=lengths > corpus.capacity))
+    window = pack_fit.best_fit(tails, docs, corpus.capacity, closed)
     return lay_out(corpus, lengths, tails, Pieces(docs, tails[docs], window[docs].astype(np.int32)))
-
-
-def _tails(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    tails = tail_tokens(lengths, corpus.capacity, n_eos)
-    return tails, docs_along(corpus, tails)
-
-
-def _closed(corpus: Corpus) -> pack_fit.Closed:
-    return pack_fit.Closed(corpus.groups, corpus.conflict_bounds, corpus.conflicts)
 
 
 def plan_repeats(

@@ -50,7 +50,7 @@ def plan_by(method: str, request: Request) -> PackPlan:
 
 def plan_whole_windows(request: Request) -> PackPlan:
     """``windows``: the documents of a window are chosen together; see `icp.pack.planner`."""
-    return plan_related(request.corpus, request.lengths, request.specials[1], request.threads)
+    return plan_related(request.corpus, request.lengths, request.threads)
 
 
 def cut_path(request: Request) -> PackPlan:
@@ -63,7 +63,7 @@ def cut_path(request: Request) -> PackPlan:
 
 def fit_along_path(request: Request) -> PackPlan:
     """``path-fit``: along the path, each window with the first documents that fit."""
-    return baselines.fit_along(request.corpus, request.lengths, request.specials[1])
+    return baselines.fit_along(request.corpus, request.lengths)
 
 
 def fit_by_size(request: Request) -> PackPlan:
@@ -71,7 +71,7 @@ def fit_by_size(request: Request) -> PackPlan:
 
     Source: arXiv 2404.10830.
     """
-    return baselines.fit_by_size(request.corpus, request.lengths, request.specials[1])
+    return baselines.fit_by_size(request.corpus, request.lengths)
 
 
 def cut_at_random(request: Request) -> PackPlan:

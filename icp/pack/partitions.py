@@ -148,6 +148,8 @@ def part_of(corpus: Corpus, docs: NDArray[np.int64]) -> Corpus:
         graph=graph,
         position=np.asarray(corpus.position[docs]),
         groups=np.asarray(corpus.groups[docs]),
+        long=np.asarray(corpus.long[docs]),
+        tails=np.asarray(corpus.tails[docs]),
         conflict_bounds=conflicts.indptr,
         conflicts=conflicts.indices,
     )

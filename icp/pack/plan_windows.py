@@ -26,6 +26,7 @@ def plan_windows(
     method: str = "windows",
     min_fill: float = 0.995,
     split: str = "minimal",
+    min_piece: int | None = None,
     conflicts: NDArray[np.int64] | None = None,
     seed: int = 0,
     specials: tuple[int, int] = (0, 0),
@@ -46,11 +47,16 @@ def plan_windows(
             ``source``: the same along a permutation, and along rows sorted by source. ``path-fit``: along the path,
             each window with the first documents that fit. ``best-fit``: by size alone. ``knn``, the paper's baseline:
             a document with its nearest ones, which may come again; see `icp.pack.baselines`.
-        min_fill: share of the windows that must be tokens; ``path-cut``, ``random`` and ``source`` fill every window
-            but the last. Conflicts, groups, and ``split: never`` where sizes do not fit may cost more.
+        min_fill: share of all windows together that must be tokens, no floor for each of them; ``path-cut``,
+            ``random`` and ``source`` fill every window but the last. Conflicts, groups, and ``split: never`` where
+            sizes do not fit may cost more.
         split: ``minimal``: few documents are cut; ``free``: any, if windows gain by it; ``never``: none that fits a
-            window. Documents longer than a window are always cut, into whole windows and a rest. ``best-fit`` cuts no
-            others, ``path-cut``, ``random`` and ``source`` know only one way.
+            window. Documents longer than a window are always cut, into whole windows and what is left. ``best-fit``
+            cuts no others, ``path-cut``, ``random`` and ``source`` know only one way. A window begins in mid-document
+            once at most, with its first piece, and leaves one document open at most, its last piece; ``windows`` and
+            ``path-fit`` cut a document that fits a window once at most.
+        min_piece: fewest tokens of a piece of a document under ``windows`` and ``path-fit``, up to a quarter of a
+            window; None: 128, or a thirty-second of a window if that is less.
         conflicts: (m, 2) int64, pairs that must not share a window.
         seed: of ``random``.
         specials: tokens (bos, eos) at a document's ends, counted in `lengths`. No cut parts bos from the first token or
@@ -66,7 +72,7 @@ def plan_windows(
     """
     order = getattr(order, "order", order)  # a `Traversal` serves as well as its order
     graph, lengths = checked_graph(graph), checked_tokens(lengths, seq_len, specials)
-    limits = Limits(seq_len, (specials[0], specials[1]), min_fill, split)
+    limits = Limits(seq_len, (specials[0], specials[1]), min_fill, split, min_piece)
     _check_options(method, limits)
     _check_lengths(lengths, limits, method)
     embeddings = checked_rows("embeddings", embeddings, graph.n_docs)
@@ -110,7 +116,11 @@ def corpus_of(
     both = np.unique(both[both[:, 0] != both[:, 1]], axis=0)
     bounds = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(both[:, 0], minlength=n), out=bounds[1:])
-    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32))
+    return Corpus(embeddings, graph, position, group, bounds, both[:, 1].astype(np.int32), *_nothing_planned(n))
+
+
+def _nothing_planned(n: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    return np.zeros(n, np.bool_), np.zeros(n, np.int64)
 
 
 def _check_options(method: str, limits: Limits) -> None:
@@ -123,6 +133,10 @@ def _check_options(method: str, limits: Limits) -> None:
         raise ConfigError(f"pack.split is 'never', which pack.method {method} cannot do; use minimal or free")
     if not 0 < min_fill <= 1:
         raise ConfigError(f"pack.min_fill is {min_fill}, must be above 0 and at most 1")
+    if limits.min_piece is not None and not 1 <= limits.min_piece <= max(1, seq_len // 4):
+        raise ConfigError(
+            f"pack.min_piece is {limits.min_piece}, must be from 1 to a quarter of a window, {max(1, seq_len // 4)}"
+        )
     least = sum(limits.specials) + 1
     if seq_len < least:
         raise ConfigError(

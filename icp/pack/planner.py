@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from icp.data import PackPlan
 from icp.pack import rounds
+from icp.pack.layout import lay_out
 from icp.pack.partition_plan import Division, plan_divided
 from icp.pack.partitions import NOTHING, is_divided, n_windows, segments_of
 from icp.pack.problem import Corpus, Pieces
-from icp.pack.rounds import begin_windows, finish_windows, ranked
+from icp.pack.rounds import begin_windows, finish_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,14 @@ LEAST_FILL = 0.9
 """Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
 
 
-def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int, threads: int = 1) -> PackPlan:
+def plan_related(corpus: Corpus, lengths: NDArray[np.int64], threads: int = 1) -> PackPlan:
     """Windows for all documents of a corpus.
 
     Args:
         lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
-        n_eos: specials at a document's end.
         threads: stretches, or partitions, planned at a time; the plan does not depend on it.
     """
-    tails = tails_of(corpus, lengths, n_eos)
+    tails = tails_of(corpus, lengths)
     if is_divided(tails.docs.size):
         pieces = plan_divided(division_of(tails), threads)
     elif tails.docs.size:
@@ -55,10 +55,11 @@ def plan_related(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int, threads
     return lay_out(corpus, lengths, tails.tokens, pieces)
 
 
-def tails_of(corpus: Corpus, lengths: NDArray[np.int64], n_eos: int) -> Tails:
+def tails_of(corpus: Corpus, lengths: NDArray[np.int64]) -> Tails:
     """The tails of the documents; arguments as `plan_related` takes them."""
-    tokens = tail_tokens(lengths, corpus.capacity, n_eos)
-    fuller = replace(corpus, min_fill=fill_of_tails(corpus, lengths, tokens))
+    tokens = tail_tokens(corpus, lengths)
+    long = (lengths > corpus.capacity) & (tokens > 0)
+    fuller = replace(corpus, min_fill=fill_of_tails(corpus, lengths, tokens), long=long, tails=tokens)
     return Tails(fuller, tokens, docs_along(corpus, tokens))
 
 
@@ -73,11 +74,18 @@ def docs_along(corpus: Corpus, tails: NDArray[np.int64]) -> NDArray[np.int64]:
     return docs[tails[docs] > 0]
 
 
-def tail_tokens(lengths: NDArray[np.int64], capacity: int, n_eos: int) -> NDArray[np.int64]:
-    """(n,) int64: what is left of each document when whole windows are taken off its front, so that eos stays with
-    the last token; 0 if nothing is."""
-    tails = np.where(lengths > capacity, lengths % capacity, lengths)
-    return np.where((lengths > capacity) & (tails > 0) & (tails <= n_eos), n_eos + 1, tails)
+def tail_tokens(corpus: Corpus, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) int64: what is left of each document when whole windows are taken off it, at least a piece; 0 if nothing is.
+
+    A window holds two tails of long documents at most, one that begins it and one that ends it. Of a group with more
+    such tails than windows, no long document has one: they are laid one after another, cut where windows end.
+    """
+    long = lengths > corpus.capacity
+    tails = np.where(long, lengths % corpus.capacity, lengths)
+    tails = np.where(long & (tails > 0), np.maximum(tails, corpus.least), tails)
+    n_long = np.bincount(corpus.groups, weights=long & (tails > 0))
+    crowded = n_long * corpus.capacity > np.bincount(corpus.groups, weights=tails)
+    return np.where(long & crowded[corpus.groups], 0, tails)
 
 
 def fill_of_tails(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64]) -> float:
@@ -100,41 +108,3 @@ def _in_one_piece(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.in
         again = finish_windows(fuller, begin_windows(fuller, docs, tokens, threads), threads)
         pieces = min(again, pieces, key=n_windows)
     return pieces
-
-
-def lay_out(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64], pieces: Pieces) -> PackPlan:
-    """The plan: windows along the path by the middle place of their documents, whole windows of long documents among
-    them; the pieces of a document in the order of windows, the documents of a window in path order.
-
-    Args:
-        lengths: (n,) int64, tokens of each document.
-        tails: (n,) int64, what is left of each when its whole windows are taken off its front.
-        pieces: of the tails; windows under any numbers.
-    """
-    window, middle = ranked(corpus.position[pieces.doc], pieces.window)
-    rows = np.lexsort((window, pieces.doc))
-    doc, tokens, window = pieces.doc[rows], pieces.tokens[rows], window[rows]
-    before = np.cumsum(tokens) - tokens
-    begins = np.r_[True, doc[1:] != doc[:-1]][: doc.size]
-    start = before - np.maximum.accumulate(np.where(begins, before, 0)) + (lengths - tails)[doc]
-    long, long_start, long_stop = _whole_windows(lengths, tails, corpus.capacity)
-    # a whole window of a long document stands where the document stands, before other windows of that place
-    key = np.concatenate((2 * middle[window] + 1, 2 * corpus.position[long]))
-    number = np.concatenate((window, middle.size + np.arange(long.size)))
-    doc, start = np.concatenate((doc, long)), np.concatenate((start, long_start))
-    stop = np.concatenate((start[: tokens.size] + tokens, long_stop))
-    rows = np.lexsort((corpus.position[doc], number, key))
-    number = number[rows]
-    window = np.cumsum(np.r_[False, number[1:] != number[:-1]][: number.size])
-    return PackPlan(doc[rows], start[rows], stop[rows], window)
-
-
-def _whole_windows(
-    lengths: NDArray[np.int64], tails: NDArray[np.int64], capacity: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Document, start and stop of the pieces that fill a window alone."""
-    heads = lengths - tails
-    n_pieces = np.where(lengths > capacity, -(-heads // capacity), 0)
-    doc = np.repeat(np.arange(lengths.size), n_pieces)
-    start = (np.arange(doc.size) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)) * capacity
-    return doc, start, np.minimum(start + capacity, heads[doc])

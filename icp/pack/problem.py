@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icp.data import DocGraph, Rows
 from icp.kernels import pack_near
-from icp.kernels.pack_state import WEIGHT_UNIT, Items
+from icp.kernels.pack_state import LONG, PIECE, WEIGHT_UNIT, WHOLE, Items
 
 NEIGHBORS = 40
 """Neighbours of a document whose windows are looked at."""
@@ -20,6 +20,10 @@ _BLOCK_ROWS = 8192
 
 CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
 """Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
+
+LEAST_PIECE = 128
+LEAST_SHARE = 32
+"""Fewest tokens of a piece where none are asked for: so many, or that part of a window if it is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,14 @@ class Limits:
         specials: tokens (bos, eos) at a document's ends.
         min_fill: share of the windows that must be tokens.
         split: never | minimal | free.
+        min_piece: fewest tokens of a piece; None: `LEAST_PIECE`, in short windows fewer.
     """
 
     capacity: int
     specials: tuple[int, int] = (0, 0)
     min_fill: float = 0.995
     split: str = "minimal"
+    min_piece: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,11 @@ class Corpus:
         position: (n,) int64, place of each document on the path; one group after another.
         groups: (n,) int32, a window never mixes them.
         conflict_bounds, conflicts: CSR over n documents, both directions: int64 (n + 1,), int32.
+        long: (n,) bool, documents longer than a window of which a tail is planned; see `icp.pack.planner`.
+        tails: (n,) int64, tokens of each document that are planned, here or elsewhere; 0: those that are here.
         capacity: tokens of a window.
-        least: fewest tokens of a piece that keeps its specials.
+        least: fewest tokens of a piece.
+        specials: tokens (bos, eos) at a document's ends.
         min_fill: wanted share of a window that is tokens.
         whole: no document is cut.
         cut_cost: similarity that a piece must be worth.
@@ -63,8 +72,11 @@ class Corpus:
     groups: NDArray[np.int32]
     conflict_bounds: NDArray[np.int64]
     conflicts: NDArray[np.int32]
+    long: NDArray[np.bool_]
+    tails: NDArray[np.int64]
     capacity: int = 0
     least: int = 1
+    specials: tuple[int, int] = (0, 0)
     min_fill: float = 1.0
     whole: bool = False
     cut_cost: float = 0.0
@@ -76,11 +88,18 @@ def limited(corpus: Corpus, limits: Limits) -> Corpus:
     return replace(
         corpus,
         capacity=limits.capacity,
-        least=max(limits.specials) + 1,
+        least=least_piece(limits),
+        specials=limits.specials,
         min_fill=limits.min_fill,
         whole=limits.split == "never",
         cut_cost=CUT_COSTS[limits.split],
     )
+
+
+def least_piece(limits: Limits) -> int:
+    """Fewest tokens of a piece: as many as asked for, and more than its specials."""
+    usual = min(LEAST_PIECE, limits.capacity // LEAST_SHARE)
+    return max(usual if limits.min_piece is None else limits.min_piece, max(limits.specials) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +158,32 @@ def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]
         bounds,
         conflicts,
         corpus.groups[doc],
+        kinds(corpus, doc, tokens),
         np.array([scale**2]),
         np.array([np.sqrt(max(float(longest2.max(initial=0)), 1.0))]),
     )
 
 
+def kinds(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int8]:
+    """(n,) int8: whether each item is a document, a piece of one, or of what is left of a long one."""
+    piece = tokens < _planned(corpus, doc, tokens)
+    return np.where(corpus.long[doc], LONG, np.where(piece, PIECE, WHOLE)).astype(np.int8)
+
+
 def shares(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each item's share of its document's tokens here, as a multiple of ``1 / WEIGHT_UNIT``, at least one."""
+    """Each item's share of its document's tokens, a multiple of ``1 / WEIGHT_UNIT``; of a piece above 0 and below 1."""
+    planned = _planned(corpus, doc, tokens)
+    units = np.clip(np.rint(tokens / planned * WEIGHT_UNIT), 1.0, WEIGHT_UNIT - 1.0) / WEIGHT_UNIT
+    whole: NDArray[np.float64] = np.where(tokens < planned, units, 1.0)
+    return whole
+
+
+def _planned(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tokens of each item's document that are planned, those of pieces that stand elsewhere among them."""
     begins = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
-    of_doc = np.repeat(np.add.reduceat(tokens, begins), np.diff(np.r_[begins, doc.size]))
-    units: NDArray[np.float64] = np.maximum(np.rint(tokens / of_doc * WEIGHT_UNIT), 1.0) / WEIGHT_UNIT
-    return units
+    here = np.repeat(np.add.reduceat(tokens, begins), np.diff(np.r_[begins, doc.size]))
+    planned: NDArray[np.int64] = np.maximum(here, corpus.tails[doc])
+    return planned
 
 
 def largest_scale(embeddings: Rows, doc: NDArray[np.int64]) -> float:

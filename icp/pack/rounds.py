@@ -77,8 +77,9 @@ def _rounds(corpus: Corpus) -> tuple[float, ...]:
 
 def _round(corpus: Corpus, pieces: Pieces, shift: float, pool: ThreadPoolExecutor, *, first: bool = False) -> Pieces:
     stretches = _stretches(_along_windows(corpus, pieces, pool), shift)
-    counts = window_counts(corpus, stretches) if first else [None] * len(stretches)
-    return _joined(corpus, list(pool.map(partial(plan_stretch, corpus), stretches, counts)))
+    sized = first or not corpus.whole
+    counts = window_counts(corpus, stretches) if sized else [None] * len(stretches)
+    return _joined(corpus, list(pool.map(partial(plan_stretch, corpus, again=not first), stretches, counts)))
 
 
 def _along_windows(corpus: Corpus, pieces: Pieces, pool: ThreadPoolExecutor) -> Pieces:

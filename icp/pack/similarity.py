@@ -34,12 +34,16 @@ class WindowFigures:
         max_similarity: the same with the largest cosine.
         fill: tokens (specials included, padding not) per token of the windows.
         split_documents: subjects that stand in more than one window.
+        cuts: how often subjects are cut: a document in three windows, twice.
+        long_documents: documents longer than a window; they are cut whatever the plan, and are no subjects.
     """
 
     mean_similarity: float
     max_similarity: float
     fill: float
     split_documents: int
+    cuts: int
+    long_documents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,8 @@ def figures_of(
         _ordered_sum((share * largest)[rows]) / n_subjects,
         filled / room if room else 0.0,
         int(np.count_nonzero(appearances > 1)),
+        int(np.maximum(appearances - 1, 0).sum()),
+        int(np.unique(members.doc[~subject]).size),
     )
 
 

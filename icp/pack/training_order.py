@@ -109,11 +109,13 @@ def renumber(plan: PackPlan, path_rank: NDArray[np.int64]) -> PackPlan:
     return PackPlan(plan.doc[rows], plan.start[rows], plan.stop[rows], window[rows])
 
 
-def arrange_inside(plan: PackPlan, how: str, *, seed: int = 0) -> PackPlan:
-    """The same windows with their pieces in another order.
+def arrange_inside(plan: PackPlan, how: str, lengths: NDArray[np.int64], *, seed: int = 0) -> PackPlan:
+    """The same windows with their documents in another order; a piece that begins in mid-document stays first, one that
+    does not end its document last.
 
     Args:
         plan: sorted by window, then position.
+        lengths: (n,) int64, tokens of each document.
         how: path | reverse | random.
         seed: of ``random``.
     """
@@ -121,5 +123,6 @@ def arrange_inside(plan: PackPlan, how: str, *, seed: int = 0) -> PackPlan:
         return plan
     place = np.arange(plan.window.size)
     key = -place if how == "reverse" else INSIDE.generator(seed).permutation(place.size)
-    rows = np.lexsort((key, plan.window))
+    part = np.where(plan.stop < lengths[plan.doc], 2, np.where(plan.start > 0, 0, 1))
+    rows = np.lexsort((key, part, plan.window))
     return PackPlan(plan.doc[rows], plan.start[rows], plan.stop[rows], plan.window[rows])

@@ -224,6 +224,8 @@ _FACTS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
         "count": _is_count,
         "seq_len": _is_positive,
         "split_documents": _is_count,
+        "cuts": _is_count,
+        "long_documents": _is_count,
         "random_windows": _is_count,
         **dict.fromkeys(
             ("fill", "mean_similarity", "random_mean_similarity", "algorithm1_mean_similarity"), _is_figure

@@ -1,6 +1,6 @@
 """What the folders and files of a run are called. No other package spells these names.
 
-    config.yaml  stats.json  .lock  .icp-run.json
+    config.yaml  stats.json  log.jsonl  .lock  .icp-run.json
     documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy
@@ -11,7 +11,7 @@
     packs/<pack>/                config.yaml
                  order/          order.npy  path_starts.npy
                  plan/           doc.npy  start.npy  stop.npy  window.npy  path_rank.npy
-                 shards/         shard-*.bin  segments/part-*.parquet  windows/part-*.parquet
+                 shards/         README.md  shard-*.bin  segments/part-*.parquet  windows/part-*.parquet
                  exports/<format>/   export.json and the files of the format
 
 Each step's folder also holds its manifest, and its records while it runs (`icp.run.records`). A name with ``part-*``
@@ -28,9 +28,11 @@ STEPS = (*BUILD_STEPS, *PACK_STEPS)
 PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
 """Where the steps of a pack lie, under ``packs/<name>/``."""
 
-CONFIG, STATS, LOCK, MARKER = "config.yaml", "stats.json", ".lock", ".icp-run.json"
+CONFIG, STATS, LOCK, MARKER, LOG = "config.yaml", "stats.json", ".lock", ".icp-run.json", "log.jsonl"
 """`MARKER` says that icp made the folder, and with which version."""
 TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
+CARD = "README.md"
+"""Beside the shards: what they hold, for people. No step makes it, so no manifest names it."""
 EXPORT_SUMMARY = "export.json"
 """The summary of an export, written last: an export that has this file is complete."""
 

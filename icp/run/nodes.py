@@ -33,7 +33,8 @@ def node_batches(context: Context, part: str, columns: Sequence[str]) -> Iterato
     row = int(context.doc_bounds()[index])
     wanted = load_nodes(context)[begin:end] - row
     first = 0
-    with pq.ParquetFile(context.part_path("documents", DOCUMENTS, part)) as file:
+    # what is read ahead stays in memory until the file is closed: that would be the part
+    with pq.ParquetFile(context.part_path("documents", DOCUMENTS, part), pre_buffer=False, buffer_size=1 << 20) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
             low, high = np.searchsorted(wanted, (first, first + batch.num_rows))
             if low < high:

@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from icp.config import Config, load_config
 from icp.errors import ArtifactError, IcpError
 from icp.run import records
-from icp.run.names import BUILD_STEPS, CONFIG, DOCUMENTS, PACK_FOLDERS, PACKS, STEPS, TOKENS, pack_config, step_folders
+from icp.run.names import (
+    BUILD_STEPS,
+    CONFIG,
+    DOCUMENTS,
+    PACK_FOLDERS,
+    PACKS,
+    STEPS,
+    TOKENS,
+    pack_config,
+    pack_folder,
+    step_folders,
+)  # fmt: skip
 from icp.run.records import Manifest
 
 
@@ -41,12 +52,16 @@ class Run:
         for step in steps:
             if step in self.manifests:
                 continue
+            known = step_folders(self.pack)  # the folder of tokens is known by the shards
+            there = f", there is no {known.get(step, known['shards'])}/{records.MANIFEST}"
             if step in BUILD_STEPS:
-                raise ArtifactError(f"{self.folder}: step {step} is not finished; run `icp build-graph` to go on")
+                raise ArtifactError(
+                    f"{self.folder}: step {step} is not finished{there}; run `icp build-graph` to go on"
+                )
             names = [name for name in pack_names(self.folder) if name != self.pack]
             others = f"finished packs: {', '.join(names)}" if names else "it has no finished pack"
             raise ArtifactError(
-                f"{self.folder}: pack {self.pack} is not there or not finished ({others}); run `icp pack`, "
+                f"{self.folder}: pack {self.pack} is not there or not finished ({others}){there}; run `icp pack`, "
                 "or name another with --pack"
             )
 
@@ -90,7 +105,7 @@ def open_run(folder: Path, *, pack: str = "main") -> Run:
     found = {step: records.read_manifest(path, check_sizes=False) for step, path in folders.items()}
     manifests = {step: manifest for step, manifest in found.items() if manifest is not None}
     if "shards" in manifests:
-        folders["tokens"], manifests["tokens"] = _tokens(folder, manifests["shards"])
+        folders["tokens"], manifests["tokens"] = _tokens(folder, manifests["shards"], pack)
     return Run(folder, pack, config, folders, manifests)
 
 
@@ -166,7 +181,7 @@ def read_config(path: Path) -> Config:
         raise ArtifactError(f"{error}; the configuration that the run keeps is damaged, put it back") from None
 
 
-def _tokens(folder: Path, shards: Manifest) -> tuple[Path, Manifest]:
+def _tokens(folder: Path, shards: Manifest, pack: str) -> tuple[Path, Manifest]:
     """The tokens folder of which the shards were made: the one they name, else the one of that content."""
     wanted = shards.basis.get("inputs", {}).get("tokens")
     named = folder / str(shards.facts.get("tokens", "tokens"))
@@ -176,8 +191,8 @@ def _tokens(folder: Path, shards: Manifest) -> tuple[Path, Manifest]:
         if manifest is not None and (path == named or manifest.digest == wanted):
             return path, manifest
     raise ArtifactError(
-        f"{folder / TOKENS}: none of the {len(paths)} folders there is the one the pack was made of; "
-        "restore it, or run `icp pack --fresh`"
+        f"{folder / TOKENS}: none of the {len(paths)} folders there is the one that the pack was made of, as "
+        f"{folder / pack_folder(pack, 'shards') / records.MANIFEST} says; restore it, or run `icp pack --fresh`"
     )
 
 

@@ -72,6 +72,7 @@ def _pack_figures(run: Path, pack: str) -> dict[str, Any]:
     return {
         "order": done["order"].facts,
         "windows": done["windows"].facts,
+        "shards": {name: done["shards"].facts.get(name) for name in ("tokenizer_sha256", "dtype", "stride")},
         "tokens": {**tokens, "written": done["shards"].counts.get("written", 0)},
         "seconds": {step: manifest.seconds for step, manifest in done.items()},
         "peak_rss_mib": {step: manifest.peak_rss_mib for step, manifest in done.items()},
@@ -109,14 +110,47 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
     return lines
 
 
+def _cuts(windows: Mapping[str, Any]) -> str:
+    """How often documents are cut, and how many are longer than a window; older packs do not know."""
+    if "cuts" not in windows:
+        return ""
+    longer = f", {windows['long_documents']:,} longer than a window" if windows["long_documents"] else ""
+    return f" by {counted(windows['cuts'], 'cut')}{longer}"
+
+
 def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
     tokens, windows = figures["tokens"], figures["windows"]
     return [
         f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
         f"+ {tokens['padding']:,} padding = {tokens['written']:,} written",
         f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
-        f"{counted(windows['split_documents'], 'document')} split",
+        f"{counted(windows['split_documents'], 'document')} split" + _cuts(windows),
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
         f"shards      {shards}",
     ]
+
+
+def step_summary(manifest: Manifest) -> str:
+    """What a step gave, in a few figures."""
+    counts, facts = manifest.counts, manifest.facts
+    n = {name: f"{count:,}" for name, count in counts.items()}
+    none = "0"
+    told = {
+        "documents": f"{n.get('documents', none)} read, {n.get('rejected', none)} rejected",
+        "dedup": f"{n.get('exact_duplicates', none)} exact and {n.get('near_duplicates', none)} near copies removed",
+        "embeddings": f"{n.get('rows', none)} vectors of {facts.get('dim')} dimensions, {facts.get('model')}",
+        "neighbors": f"{facts.get('method')}" + _recall(facts),
+        "graph": f"{n.get('edges', none)} edges of {n.get('nodes', none)} documents, "
+        f"{n.get('semantic_duplicates', none)} semantic duplicates removed",
+        "tokens": f"{n.get('tokens', none)} tokens",
+        "order": f"similarity {facts.get('similarity', 0.0):,.1f} along the path",
+        "windows": f"{facts.get('count', 0):,} of {facts.get('seq_len', 0):,} tokens, "
+        f"similarity {facts.get('mean_similarity', 0.0):.4f}",
+        "shards": f"{n.get('written', none)} tokens written",
+    }
+    return told.get(manifest.step, "done")
+
+
+def _recall(facts: Mapping[str, Any]) -> str:
+    return "" if facts.get("recall") is None else f", recall {facts['recall']:.3f}"

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from icp.failures import first_line, pass_on
 from icp.texts import Texts, text_buffers
 from icp.tokenizer.definition import Definition
-from icp.tokenizer.engines import Engine, first_line, pass_on
+from icp.tokenizer.engines import Engine
 from icp.tokenizer.faster import Gigatoken
 from icp.tokenizer.tokenizer import Tokenizer
 

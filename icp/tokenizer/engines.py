@@ -14,7 +14,8 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from icp.errors import IcpError, InputError
+from icp.errors import InputError
+from icp.failures import first_line, pass_on
 from icp.texts import Texts
 from icp.tokenizer.definition import Definition, no_tokenizer
 
@@ -129,18 +130,6 @@ class _Spelled:
             blocks += [ids[begin:place], self._as_bytes[letters]]
             begin = place + 1
         return np.concatenate([*blocks, ids[begin:]])
-
-
-def pass_on(error: BaseException) -> None:
-    """Raise what is no failure of a library: an interruption, a lack of memory, an error of ours."""
-    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | MemoryError | IcpError):
-        raise error
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    line = (str(error).strip().splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
 def _load(text: str) -> Any:

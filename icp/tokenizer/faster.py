@@ -12,12 +12,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from icp.failures import pass_on
 from icp.kernels.text_gpt2 import texts_with
 from icp.machine import resident_bytes
 from icp.texts import Texts
 from icp.tokenizer.characters import NEWER, character_kinds
 from icp.tokenizer.definition import Definition
-from icp.tokenizer.engines import Encoded, Reference, joined, pass_on
+from icp.tokenizer.engines import Encoded, Reference, joined
 
 ROWS, ROOM = 256, 1 << 20
 """Rows of a rectangle, and its bytes of text if all were as long as the longest."""

@@ -20,6 +20,7 @@ from tiny import make_run, tiny_config, write_jsonl
 from icp.audit import Finding, verify_run
 from icp.audit.findings import Breaches
 from icp.audit.order import share_a_window
+from icp.audit.segments import TokenFiles
 from icp.audit.shingles import jaccard, same_text, shingles, words
 from icp.dataset.windows import WindowDataset
 from icp.dedup.minhash import text_digests
@@ -29,6 +30,7 @@ from icp.export import export_pack
 from icp.run.records import FileRecord, hash_file, hash_json, read_manifest, write_json
 from icp.run.seals import SEAL, sealed, sealed_lines
 from icp.texts import text_buffers
+from icp.tokenizer.engines import Reference
 
 SHARDS = "packs/main/shards"
 PLAN = "packs/main/plan"
@@ -352,6 +354,21 @@ def test_a_changed_text_is_found_by_encoding_it_again(run):
     edit_table(path, lambda columns: {**columns, "text": ["abc " + columns["text"][0], *columns["text"][1:]]})
     settle(run)
     only(broken(run), 3, r"text gives other tokens: 1 \(doc 0: token 0 is \d+, encoding gives \d+")
+
+
+def test_a_document_that_the_tokenizer_refuses_must_have_no_tokens(sound, monkeypatch):
+    encode = Reference._encode
+
+    def refuse(self, strings):
+        if any(text.startswith(corpus_rows()[0]["text"]) for text in strings):
+            raise BaseException("a panic")
+        return encode(self, strings)
+
+    monkeypatch.setattr(Reference, "_encode", refuse)
+    only(broken(sound), 3, r"tokens on which the tokenizer fails: 1 \(doc 0: BaseException: a panic\)")
+    monkeypatch.setattr(TokenFiles, "document", lambda self, node: np.empty(0, np.uint16))
+    told = " ".join(text for texts in broken(sound).values() for text in texts)
+    assert "the tokenizer fails" not in told
 
 
 def test_a_changed_row_number_and_id_are_found(run):

@@ -41,8 +41,8 @@ from icp.pack.plan_windows import broken_conflicts
 from icp.pack.similarity import DEFLATE_WINDOW, window_figures
 
 SPECIALS = (0, 1)
-SEQ_LENS = {"linked-docs": (2048, 4096, 8192, 32768)}
-USUAL_SEQ_LENS = (2048, 8192)
+SEQ_LENS = {"linked-docs": (2048, 8192, 32768, 131072)}
+USUAL_SEQ_LENS = (2048, 8192, 32768)
 BITS_TOKENS = 20_000_000
 """Of a corpus of more tokens, context_bits is of windows drawn by the seed: the same share of each plan."""
 BASE = "algorithm1 + path-cut"
@@ -195,7 +195,7 @@ class Kept:
             self.path.write_text(json.dumps(self.rows, indent=1, default=float), encoding="utf-8")
 
 
-RATIOS = ("mean_similarity", "max_similarity", "context_bits", "split_documents")
+RATIOS = ("mean_similarity", "max_similarity", "context_bits", "split_documents", "cuts")
 OTHER_RATIOS = ("other_mean_similarity", "other_max_similarity")
 
 
@@ -213,12 +213,14 @@ def shown(rows: list[Row], view: View) -> None:
     )
     print(
         f"{'':<30} {'windows':>7} {'fill':>6} {'mean':>6} {'ratio':>6} {'max':>6} {'ratio':>6} {'bits':>6} {'ratio':>6}"
-        f" {'split':>6} {'ratio':>6} {'broken':>6} {'s/100k':>7} {'mean*':>6} {'ratio':>6} {'max*':>6} {'ratio':>6}"
+        f" {'split':>6} {'ratio':>6} {'cuts':>6} {'ratio':>6} {'broken':>6} {'s/100k':>7}"
+        f" {'mean*':>6} {'ratio':>6} {'max*':>6} {'ratio':>6}"
     )
     for row in rows:
         cells = [f"{row['method']:<30} {row['windows']:>7} {row['fill']:>6.4f}"]
         cells += [f"{row[key]:>6.4f} {row[key + '_ratio']:>6.3f}" for key in RATIOS[:3]]
-        cells.append(f"{row['split_documents']:>6} {row['split_documents_ratio']:>6.3f} {row['broken']:>6}")
+        cells += [f"{row[key]:>6} {row[key + '_ratio']:>6.3f}" for key in RATIOS[3:]]
+        cells.append(f"{row['broken']:>6}")
         cells.append(f"{1e5 * row['seconds'] / row['documents']:>7.1f}")
         cells += [f"{row[key]:>6.4f} {row[key + '_ratio']:>6.3f}" for key in OTHER_RATIOS if key in row]
         print(" ".join(cells), flush=True)
@@ -318,7 +320,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", default="table,stretches,growth")
     parser.add_argument("--sets", default="linked-docs,quickstart,arxiv-abstracts")
-    parser.add_argument("--seq-lens", default="", help="instead of 2048 and 8192, for linked-docs 4096 and 32768 too")
+    parser.add_argument("--seq-lens", default="", help="instead of 2048, 8192, 32768, for linked-docs 131072 too")
     parser.add_argument("--methods", default="", help="only methods whose name holds one of these words, and the base")
     parser.add_argument("--agree", type=float, default=AGREE, help="least Jaccard of near-copies; 0: no conflicts left")
     parser.add_argument("--vectors", action="append", default=[], metavar="NAME=FILE")

@@ -193,3 +193,16 @@ def test_batch_of_a_stream_has_to_be_given(run):
     for batch_size in (0, -1, 2.5):
         with pytest.raises(ConfigError, match="batch_size is"):
             WindowDataset(run).stream(batch_size=batch_size)
+
+
+def test_grain_reads_a_data_set_by_threads_and_goes_on(run, orders):
+    grain = pytest.importorskip("grain")
+
+    def build():
+        return iter(grain.MapDataset.source(WindowDataset(run, epoch=1)).to_iter_dataset().batch(BATCH))
+
+    batches = build()
+    first = [next(batches) for _ in range(4)]
+    again = build()
+    again.set_state(json.loads(json.dumps(batches.get_state())))
+    assert [int(row[0]) for batch in [*first, *again] for row in batch["input_ids"]] == orders[1]

@@ -131,6 +131,14 @@ def test_a_worker_started_ahead_knows_what_was_set_since(monkeypatch):
         assert outcomes(executor, os.getenv, ["ICP_TEST_SET_SINCE", "OMP_NUM_THREADS"]) == {0: "yes", 1: "1"}
 
 
+def test_an_interrupt_from_the_terminal_leaves_a_beginning_worker_alone():
+    with ProcessExecutor(1) as executor:
+        executor.start_ahead()
+        (worker,) = executor._idle
+        os.kill(worker.process.pid, signal.SIGINT)
+        assert outcomes(executor, _pid, [0]) == {0: worker.process.pid}
+
+
 def test_starting_a_worker_leaves_the_environment_alone(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)

@@ -1,8 +1,7 @@
-"""mosaicml-streaming finds our windows; an optional job: set `MDS_PATH` to folders that hold it and its torchvision.
+"""mosaicml-streaming finds our windows.
 
-It declares numpy below 2.2 and asks for a torchvision that fits no CPU build of torch, so it does not live in the
-tests' environment. ``pip install --no-deps --target FOLDER mosaicml-streaming==0.13.0 brotli python-snappy zstd`` and
-a stub of torchvision (datasets.VisionDataset, transforms.functional.to_tensor) are enough.
+It declares numpy below 2.2 and asks for a torchvision that fits no CPU build of torch: `make test` installs it without
+what it asks for, and the folder ``stand_ins`` holds as much of torchvision as it imports.
 """
 
 import importlib.util
@@ -17,6 +16,9 @@ import numpy as np
 import pytest
 from loader_packs import SEQ_LEN, pieces_of, rows_of, sorted_rows
 
+from icp.dataset.windows import WindowDataset
+
+STAND_INS = Path(__file__).parent / "stand_ins"
 CLIENT = Path(__file__).parent / "clients" / "mds_streaming.py"
 
 
@@ -32,7 +34,7 @@ def run_ranks(folder, out, world_size):
         port = str(probe.getsockname()[1])
     processes = []
     for rank in range(world_size):
-        path = os.pathsep.join(filter(None, (os.environ.get("MDS_PATH"), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(STAND_INS), os.environ.get("PYTHONPATH"))))
         env = {**os.environ, "PYTHONPATH": path, "WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size)}
         env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         command = [sys.executable, str(CLIENT), str(out / f"{rank}.npz"), json.dumps({"folder": str(folder)})]
@@ -45,8 +47,8 @@ def run_ranks(folder, out, world_size):
 
 @pytest.fixture(scope="module")
 def read(made, tmp_path_factory):
-    if "MDS_PATH" not in os.environ and importlib.util.find_spec("streaming") is None:
-        pytest.skip("mosaicml-streaming is not installed; see the first lines of this file")
+    if importlib.util.find_spec("streaming") is None:
+        pytest.skip("mosaicml-streaming is not installed; `make test` installs it")
     return {size: run_ranks(made.folder, tmp_path_factory.mktemp(f"mds{size}"), size) for size in (1, 2)}
 
 
@@ -79,6 +81,12 @@ def test_pieces_and_docs_stand_beside_the_tokens(packed, read):
         n_pad = SEQ_LEN - sum(lengths)
         assert json.loads(str(listed)) == lengths + [n_pad] * (n_pad > 0)
         assert json.loads(str(ids)) == docs + [-1] * (n_pad > 0)
+
+
+def test_lengths_of_pieces_are_those_of_the_data_set(packed, read):
+    for sample, listed in zip(WindowDataset(packed), read[1][0]["doc_lens"], strict=True):
+        bounds = np.unique(sample["cu_seqlens"])
+        assert json.loads(str(listed)) == np.diff(bounds).tolist()
 
 
 def test_shards_are_as_streaming_writes_them(made, read):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from loader_packs import SEQ_LEN, end_of_rows, rows_of, sorted_rows
 
+from icp.dataset.windows import WindowDataset
+
 
 @pytest.fixture(scope="module")
 def made(exported):
@@ -70,6 +72,23 @@ def test_without_the_extra_token_every_window_is_there_and_padding_has_no_loss(p
         padded += SEQ_LEN - end
         assert (mask[end:] == 0).all()
     assert padded == made.facts["padding"] > 0
+
+
+def test_flags_of_the_guide_give_the_loss_of_documents_apart(packed, made, read):
+    """Position t predicts t + 1; only pieces that are cut and go on in no end token join, as the README counts them."""
+    windows = {bytes(row): at for at, row in enumerate(rows_of(packed))}
+    ours = WindowDataset(packed, mask="intra")
+    assert len(read["guided_tokens"]) > len(windows) // 3
+    joined = 0
+    for row, loss in zip(read["guided_tokens"], read["guided_loss_mask"], strict=True):
+        sample = ours[windows[bytes(row)]]
+        expected = sample["labels"][1:] != -100
+        cut = np.flatnonzero(np.diff(sample["segment_ids"]) > 0)
+        cut = cut[row[cut] != made.facts["eos_id"]]
+        joined += len(cut)
+        expected[cut] = True
+        assert np.array_equal(loss[:-1] == 1, expected)
+    assert joined <= made.facts["pieces_without_eos"]
 
 
 def test_reset_position_ids_counts_anew_after_each_end(made, read):

@@ -1,8 +1,17 @@
 """OLMo-core's own loader finds our windows, each once an epoch, and masks what the README says."""
 
+import shutil
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from loader_packs import SEQ_LEN, end_of_rows, pieces_of, rows_of, sorted_rows
+from loader_packs import SEQ_LEN, config_for, end_of_rows, pieces_of, rows_of, sorted_rows
+from tiny import quiet
+
+from icp.dataset.windows import WindowDataset
+from icp.engine.executor import SerialExecutor
+from icp.export import export_pack
+from icp.pipeline import pack
 
 
 @pytest.fixture(scope="module")
@@ -12,6 +21,10 @@ def made(exported):
 
 @pytest.fixture(scope="module")
 def read(made, read_with):
+    return read_by_olmo(made, read_with)
+
+
+def read_by_olmo(made, read_with):
     facts = made.facts
     names = {"vocab_size": "vocab_size", "dtype": "dtype", "eos": "eos_id", "pad": "pad_id"}
     arguments = {name: facts[key] for name, key in names.items()}
@@ -62,6 +75,35 @@ def test_labels_are_the_windows_own_and_padding_has_none(packed, made, read):
     assert labelled == len(windows) // 2 * 2
     assert padded == (SEQ_LEN - all_ends[:labelled]).sum()
     assert made.facts["padding"] == (SEQ_LEN - all_ends).sum() > 0
+
+
+def test_labels_are_those_of_the_data_set(packed, read):
+    ours = {bytes(sample["input_ids"]): sample["labels"] for sample in WindowDataset(packed)}
+    rows, labels = read["ordered_0_1_rows"], read["ordered_0_1_labels"]
+    for row, label in zip(rows, labels, strict=True):
+        assert np.array_equal(label[:-1], ours[bytes(row)][1:])
+        assert label[-1] == -100
+
+
+def test_the_loader_joins_as_many_pieces_as_the_summary_says(packed, read_with, tmp_path):
+    """Documents that begin with a token of their own, some of them cut; counted by the loader's document lengths."""
+    run = shutil.copytree(packed, tmp_path / "run")
+    config = config_for(packed.parent, method="windows")
+    changed = {"run": str(run), "tokenizer": config.tokenizer.model_copy(update={"bos": "document"})}
+    pack(config.model_copy(update=changed), SerialExecutor(), quiet, name="begun")
+    made = export_pack(run, "olmo", tmp_path / "out", pack="begun")
+    read = read_by_olmo(made, read_with)
+    rows = rows_of(run, "begun")
+    whole = {bytes(row): len(lengths) for row, (lengths, _) in zip(rows, pieces_of(run, "begun"), strict=True)}
+    padded = {bytes(row) for row, end in zip(rows, end_of_rows(run, "begun"), strict=True) if end < SEQ_LEN}
+    joined = 0
+    for name in ("ordered_0_1", "ordered_1_1"):
+        for row, found in zip(read[f"{name}_rows"], read[f"{name}_lengths"], strict=True):
+            if bytes(row) not in padded:
+                joined += whole[bytes(row)] - int(found)
+    assert joined <= made.facts["pieces_without_eos"] <= joined + sum(whole[row] for row in padded)
+    later = [row for path in (run / "packs/begun/shards/segments").glob("*") for row in pq.read_table(path).to_pylist()]
+    assert any(row["position"] and row["doc_start"] for row in later), "pieces that go on inside a window"
 
 
 def test_the_padded_window_is_masked(packed, made, read):

@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from loader_packs import SEQ_LEN, end_of_rows, pieces_of, rows_of, sorted_rows
 
+from icp.dataset.windows import WindowDataset
+
 
 @pytest.fixture(scope="module")
 def made(exported):
@@ -48,7 +50,31 @@ def test_labels_are_the_tokens_and_nothing_at_padding(packed, windows, read):
     expected = np.where(np.arange(SEQ_LEN) < end_of_rows(packed)[:, None], windows, -100)
     assert (expected == -100).any()
     assert np.array_equal(read["torch_labels"], expected)
+    assert np.array_equal(read["from_disk"], expected)
+    assert np.array_equal(expected, [sample["labels"] for sample in WindowDataset(packed)])
     assert np.array_equal(read.get("collated_labels", expected), expected)
+
+
+def test_labels_of_trl_without_padding_are_those_of_documents_apart(packed, read):
+    """TRL's collator lays all rows end to end; positions and labels begin anew at each piece, and at the padding."""
+    if "trl_labels" not in read:
+        pytest.skip('trl is not installed; `pip install ".[loaders]"`')
+    samples = list(WindowDataset(packed, mask="intra"))
+    for name, ours in (("input_ids", "input_ids"), ("labels", "labels"), ("position_ids", "position_ids")):
+        assert np.array_equal(read[f"trl_{name}"][0], np.concatenate([sample[ours] for sample in samples])), name
+    bounds = [np.unique(sample["cu_seqlens"]) + at * SEQ_LEN for at, sample in enumerate(samples)]
+    assert np.array_equal(read["trl_cu_seq_lens_q"], np.unique(np.concatenate(bounds)))
+
+
+def test_a_pack_without_padding_has_labels_too(packed, tmp_path):
+    from icp.export import export_pack
+
+    opened = export_pack(packed, "parquet", tmp_path / "out")
+    tables = [pq.read_table(path) for path in sorted(opened.folder.glob("*.parquet"))]
+    unpadded = [table for table in tables if not any(-100 in row for row in table["labels"].to_pylist())]
+    assert unpadded, "a file without padding"
+    for table in unpadded:
+        assert table["labels"].to_pylist() == table["input_ids"].to_pylist()
 
 
 def test_goes_on_twice_in_a_row(windows, read):

@@ -18,7 +18,7 @@ def test_new_run_would_do_everything(tmp_path):
     assert lines["run"].endswith("(new)")
     size = (tmp_path / "tiny.jsonl").stat().st_size
     assert lines["input"] == f"1 file, {size / 1024:.1f} KiB"
-    assert lines["parts"].startswith("about 1 of up to 256 MiB")
+    assert lines["parts"].startswith("about 1 of up to 4.0 MiB")
     assert {lines[step] for step in (*BUILD_STEPS, *PACK_STEPS)} == {"would run"}
     assert not (tmp_path / "run").exists()
 

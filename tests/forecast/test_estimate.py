@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from forecast_rates import CONFIG, MACHINE, SIZE, planted
 
+from icp.forecast import estimate
 from icp.forecast.estimate import (
     BASE_MIB,
     BOUNDED,
@@ -119,6 +120,12 @@ def test_what_does_not_fit_is_named():
     large = replace(SIZE, n_docs=235_000_000, n_parts=1000)
     assert any(line.startswith("extrapolated: ") and "235 times fewer" in line for line in told(size=large))
     assert told(replace(MACHINE, memory=None, disk=None)) == []
+
+
+def test_more_parts_than_files_may_be_open_are_warned_of(monkeypatch):
+    monkeypatch.setattr(estimate, "open_files", lambda: (64, 100))
+    assert told(size=replace(SIZE, n_parts=50)) == []
+    assert told(size=replace(SIZE, n_parts=51))[0].startswith("open files: 100 at once are allowed")
 
 
 def test_windows_of_a_large_corpus_are_shared_but_for_a_part():

@@ -1,5 +1,6 @@
 """`icp inspect` and `icp status`: what a person sees of a window, a document, a duplicate, a run."""
 
+import csv
 import json
 import os
 import random
@@ -9,10 +10,23 @@ import socket
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from tiny import make_run, tiny_config, write_jsonl
 
+from icp.cli import main
 from icp.errors import ArtifactError, ConfigError, InputError
-from icp.inspect import show_document, show_duplicate, show_status, show_window
+from icp.inspect import (
+    show_alone,
+    show_document,
+    show_duplicate,
+    show_groups,
+    show_hubs,
+    show_rows,
+    show_status,
+    show_text,
+    show_window,
+    write_sample,
+)
 from icp.inspect.duplicates import compare_words
 from icp.inspect.lookup import WIDTH, excerpt
 
@@ -244,3 +258,59 @@ def test_damaged_files_are_named(run):
     np.save(run / "graph/nodes.npy", np.zeros((2, 2), dtype=np.int64))
     with pytest.raises(ArtifactError, match=r"nodes.npy holds int64 .*`icp verify"):
         list(show_document(run, "original"))
+
+
+def test_a_window_is_shown_whole_or_as_much_as_is_asked_for(sound):
+    row = max(segments(sound), key=lambda row: row["doc_stop"] - row["doc_start"])
+    text = next(
+        piece["text"]
+        for line in show_rows(sound, row["window"])
+        if (piece := json.loads(line))["position"] == row["position"]
+    )
+    whole = text_of(show_window(sound, row["window"]))
+    assert len(text) == row["doc_stop"] - row["doc_start"]
+    assert all(word in whole for word in text.split())
+    assert text in text_of(show_text(sound, row["window"]))
+    short = text_of(show_window(sound, row["window"], chars=10))
+    assert f"{len(text) - 10:,} more characters" in short
+    assert len(short) < len(whole)
+
+
+def test_windows_are_sampled_into_files(sound, tmp_path):
+    last = segments(sound)[-1]["window"]
+    assert write_sample(sound, 3, tmp_path / "w.jsonl") == 3
+    rows = [json.loads(line) for line in (tmp_path / "w.jsonl").read_text().splitlines()]
+    assert [row["window"] for row in rows] == [0, last // 2, last]
+    assert all(piece["text"] for row in rows for piece in row["pieces"])
+    assert write_sample(sound, 10_000, tmp_path / "w.csv") == last + 1
+    with (tmp_path / "w.csv").open(newline="") as stream:
+        assert [int(row["window"]) for row in csv.DictReader(stream)] == list(range(last + 1))
+    with pytest.raises(ConfigError, match=r"neither .jsonl nor .csv"):
+        write_sample(sound, 3, tmp_path / "w.txt")
+
+
+def test_what_stands_out_is_listed(sound):
+    hubs, copies, alone = (list(show(sound)) for show in (show_hubs, show_groups, show_alone))
+    links = [int(line.split()[0].replace(",", "")) for line in hubs[1:]]
+    assert links == sorted(links, reverse=True)
+    assert copies[0].startswith("groups      1 group of copies")
+    assert f"2  doc {doc_of(sound, 'original')}  id original" in copies[1]
+    inside = {}
+    for row in segments(sound):
+        inside.setdefault(row["window"], set()).add(row["doc"])
+    shared = {doc for docs in inside.values() if len(docs) > 1 for doc in docs}
+    assert f"{len(set().union(*inside.values()) - shared)} document" in alone[0]
+
+
+def test_the_command_asks_for_one_thing(sound, tmp_path):
+    def invoke(*arguments):
+        return CliRunner().invoke(main, ["inspect", str(sound), *arguments])
+
+    assert invoke("--window", "0").output.startswith("window 0  ")
+    assert len(invoke("--window", "0", "--jsonl").output.splitlines()) == len(
+        [row for row in segments(sound) if row["window"] == 0]
+    )
+    assert invoke("--hubs").output.startswith("hubs ")
+    assert invoke("--sample", "2", "--out", str(tmp_path / "w.csv")).exit_code == 0
+    for wrong in ([], ["--hubs", "--alone"], ["--sample", "2"]):
+        assert invoke(*wrong).exit_code == 2

@@ -9,9 +9,10 @@ from icp.kernels.pack_fit import Closed, FitRules, best_fit, fit_path
 SEQ_LEN = 10
 
 
-def closed(foes, group):
+def closed(foes, group, loose=()):
     bounds = np.cumsum([0, *map(len, foes)]).astype(np.int64)
-    return Closed(np.array(group, np.int32), bounds, np.array([foe for row in foes for foe in row], np.int32))
+    foe = np.array([foe for row in foes for foe in row], np.int32)
+    return Closed(np.array(group, np.int32), bounds, foe, np.isin(np.arange(len(group)), loose))
 
 
 def int64(values):
@@ -35,14 +36,15 @@ def test_each_goes_where_the_least_room_is_left_over():
     assert window.tolist() == [0, 1, 1, 0, 2]
 
 
-def reference_best_fit(tokens, order, foes, group):
-    """Every window tried; of equal rooms that of the window that changed last."""
+def reference_best_fit(tokens, order, foes, group, loose):
+    """Every window tried that has place for another loose one; of equal rooms that of the window that changed last."""
     windows, of_doc = [], [-1] * len(tokens)
     for clock, doc in enumerate(order):
         fits = [
             (SEQ_LEN - sum(tokens[other] for other in docs), -changed, at)
             for at, (docs, changed) in enumerate(windows)
             if group[docs[0]] == group[doc] and not set(docs) & set(foes[doc])
+            if doc not in loose or len(set(docs) & loose) < 2
         ]
         fits = [fit for fit in fits if fit[0] >= tokens[doc]]
         at = min(fits)[2] if fits else len(windows)
@@ -53,16 +55,18 @@ def reference_best_fit(tokens, order, foes, group):
 
 @both
 @settings(max_examples=150, deadline=None)
-@given(corpora())
-def test_best_fit_matches_the_reference(mode, corpus):
+@given(corpora(), st.sets(st.integers(0, 11)))
+def test_best_fit_matches_the_reference(mode, corpus, loose):
     tokens, order, foes, group = corpus
-    window = run(mode, pack_fit, "best_fit")(int64(tokens), int64(order), SEQ_LEN, closed(foes, group)).tolist()
-    assert window == reference_best_fit(tokens, order, foes, group)
+    shut = closed(foes, group, list(loose))
+    window = run(mode, pack_fit, "best_fit")(int64(tokens), int64(order), SEQ_LEN, shut).tolist()
+    assert window == reference_best_fit(tokens, order, foes, group, loose)
     for at in set(window) - {-1}:
         docs = [doc for doc, where in enumerate(window) if where == at]
         assert sum(tokens[doc] for doc in docs) <= SEQ_LEN
         assert len({group[doc] for doc in docs}) == 1
         assert not any(foe in docs for doc in docs for foe in foes[doc])
+        assert len(loose & set(docs)) <= 2
 
 
 def fitted(kernel, tokens, order, foes, group, look, cuts, enough, least):
@@ -101,10 +105,12 @@ def reference_fit_path(tokens, order, foes, group, look, cuts, enough, least):
         pieces.append((doc, size, window))
         here.append((doc, size))
         left[doc] -= size
-        if not left[doc]:
-            line.remove(doc)
+        line.remove(doc)
         if left[doc] or size == room:
             window, here = window + 1, []
+        if left[doc]:  # the rest begins the next window
+            pieces.append((doc, left[doc], window))
+            here.append((doc, left[doc]))
     return pieces
 
 

@@ -22,7 +22,9 @@ def tuples(pieces):
 
 def cut(order, lengths, capacity, n_bos=0, n_eos=0, kernel=lay_cut, foes=None, group=None):
     none = [[]] * len(lengths)
-    closed = Closed(np.array(group or [0] * len(lengths), np.int32), *csr(foes or none))
+    closed = Closed(
+        np.array(group or [0] * len(lengths), np.int32), *csr(foes or none), np.zeros(len(lengths), np.bool_)
+    )
     return tuples(kernel(int64(order), int64(lengths), Limits(capacity, n_bos, n_eos), closed))
 
 

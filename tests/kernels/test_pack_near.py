@@ -55,12 +55,15 @@ def test_near_items_match_the_reference(mode, data):
     assert near.tolist() == reference_near(rows, docs, k)
 
 
-def reference_separate(window, group, foes):
-    """The nearest window by number, below first, of the same group and without an earlier foe; else a new one."""
+def reference_separate(window, group, kind, foes):
+    """The nearest window by number, below first, of the same group and without an earlier foe, or two loose ones before
+    another; else a new one."""
     window, group = list(window), list(group)
     n_old = len(group)
     for i, mine in enumerate(window):
         taken = {window[j] for j in foes[i] if j < i}
+        loose = [window[j] for j in range(i) if kind[j]] if kind[i] else []
+        taken |= {place for place in loose if loose.count(place) >= 2}
         if mine not in taken:
             continue
         free = [w for w in range(len(group)) if group[w] == group[mine] and w not in taken]
@@ -78,13 +81,13 @@ def reference_separate(window, group, foes):
 
 def test_the_later_of_two_in_conflict_moves_to_the_nearest_window():
     window, foes = np.array([1, 1, 1], np.int32), [[1, 2], [0, 2], [0, 1]]
-    assert separate(window, np.zeros(3, np.int32), *csr(foes)).tolist() == []
+    assert separate(window, np.zeros(3, np.int32), np.zeros(3, np.int8), *csr(foes)).tolist() == []
     assert window.tolist() == [1, 0, 2]
 
 
 def test_where_all_are_taken_a_window_opens():
     window, foes = np.array([0, 0, 0], np.int32), [[1, 2], [0, 2], [0, 1]]
-    assert separate(window, np.array([7, 8], np.int32), *csr(foes)).tolist() == [7, 7]
+    assert separate(window, np.array([7, 8], np.int32), np.zeros(3, np.int8), *csr(foes)).tolist() == [7, 7]
     assert window.tolist() == [0, 2, 3]
 
 
@@ -97,7 +100,9 @@ def test_separation_matches_the_reference(mode, data):
     some = st.integers(0, len(window) - 1)
     pairs = {frozenset(pair) for pair in data.draw(st.lists(st.tuples(some, some), max_size=14))}
     foes = [sorted(j for j in range(len(window)) if j != i and frozenset((i, j)) in pairs) for i in range(len(window))]
-    moved = np.array(window, np.int32)
-    extra = run(mode, pack_near, "separate")(moved, np.array(group, np.int32), *csr(foes))
-    assert (moved.tolist(), extra.tolist()) == reference_separate(window, group, foes)
+    kind = data.draw(st.lists(st.integers(0, 2), min_size=len(window), max_size=len(window)))
+    moved, arrays = np.array(window, np.int32), (np.array(group, np.int32), np.array(kind, np.int8))
+    extra = run(mode, pack_near, "separate")(moved, *arrays, *csr(foes))
+    assert (moved.tolist(), extra.tolist()) == reference_separate(window, group, kind, foes)
+    assert np.bincount(moved[np.array(kind) > 0]).max(initial=0) <= 2
     assert not any(moved[i] == moved[j] for i, row in enumerate(foes) for j in row)

@@ -266,9 +266,11 @@ def test_as_many_neighbours_as_rows_leave_minus_one(method):
     assert_same(search_neighbors(rows, k=31, method=method), reference(rows, 31))
 
 
-def test_auto_is_exact_up_to_a_size(monkeypatch):
-    assert choose_method(40_000, 512, "auto") == "exact"
-    assert choose_method(100_000, 512, "auto") == "cells"
+def test_auto_is_exact_until_cells_save_seconds(monkeypatch):
+    assert choose_method(20_000, 512, "auto") == "exact"
+    assert choose_method(20_000, 1024, "auto") == "cells"
+    assert choose_method(33_000, 384, "auto") == "cells"
+    assert 3 < methods.seconds_saved(33_000, 384) < 4
     assert choose_method(5, 2, "ivf") == "ivf"
     monkeypatch.setattr(gpu, "faiss_on_gpu", lambda: "a GPU")
     assert choose_method(100_000, 512, "auto") == "exact"
@@ -278,7 +280,7 @@ def test_auto_compares_all_where_cells_overlap_too_much(monkeypatch):
     # rows without any structure share no small cell with their neighbours
     rows = unit(np.random.default_rng(0).standard_normal((1500, 64)))
     every = search_neighbors(rows, k=4, method="exact")
-    monkeypatch.setattr(methods, "EXACT_OPERATIONS", 1)
+    monkeypatch.setattr(methods, "WORTH_SECONDS", -1e9)
     assert_same(search_neighbors(rows, k=4), (every.neighbors, every.similarities))
     assert (search_neighbors(rows, k=4, method="cells").neighbors != every.neighbors).any()
 
@@ -343,7 +345,7 @@ def test_wrong_arguments_are_named():
 
 def test_faiss_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    for method in METHODS:
+    for method in ("exact", "cells", "ivf"):
         assert search_neighbors(topics(30), k=2, method=method).neighbors.min() >= 0
 
 

@@ -27,7 +27,7 @@ def division(monkeypatch):
     graph = icp.symmetrize(icp.search_neighbors(vectors, k=8))
     corpus = corpus_of(graph, vectors, draw.permutation(400), None, None)
     lengths = draw.integers(0, 300, 400).astype(np.int64)
-    return division_of(tails_of(limited(corpus, Limits(256, (0, 1))), lengths, 1))
+    return division_of(tails_of(limited(corpus, Limits(256, (0, 1))), lengths))
 
 
 def rows_of(pieces):

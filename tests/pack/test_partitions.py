@@ -143,7 +143,7 @@ def test_partitions_lose_little(topics, small, monkeypatch):
     one, many = (window_figures(plan, topics[0], topics[3], capacity=SEQ_LEN) for plan in (one, many))
     lost = 1 - many.mean_similarity / one.mean_similarity
     assert lost <= LOSS_OF_PARTITIONS, f"lost {lost:.3f}, at most {LOSS_OF_PARTITIONS}"
-    assert many.fill > 0.95
+    assert many.fill > 0.94  # each of these small partitions, and each seam, may open a window
 
 
 def test_conflicts_and_groups_hold_across_partitions(topics, small):

@@ -100,6 +100,27 @@ def test_every_token_stands_once_and_specials_stay_with_theirs(data, n_bos, n_eo
         assert stop == lengths[doc] or n_bos < stop < lengths[doc] - n_eos
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(0, 1), st.integers(0, 1), st.sampled_from(["windows", "path-fit", "best-fit"]))
+def test_planned_windows_of_any_length_hold_what_they_promise(data, n_bos, n_eos, method):
+    least = n_bos + 1 + n_eos
+    lengths = data.draw(st.lists(st.one_of(st.just(0), st.integers(least, 40)), max_size=20))
+    seq_len = data.draw(st.sampled_from([3, 4, 5, 7, 8, 9, 15, 16, 17]))
+    order = data.draw(st.permutations(range(len(lengths))))
+    split = data.draw(st.sampled_from(["minimal", "free", "never"]))
+    plan = packed(lengths, seq_len, order=order, method=method, specials=(n_bos, n_eos), split=split)
+    rows = sorted(rows_of(plan))
+    for doc, length in enumerate(lengths):
+        spans = [(start, stop) for one, start, stop, _ in rows if one == doc]
+        assert [0, *(stop for _, stop in spans)] == [*(start for start, _ in spans), length]
+        assert all(start == 0 or n_bos < start < length - n_eos for start, _ in spans)
+        assert length > seq_len or len(spans) <= (1 if split == "never" or method == "best-fit" else 2)
+    first, last = first_and_last(plan)
+    assert first[plan.start > 0].all()
+    assert last[plan.stop < np.array(lengths, int)[plan.doc]].all()
+    assert np.bincount(plan.window, weights=plan.stop - plan.start).max(initial=0) <= seq_len
+
+
 @pytest.mark.parametrize("seq_len", [2**k + d for k in (3, 6, 10) for d in (-1, 0, 1)])
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 5000])
 def test_without_specials_windows_are_full_at_any_length(seq_len, length):
@@ -177,6 +198,8 @@ def test_training_order_is_a_permutation_by_seed_or_the_path():
             "pack.split is 'never', which pack.method path-cut cannot do; use minimal or free",
         ),
         ({"min_fill": 0.0}, ConfigError, "pack.min_fill is 0.0, must be above 0"),
+        ({"min_piece": 3}, ConfigError, "pack.min_piece is 3, must be from 1 to a quarter of a window, 2"),
+        ({"min_piece": 0}, ConfigError, "pack.min_piece is 0, must be from 1"),
         ({"method": "source"}, ConfigError, "needs the source of each document"),
         ({"seq_len": 2, "specials": (1, 1)}, ConfigError, "leaves 2 tokens of a window .* at least 3"),
         ({"seq_len": 0}, ConfigError, "leaves 0 tokens of a window .* at least 1"),
@@ -248,6 +271,11 @@ def test_conflicting_documents_never_share_a_planned_window():
         assert broken_conflicts(plan, conflicts).size == 0, method
 
 
+FILL_MISSED = 0.01
+"""Share of windows of a few hundred tokens that may be more than wanted: with two loose ends a window and no small
+piece, few of them can be filled to the last token."""
+
+
 def test_planned_windows_are_more_related_than_cut_ones():
     from icp.pack.similarity import window_figures
 
@@ -264,9 +292,65 @@ def test_planned_windows_are_more_related_than_cut_ones():
         found[method] = window_figures(plan, vectors, lengths, capacity=512)
     assert found["windows"].mean_similarity > found["path-cut"].mean_similarity
     assert found["windows"].split_documents < found["path-cut"].split_documents
-    assert plan.n_windows <= lengths.sum() / (0.995 * 512) + 1
+    assert plan.n_windows <= (1 + FILL_MISSED) * lengths.sum() / (0.995 * 512) + 1
 
 
 def test_refuses_an_unknown_shuffle():
     with pytest.raises(ConfigError, match=r"pack.shuffle is 'jump'; use one of spread, random, none, lanes"):
         training_order(3, shuffle="jump")
+
+
+ALL_METHODS = ["windows", "path-fit", "best-fit", "path-cut", "random", "knn"]
+
+
+def first_and_last(plan):
+    """(pieces,) bool each: the piece stands first in its window, and last."""
+    changes = np.r_[True, plan.window[1:] != plan.window[:-1], True]
+    return changes[:-1], changes[1:]
+
+
+@pytest.mark.parametrize(("mean", "seed"), [(60, 5), (200, 6), (400, 7)], ids=["short", "middle", "mostly-long"])
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_a_window_begins_in_mid_document_and_leaves_one_open_once_at_most(method, mean, seed):
+    random = np.random.default_rng(seed)
+    lengths = np.maximum(2, random.lognormal(np.log(mean), 0.8, 300)).astype(np.int64)
+    graph, vectors = ring(300)
+    order = random.permutation(300).astype(np.int32)
+    plan = plan_windows(graph, vectors, order, lengths, seq_len=256, method=method, specials=(0, 1))
+    first, last = first_and_last(plan)
+    assert first[plan.start > 0].all()
+    assert last[plan.stop < lengths[plan.doc]].all()
+    if method in ("windows", "path-fit"):
+        fits = lengths <= 256
+        assert np.bincount(plan.doc)[fits].max() <= 2
+        assert (plan.stop - plan.start)[(lengths > 8)[plan.doc] & fits[plan.doc]].min() >= 8
+
+
+@pytest.mark.parametrize("least", [1, 8, 40, 64])
+def test_no_piece_of_a_planned_document_is_under_the_least(least):
+    random = np.random.default_rng(11)
+    lengths = random.integers(2, 200, 400).astype(np.int64)
+    graph, vectors = ring(400)
+    order = random.permutation(400).astype(np.int32)
+    plan = plan_windows(graph, vectors, order, lengths, seq_len=256, min_piece=least)
+    is_piece = plan.stop - plan.start < lengths[plan.doc]
+    assert is_piece.any()
+    assert (plan.stop - plan.start)[is_piece].min() >= least
+    assert plan.n_windows <= lengths.sum() / (0.995 * 256) * (1 + 2 * FILL_MISSED) + 1
+
+
+def test_long_documents_keep_their_ends_beside_others():
+    """What is left of long documents stands with others: as a rest that begins its window, or a head that ends it."""
+    random = np.random.default_rng(4)
+    lengths = np.where(np.arange(300) % 10 == 0, 257 + random.integers(0, 256, 300), random.integers(2, 120, 300))
+    graph, vectors = ring(300)
+    plan = plan_windows(graph, vectors, np.arange(300, dtype=np.int32), lengths, seq_len=256, specials=(0, 1))
+    for doc in range(300):
+        rows = np.flatnonzero(plan.doc == doc)
+        rows = rows[np.argsort(plan.start[rows])]
+        assert [0, *plan.stop[rows].tolist()] == [*plan.start[rows].tolist(), lengths[doc]]
+    sizes = np.bincount(plan.window)
+    of_long = lengths[plan.doc] > 256
+    together = of_long & (sizes[plan.window] > 1)
+    assert np.unique(plan.doc[together]).size >= 25
+    assert (plan.stop - plan.start)[of_long].min() >= 8

@@ -139,6 +139,9 @@ def test_figures_match_reference(planned, capacity, seed):
     assert found.max_similarity == pytest.approx(largest, abs=1e-5)
     assert found.fill == pytest.approx(fill)
     assert found.split_documents == split
+    windows_of = {doc: len({w for d, w in zip(plan.doc, plan.window, strict=True) if d == doc}) for doc in plan.doc}
+    assert found.cuts == sum(n - 1 for doc, n in windows_of.items() if lengths[doc] <= capacity)
+    assert found.long_documents == sum(lengths[doc] > capacity for doc in windows_of)
 
 
 @settings(max_examples=20, deadline=None)

@@ -14,7 +14,9 @@ from icp.warm import tiny_rows
 
 
 def tree(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file but the log, which tells of refused commands too."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "log.jsonl"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def begin(config):

@@ -146,13 +146,12 @@ def test_training_repeats_bytes_in_any_order_and_process(trained):
         "import json, sys; from icp.tokenizer.byte_level import train_tokenizer;"
         "sys.stdout.write(train_tokenizer(json.load(sys.stdin), 400))"
     )
-    for threads, seed in (("1", "1"), ("3", "2")):
-        environment = {"RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
-        done = subprocess.run(
-            [sys.executable, "-c", script], input=json.dumps(TEXTS), capture_output=True, text=True, check=True,
-            encoding="utf-8", env=environment,
-        )  # fmt: skip
-        assert done.stdout == trained
+    environment = {"RAYON_NUM_THREADS": "3", "PYTHONHASHSEED": "2", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(TEXTS), capture_output=True, text=True, check=True,
+        encoding="utf-8", env=environment,
+    )  # fmt: skip
+    assert done.stdout == trained
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 
-SECONDS_A_COMMAND = 180
+SECONDS_A_COMMAND = 600
 
 
 def prepare():

@@ -21,8 +21,7 @@ from icp.run.opening import open_folder
 from icp.run.reader import read_config
 from torture import Broken
 
-SECONDS_A_LOOK = 120
-UNNAMED = {".lock"}
+SECONDS_A_LOOK = 400
 
 
 def flip_bit(path, other, rng):
@@ -86,8 +85,9 @@ def _outside(path):
 
 
 def files_of(run):
-    """Every file of a run that a command reads, by name; the lock, which none leaves, is not among them."""
-    return sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
+    """Every file of a run that a command reads, by name: not the log, nor the card of the shards."""
+    unread = {run / "log.jsonl", *run.glob("packs/*/shards/README.md")}
+    return sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file() and path not in unread)
 
 
 def look(work):
@@ -174,16 +174,18 @@ def strike(run, other, place, rng, what):
         shutil.rmtree(place)
 
 
-def attack(seconds, seed, *, run, other, folder, kinds=None, uses=1.0):
+def attack(seconds, seed, *, run, other, folder, uses=1.0, most=None):
     """Strike every file in every way, in an order by the seed, until the time is over.
 
     Counts come back. `run`: finished; `other`: one of the same files and other bytes; `folder`: to work in; `uses`:
-    share of strikes after which all other commands are tried too.
+    share of strikes after which all other commands are tried too; `most`: damages of each file.
     """
     rng = random.Random(seed)
     deadline = time.monotonic() + seconds
-    strikes = [(name, damage) for name in files_of(run) for damage in kinds or DAMAGES]
+    strikes = [(name, damage) for name in files_of(run) for damage in DAMAGES]
     rng.shuffle(strikes)
+    if most:  # so many of each file
+        strikes = [strike for name in files_of(run) for strike in [s for s in strikes if s[0] == name][:most]]
     counts, broken = {"files": len(files_of(run)), "damages": 0, "used": 0, "of": len(strikes)}, []
     for name, damage in strikes:
         if time.monotonic() > deadline:

@@ -38,14 +38,16 @@ class Killer:
         self.kills = self.commands = 0
 
     def until_done(self, arguments, first=None):
-        """Do a command again and again, `first` the first time, until it ends by itself with 0."""
+        """Do a command, `first` the first time, until it ends by itself; its exit code: 0, or 4 of a slice."""
         for attempt in range(MOST_KILLS):
             wait = None if attempt == MOST_KILLS - 1 else self.rng.uniform(0, self.longest)
-            if self.once(first if first and not attempt else arguments, wait):
-                return
+            code = self.once(first if first and not attempt else arguments, wait)
+            if code is not None:
+                return code
+        raise Broken(f"{' '.join(arguments)}: never ended")
 
     def once(self, arguments, wait):
-        """Do a command, and kill it after so many seconds (None: never); False if it was killed."""
+        """Do a command, and kill it after so many seconds (None: never); its exit code, None if it was killed."""
         with tempfile.TemporaryFile("w+") as said:
             child = start(arguments, said, before=os.setpgrp)
             killed = self._kill(child, wait)
@@ -57,9 +59,9 @@ class Killer:
                 waits_for_others = arguments[0] == "step" and code == 4
                 if (code and not waits_for_others) or "Traceback" in text:
                     raise Broken(f"{' '.join(arguments)}: exit {code}: {text[-1500:]}")
-                return True
+                return code
             self.kills += 1
-            return False
+            return None
 
     @staticmethod
     def _kill(child, wait):
@@ -107,9 +109,10 @@ def killed_export(killer, place, config, whole):
 def killed_slices(killer, place, config, whole):
     """Slices of one step after another, by turns."""
     for step in STEPS:
-        for _ in range(2):  # the first slice puts the manifest together when the second is done
-            for index in ("1/2", "0/2"):
-                killer.until_done(["step", step, "-c", str(config), "--set", f"run={place / 'run'}", "--parts", index])
+        for turn in range(40):  # a phase waits for the slice of the one before
+            arguments = ["step", step, "-c", str(config), "--set", f"run={place / 'run'}", "--parts", f"{turn % 2}/2"]
+            if killer.until_done(arguments) == 0 and turn % 2 == 0:
+                break
 
 
 def killed_workers(killer, place, config, whole, *, options=("--workers", "2")):

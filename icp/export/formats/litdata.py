@@ -57,12 +57,13 @@ def guide(pack: Pack) -> Guide:
     return Guide(
         load="from litdata import StreamingDataLoader, StreamingDataset, TokensLoader\n\n"
         "dataset = StreamingDataset(\n"
-        f"    FOLDER, item_loader=TokensLoader(block_size={pack.stride}), shuffle=False, drop_last=False\n"
+        f"    FOLDER, item_loader=TokensLoader(block_size={pack.stride}), shuffle=False\n"
         ")\n"
         "loader = StreamingDataLoader(dataset, batch_size=8)",
         language="python",
-        whole=f"`block_size` must be {pack.stride}, the length of a row. Over several ranks litdata sets "
-        "`drop_last=True` on its own and leaves windows out: set it to False.",
+        whole=f"`block_size` must be {pack.stride}, the length of a row. One process gets every window. Over several "
+        "ranks litdata sets `drop_last=True` by itself, which leaves a few windows out so that ranks have as many; "
+        "with False they may differ, and collectives wait for ever.",
         order="`shuffle=False` keeps training order in one process. Over several ranks each one gets a run of chunks "
         "of its own; `shuffle=True` shuffles chunks, and windows inside a chunk.",
         labels=labels,

@@ -92,7 +92,7 @@ def guide(pack: Pack) -> Guide:
         language="python",
         whole=f"llm-foundry: `max_seq_len: {pack.seq_len}`; a smaller one cuts rows in silence, and "
         "versions that take `tokens` for int64 bytes cannot read these. Over several ranks streaming "
-        "repeats a few windows at the end of an epoch to give each rank as many.",
+        "repeats a few windows at the end of an epoch to give each rank as many, so that collectives do not hang.",
         order="`shuffle=False` with `num_canonical_nodes=1` keeps training order over all ranks; `shuffle=True` "
         "shuffles windows in blocks.",
         labels=f"A window gives {pack.seq_len - 1:,} labels, all of its own: models shift inside the row, the last "

@@ -49,10 +49,16 @@ def guide(pack: Pack) -> Guide:
     by_eos = pack.pad_id == pack.eos_id
     hidden = "`--eod-mask-loss` is needed: it takes the loss from every position whose input is the end of a document, "
     hidden += "and padding is that token."
-    own = f"Padding is id {pack.pad_id}, the tokenizer's own pad token: Megatron gives it no loss."
+    own = (
+        f"Padding is id {pack.pad_id}, the tokenizer's own pad token: Megatron gives it no loss. `--eod-mask-loss` is "
+    )
+    own += (
+        "needed all the same: without it megatron-core keeps the mask of the first window that it reads, and if that "
+    )
+    own += "one is padded, full windows lose labels at the same places."
     return Guide(
         load=f"--data-path {paths}{more} \\\n  --split 100,0,0 --seq-length {pack.seq_len}"
-        + (" --eod-mask-loss" if pack.padding and by_eos else ""),
+        + (" --eod-mask-loss" if pack.padding else ""),
         language="bash",
         whole="`--seq-length` must be exactly the one above; any other cuts across windows. `--split` cuts the files "
         "in order: take validation data from elsewhere. megatron-core asks for one token after each sample, so that "
@@ -65,7 +71,10 @@ def guide(pack: Pack) -> Guide:
         "end of a document, which is the first token of the next one.",
         padding=hidden if by_eos else own,
         masks="`--reset-position-ids` counts positions anew after each end of a document. `--reset-attention-mask` is "
-        "a dense mask that Transformer Engine ignores: do not count on it to keep documents apart.",
+        "a dense mask that Transformer Engine ignores: do not count on it to keep documents apart. "
+        "`--dataloader-inter-document-masking` (Megatron-LM's pull request 5298, not in megatron-core 0.16.1) looks "
+        "for joins of sequences; a window is one sequence, since the loader shuffles sequences and would take windows "
+        "of several apart, so that the flag finds no documents.",
         resume="Nothing to set: Megatron goes on from `consumed_train_samples` of its checkpoint, with any number of "
         "ranks, as long as the files and their order on the command line stay the same.",
     )

@@ -53,7 +53,6 @@ def _write_mask(pack: Pack, shard: Shard, row_end: NDArray[np.int64], target: Ta
 def guide(pack: Pack) -> Guide:
     """What the README says."""
     facts = pack.facts
-    bos = f", bos_token_id={facts['bos_id']}" if facts["policy"]["bos"] == "document" else ""
     masks = '\n    label_mask_paths=sorted(map(str, Path(FOLDER).glob("*.label_mask.npy"))),' if pack.padding else ""
     eos = pack.pad_id if pack.eos_id is None else pack.eos_id
     return Guide(
@@ -65,7 +64,7 @@ def guide(pack: Pack) -> Guide:
         f"    sequence_length={pack.seq_len},\n"
         f'    dtype="{facts["dtype"]}",\n'
         f"    tokenizer=TokenizerConfig(vocab_size={facts['vocab_size']}, eos_token_id={eos}, "
-        f"pad_token_id={pack.pad_id}{bos}),\n"
+        f"pad_token_id={pack.pad_id}),\n"
         "    work_dir=WORK_DIR,\n"
         ").build()",
         language="python",
@@ -79,7 +78,8 @@ def guide(pack: Pack) -> Guide:
         "None crosses an edge.",
         padding="`label_mask_paths` take padding out of the loss." if pack.padding else "There is none.",
         masks="`generate_doc_lengths=True` gives attention the lengths of documents, found by their end token: a piece "
-        f"that is cut inside a window joins with the next one (`pieces_without_eos` in {EXPORT_SUMMARY} counts them).",
+        f"that is cut inside a window joins with the next one (`pieces_without_eos` in {EXPORT_SUMMARY} counts them). "
+        "Leave `bos_token_id` out: with it, a piece that goes on with a document joins with the one before as well.",
         resume="`data_loader.load_state_dict(state)` with the state of the checkpoint; another batch size or number of "
         "ranks will do, other files or names are refused.",
     )

@@ -1,7 +1,7 @@
 """Parquet with the column names of TRL and `datasets`: a row a window, a file a shard.
 
 Columns: ``input_ids`` fixed_size_list<uint16 or int32>, ``seq_lengths`` list<int32> (pieces, then padding), ``doc_ids``
-list<int64> (a doc for each piece), and where there is padding ``labels``, fixed_size_list<int32>, -100 there.
+list<int64> (a doc for each piece), and ``labels``, fixed_size_list<int32>, -100 at padding.
 """
 
 from typing import Any
@@ -33,9 +33,8 @@ def write(pack: Pack, target: Target) -> None:
 
 def _schema(pack: Pack) -> pa.Schema:
     token = pa.uint16() if pack.dtype.itemsize == 2 else pa.int32()
-    fields = [("input_ids", pa.list_(token, pack.stride))]
-    if pack.padding:
-        fields.append(("labels", pa.list_(pa.int32(), pack.stride)))
+    # without labels, transformers' Trainer finds no loss
+    fields = [("input_ids", pa.list_(token, pack.stride)), ("labels", pa.list_(pa.int32(), pack.stride))]
     return pa.schema([*fields, ("seq_lengths", pa.list_(pa.int32())), ("doc_ids", pa.list_(pa.int64()))])
 
 
@@ -45,11 +44,8 @@ def _group(pack: Pack, shard: Shard, pieces: Pieces, first: int) -> pa.Table:
     end = first + len(rows)
     tokens = rows if rows.itemsize == 2 else rows.view("<i4")
     columns: dict[str, Any] = {"input_ids": _fixed(tokens, schema.field("input_ids").type)}
-    if pack.padding:
-        shown = np.arange(pack.stride) < pieces.row_end[first:end, None]
-        columns["labels"] = _fixed(
-            np.where(shown, rows.astype(np.int32), np.int32(IGNORED)), schema.field("labels").type
-        )
+    shown = np.arange(pack.stride) < pieces.row_end[first:end, None]
+    columns["labels"] = _fixed(np.where(shown, tokens.astype(np.int32), np.int32(IGNORED)), schema.field("labels").type)
     bounds = pieces.first[first : end + 1]
     here = slice(int(bounds[0]), int(bounds[-1]))
     columns["seq_lengths"] = _lengths(pieces, (first, end), pack.stride)
@@ -87,17 +83,20 @@ def guide(pack: Pack) -> Guide:
         load="from datasets import load_dataset\n\n"
         'dataset = load_dataset("parquet", data_files=FOLDER + "/train-*.parquet", split="train")',
         language="python",
-        whole="Rows stay as they are. With TRL: `SFTConfig(packing=False, "
-        f"max_length={pack.seq_len}, dataset_kwargs={{'skip_prepare_dataset': True}})`; its default `max_length` of "
-        "1024 cuts rows in silence, `packing=True` packs them anew.",
+        whole="Rows stay as they are. With TRL: `SFTConfig(packing=False, max_length=None, "
+        "dataset_kwargs={'skip_prepare_dataset': True})`; its default `max_length` of 1024 cuts rows in silence, "
+        "`packing=True` packs them anew.",
         order="`datasets` keeps training order, and so does a `DataLoader(shuffle=False)`; transformers' Trainer "
         'shuffles rows unless `train_sampling_strategy="sequential"`. A streamed data set that is split over ranks '
-        "gives each rank files of its own if they are a multiple of the ranks, else every n-th row.",
+        "gives each rank files of its own if they are a multiple of the ranks, else every n-th row. Ranks may get a "
+        "row more or less than others, for which collectives wait for ever: use a `DistributedSampler`, or stop all "
+        "ranks after the fewest rows.",
         labels=f"A window gives {pack.seq_len - 1:,} labels, all of its own: models shift inside the row, the last "
         "token has none. None crosses an edge.",
         padding=labelled if pack.padding else "There is none.",
-        masks="`seq_lengths` is TRL's name: with `padding_free=True` positions begin anew at each document and its "
-        "first label is masked. transformers' `DataCollatorWithFlattening` knows rows only, not the documents inside.",
+        masks="`seq_lengths` is TRL's name: with `padding_free=True` (and `max_length=None`) positions begin anew at "
+        "each document and its first label is masked. transformers' `DataCollatorWithFlattening` knows rows only, not "
+        "the documents inside.",
         resume="`dataset.skip(seen)`; streamed: `dataset.load_state_dict(state)`. transformers' Trainer does it itself "
         "from its checkpoint.",
     )

@@ -132,7 +132,7 @@ def _inside(store: Disk | Server, folder: str, config: CorpusConfig) -> list[str
         raise InputError(f"{folder}: holds a saved dataset in {where}; name that folder itself in corpus.input")
     files = _chosen(found, folder, config, root + "/")
     if not files:
-        held = f" ({counted(found)})" if found else ", it is empty"
+        held = f" ({counted(found)})" if found else " (it is empty)"
         raise InputError(
             f"{folder}: holds no file that can be read{held}; expected {SUPPORTED}, or name them in corpus.include"
         )

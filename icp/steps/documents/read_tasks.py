@@ -38,6 +38,10 @@ from icp.steps.documents.stores import file_identity
 STEP_NAME = "documents"
 TEXTS_PER_TASK = 2000
 TEXT_BYTES_PER_TASK = 64 << 20
+PARTS, SMALLEST_PART = 32, 4 << 20
+"""A corpus of fewer parts of `corpus.part_mib` is cut finer, though not finer than `SMALLEST_PART` bytes."""
+PACKED = 3
+"""Bytes of text in a byte of a compressed file, about."""
 
 
 def list_files(context: Context, part: str, output: PartOutput) -> None:
@@ -54,6 +58,22 @@ def list_files(context: Context, part: str, output: PartOutput) -> None:
             n_bytes = file.size
     rows = [[asdict(file) for file in task] for task in tasks]
     output.path("list.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def part_bytes(files: Iterable[InputFile], part_mib: float) -> int:
+    """Bytes of a part: `part_mib` at most, less for a corpus that would give too few parts to keep cores busy.
+
+    It depends on the corpus alone, not on workers: so do the parts.
+    """
+    text = sum(max(0, file.size) * (PACKED if _is_packed(file) else 1) for file in files)
+    most = max(1, int(part_mib * 2**20))
+    return min(most, max(SMALLEST_PART, text // PARTS))
+
+
+def _is_packed(file: InputFile) -> bool:
+    return file.kind in ("parquet", "arrow") or file.path.lower().partition("?")[0].endswith(
+        (".gz", ".zst", ".bz2", ".xz")
+    )
 
 
 def read_parts(context: Context) -> list[str]:
@@ -75,17 +95,18 @@ def read_files(context: Context, part: str, output: PartOutput) -> None:
     Raises: InputError for a file that is damaged or has no text field.
     """
     config = context.config.corpus
-    files = _tasks(context)[int(part)]
+    tasks = _tasks(context)
+    files = tasks[int(part)]
     findings = Findings()
-    rules = _rules(config)
+    rules = rules_of(config)
     reasons: Counter[str] = Counter()
-    part_bytes = max(1, int(config.part_mib * 2**20))
+    n_bytes = part_bytes((file for task in tasks for file in task), config.part_mib)
     ids, paragraphs = IdCount(), ParagraphCount()
     with ExitStack() as stack:
-        batches = _batches(files, rules, findings)
+        batches = batches_of(files, rules, findings)
         documents = _accepted(batches, reasons, stack, output, f"read/{part}.rejected.parquet")
         documents = _looked_at(documents, config, ids, paragraphs)
-        pieces = write_parts(documents, part_bytes, lambda k: output.path(f"read/{part}-{k:05d}.parquet"))
+        pieces = write_parts(documents, n_bytes, lambda k: output.path(f"read/{part}-{k:05d}.parquet"))
     for k, n in enumerate(pieces):
         output.rows(f"read/{part}-{k:05d}.parquet", n)
     n_rows = sum(pieces)
@@ -124,7 +145,8 @@ def _looked_at(
         yield with_derived(table, config.derive)
 
 
-def _rules(config: CorpusConfig) -> Rules:
+def rules_of(config: CorpusConfig) -> Rules:
+    """What a row of this corpus must be."""
     names = ("text", "id", "source", "keep", "min_chars", "max_chars")
     path = config.exclude
     excluded = _excluded(path, file_identity(path)) if path is not None else frozenset()
@@ -137,7 +159,8 @@ def _excluded(path: str, identity: str) -> frozenset[str]:
     return load_excluded(path)
 
 
-def _batches(files: Sequence[InputFile], rules: Rules, findings: Findings) -> Iterator[Batch]:
+def batches_of(files: Sequence[InputFile], rules: Rules, findings: Findings) -> Iterator[Batch]:
+    """The rows of the files of one read task."""
     path = files[0].path
     match files[0].kind:
         case "text":

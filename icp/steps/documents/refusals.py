@@ -25,6 +25,8 @@ def check_seen(config: CorpusConfig, seen: set[str]) -> None:
                 raise InputError(f"corpus.{key}: no input file has a field {name!r}; correct the name or leave it out")
 
 
+_HOSTILE = {"too long", "nested too deep", "number too long"}
+"""Reasons that say nothing of how the corpus is configured: a file of a few such rows stops no run."""
 _NOT_HELD_AGAINST = ("rejected.excluded", "rejected.empty line")
 
 
@@ -46,7 +48,8 @@ class _Tally:
     def is_bad(self, most: float) -> bool:
         """Whether more was refused than may be; a few rows may be if a document is left."""
         refused = self.reasons.total()
-        return refused > most * self.rows and (refused > TOLERATED or self.documents == 0)
+        is_odd = self.documents == 0 and not self.reasons.keys() <= _HOSTILE
+        return refused > most * self.rows and (refused > TOLERATED or is_odd)
 
     def __str__(self) -> str:
         shown = ", ".join(f"{n:,} {reason}" for reason, n in sorted(self.reasons.items(), key=lambda r: (-r[1], r[0])))

@@ -2,22 +2,28 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
 import xxhash
 
 from icp.config import CorpusConfig
+from icp.errors import InputError
 from icp.run.records import PartRecord
+from icp.steps.documents.input_files import corpus_files
 from icp.steps.documents.lines import load_excluded
 from icp.steps.documents.paragraphs import most_frequent
+from icp.steps.documents.read_tasks import batches_of, rules_of
 from icp.steps.documents.repeated_ids import repeated_ids
-from icp.steps.documents.rows import EXCERPT
+from icp.steps.documents.rows import EXCERPT, Findings
 
 log = logging.getLogger("icp")
+_Item = TypeVar("_Item")
 _PIECES, _ROWS = 8, 250
+_SHOWN_SHARE, _SHOWN = 0.02, 60
 
 
 def tell(config: CorpusConfig, records: Mapping[str, PartRecord]) -> None:
@@ -53,11 +59,46 @@ def _tell_excluded(path: str, met: set[int]) -> None:
         log.info("%s", found)
 
 
+def paragraph_lines(found: object) -> Iterator[str]:
+    """What `sampled_paragraphs` or `paragraphs_of_input` gave, as lines for a terminal; rare ones are not shown."""
+    for row in found if isinstance(found, list) else ():
+        match row:
+            case [float(share), str(paragraph)] if share >= _SHOWN_SHARE:
+                shown = paragraph if len(paragraph) <= _SHOWN else paragraph[:_SHOWN] + "..."
+                yield f"{'':<11} {share:.0%} of the documents of a sample hold the paragraph {shown!r}"
+
+
+def paragraphs_of_input(config: CorpusConfig) -> list[list[float | str]]:
+    """The most frequent paragraphs of the first rows of some input files; of what cannot be read, none.
+
+    Raises: InputError, ConfigError, as `icp.steps.documents.input_files.corpus_files` does.
+    """
+    files = corpus_files(config)
+    whole = _spread([file for file in files if file.kind == "text"], _ROWS)
+    samples = [whole] if whole else []
+    samples += [[file] for file in _spread([file for file in files if file.kind != "text"], _PIECES)]
+    texts: list[str] = []
+    rules = rules_of(config.model_copy(update={"exclude": None}))
+    for some in samples:
+        try:
+            for batch in batches_of(some, rules, Findings()):
+                texts += batch.documents["text"].slice(0, _ROWS).to_pylist()
+                if some is not whole:
+                    break
+        except InputError as error:  # the step says so when it comes to that file
+            log.debug("%s", error)
+    return [[share, paragraph[:EXCERPT]] for share, paragraph in most_frequent(texts)]
+
+
+def _spread(items: Sequence[_Item], n_most: int) -> list[_Item]:
+    """At most so many of them, evenly spread."""
+    return [items[at] for at in np.unique(np.linspace(0, len(items) - 1, n_most).astype(int)).tolist()] if items else []
+
+
 def sampled_paragraphs(folder: Path, pieces: Sequence[str]) -> list[list[float | str]]:
     """The most frequent paragraphs of the first rows of some pieces: the share of documents, and the beginning."""
-    chosen = [pieces[at] for at in np.unique(np.linspace(0, len(pieces) - 1, _PIECES).astype(int)).tolist()]
     texts: list[str] = []
-    for name in chosen:
+    for name in _spread(pieces, _PIECES):
         with pq.ParquetFile(folder / name) as file:
             for batch in file.iter_batches(_ROWS, [0], ["text"], use_threads=False):
                 texts += batch.column("text").to_pylist()

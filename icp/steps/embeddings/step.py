@@ -34,6 +34,7 @@ from icp.steps.embeddings.by_id import (
     own_parts,
     own_rows,
 )
+from icp.steps.embeddings.failed import check_failed, past_failures
 from icp.steps.embeddings.survivors import not_finite, survivor_batches, transformer_settings, wanted, write_rows
 from icp.steps.embeddings.two_pass import finished, of_corpus, project, read, settle, weigh
 
@@ -50,7 +51,7 @@ def embed(context: Context, part: str, output: PartOutput) -> None:
     else:
         dim, blocks = (
             load_transformer(transformer_settings(context.config, context.threads)).dim,
-            _transformed(context, part),
+            _transformed(context, part, output),
         )
     n_rows, name = wanted(context, part)[2].size, of_part(VECTORS, part)
 
@@ -69,15 +70,16 @@ def embed(context: Context, part: str, output: PartOutput) -> None:
 def state_facts(context: Context, part: str, output: PartOutput) -> None:
     """What the vectors are, for the manifest; too many own vectors missing end the run."""
     check_missing(context)
+    check_failed(context)
     first = next(iter(context.records("embed")))
     vectors = mapped(context.part_path("embeddings", VECTORS, first))
     output.info.update(dim=int(vectors.shape[1]), model=context.config.embed.model)
 
 
-def _transformed(context: Context, part: str) -> Iterator[NDArray[np.float32]]:
+def _transformed(context: Context, part: str, output: PartOutput) -> Iterator[NDArray[np.float32]]:
     embedder = load_transformer(transformer_settings(context.config, context.threads))
     for batch in survivor_batches(context, part, "id", "text"):
-        vectors = embedder.embed([text or "" for text in batch.column("text").to_pylist()])
+        vectors = past_failures(lambda texts: embedder.embed(texts.strings()), batch, output)
         bad = first_not_finite(vectors)
         if bad >= 0:
             raise not_finite(context, batch, bad)

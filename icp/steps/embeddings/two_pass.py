@@ -22,6 +22,7 @@ from icp.embed.two_pass import (
 from icp.engine.step import PartOutput
 from icp.run.arrays import survivors
 from icp.run.context import Context, document_parts
+from icp.steps.embeddings.failed import past_failures
 from icp.steps.embeddings.survivors import (
     load_array,
     made,
@@ -31,7 +32,6 @@ from icp.steps.embeddings.survivors import (
     wanted,
     write_rows,
 )
-from icp.texts import text_buffers
 
 READ_ROWS = 1 << 10
 """Rows of a part that are projected at once: their words are read from a file."""
@@ -48,7 +48,7 @@ def read(context: Context, part: str, output: PartOutput) -> None:
         with words_path.open("wb") as words, masses_path.open("wb") as masses:
             for batch in survivor_batches(context, part, "id", "text"):
                 try:
-                    reading = embedder.read(text_buffers(batch.column("text")))
+                    reading = past_failures(embedder.read, batch, output)
                 except NotFiniteError as error:
                     raise not_finite(context, batch, error.row) from None
                 words.write(reading.words.data)

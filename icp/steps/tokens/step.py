@@ -107,7 +107,7 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
 def join(context: Context, part: str, output: PartOutput) -> None:
     """Write the offsets over all parts, and what the step's readers have to know."""
     check_rejected(context)
-    lengths = [mapped(path) for path in part_paths(context, "tokens", LENGTHS)]
+    lengths = [np.array(mapped(path)) for path in part_paths(context, "tokens", LENGTHS)]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(dtype=np.int64)
     assert offsets.size == load_nodes(context).size + 1
     with output.path(OFFSETS).open("wb") as stream:

@@ -121,6 +121,7 @@ def plan_of(
         method=method,
         min_fill=config.pack.min_fill,
         split=config.pack.split if PACK_METHODS[method].knows_split else "minimal",
+        min_piece=config.pack.min_piece,
         seed=config.seed,
         specials=inputs.specials,
         conflicts=inputs.conflicts,

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.choices import PACK_METHODS
+from icp.config import Config
 from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput, Phase, one_part
+from icp.pack.layout import lay_out
 from icp.pack.partition_plan import PARTITIONS, RANGES, TASKS, Division, Task, joined_pieces
 from icp.pack.partitions import Segments, is_divided
 from icp.pack.plan_windows import corpus_of
-from icp.pack.planner import division_of, lay_out, tails_of
+from icp.pack.planner import division_of, tails_of
 from icp.pack.problem import Corpus, Limits, limited
 from icp.run.arrays import load_graph, load_nodes, load_order
 from icp.run.context import Context
@@ -29,7 +31,7 @@ from icp.steps.windows.inputs import (
     save_array,
 )
 
-CORPUS = ("position", "groups", "conflict_bounds", "conflicts")
+CORPUS = ("position", "groups", "conflict_bounds", "conflicts", "long")
 SEGMENTS = ("docs", "bounds", "blocks")
 COUNTED_BY = {RANGES: "prepare", PARTITIONS: "divide"}
 """The phase whose record holds a count."""
@@ -66,8 +68,8 @@ def prepare(context: Context, part: str, output: PartOutput) -> None:
     inputs, config = load_inputs(context), context.config
     lengths = chosen_lengths(inputs, ~loose_documents(inputs, config)).lengths
     corpus = corpus_of(inputs.graph, inputs.embeddings, load_order(context), inputs.groups, inputs.conflicts)
-    limits = Limits(config.capacity, inputs.specials, config.pack.min_fill, config.pack.split)
-    tails = tails_of(limited(corpus, limits), lengths, inputs.specials[1])
+    limits = _limits(config, inputs.specials, config.pack.min_fill)
+    tails = tails_of(limited(corpus, limits), lengths)
     output.info.update(divided=is_divided(tails.docs.size), specials=inputs.specials)
     if not is_divided(tails.docs.size):
         return
@@ -129,8 +131,13 @@ def _division(context: Context) -> Division:
     """What *prepare* left, its arrays mapped."""
     info, config = context.records("prepare")[ALL].info, context.config
     arrays = {name: load_array(context, f"divided/{name}") for name in (*CORPUS, *SEGMENTS, "tails")}
-    position, groups, bounds, conflicts = (arrays[name] for name in CORPUS)
-    corpus = Corpus(load_vectors(context), load_graph(context), position, groups, bounds, conflicts)
-    limits = Limits(config.capacity, tuple(info["specials"]), info["min_fill"], config.pack.split)
+    position, groups, bounds, conflicts, long = (arrays[name] for name in CORPUS)
+    fixed = (load_vectors(context), load_graph(context), position, groups, bounds, conflicts, long)
+    corpus = Corpus(*fixed, arrays["tails"])
+    limits = _limits(config, tuple(info["specials"]), info["min_fill"])
     segments = Segments(*(arrays[name] for name in SEGMENTS))
     return Division(limited(corpus, limits), arrays["tails"], segments, context.threads)
+
+
+def _limits(config: Config, specials: tuple[int, int], min_fill: float) -> Limits:
+    return Limits(config.capacity, specials, min_fill, config.pack.split, config.pack.min_piece)

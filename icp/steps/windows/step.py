@@ -50,7 +50,8 @@ def plan(context: Context, part: str, output: PartOutput) -> None:
             "check corpus.text and tokenizer.name"
         )
     along_path, path_rank, output.info["random_windows"] = _mixed(context, inputs)
-    in_training = arrange_inside(renumber(along_path, path_rank), config.pack.inside, seed=config.seed)
+    in_training = renumber(along_path, path_rank)
+    in_training = arrange_inside(in_training, config.pack.inside, inputs.lengths, seed=config.seed)
     arrays = {name: getattr(in_training, name) for name in PackPlan.__slots__} | {"path_rank": path_rank}
     for name, array in arrays.items():
         save_array(output, name, array)
@@ -109,13 +110,14 @@ def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
 
 
 def _keys(config: Config) -> tuple[str, ...]:
-    pack = ("seq_len", "stride", "method", "min_fill", "split", "group_by", "inside", "mix_random", "shuffle")
-    return (*(f"pack.{name}" for name in pack), "tokenizer.bos", "tokenizer.eos", "tokenizer.pad", "seed")
+    pack = ("seq_len", "stride", "method", "min_fill", "split", "min_piece", "group_by", "inside", "mix_random")
+    specials = (f"tokenizer.{name}" for name in ("bos", "eos", "pad"))
+    return (*(f"pack.{name}" for name in pack), "pack.shuffle", *specials, "seed")
 
 
 STEP = Step(
     name="windows",
-    format=3,
+    format=4,
     inputs=("documents", "dedup", "embeddings", "graph", "tokens", "order"),
     keys=_keys,
     phases=(

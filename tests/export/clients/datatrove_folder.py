@@ -3,6 +3,7 @@
 import json
 import sys
 
+import guide
 import numpy as np
 from datatrove.utils.dataset import DatatroveFolderDataset
 from torch.utils.data import DataLoader, DistributedSampler, Subset
@@ -19,7 +20,9 @@ def rows(loader, name="input_ids"):
     return np.concatenate([batch[name].numpy() for batch in loader])
 
 
-dataset = build()
+dataset = eval(
+    guide.text(arguments["folder"]), {"FOLDER": arguments["folder"], "DatatroveFolderDataset": DatatroveFolderDataset}
+)
 found = {"rows": rows(DataLoader(dataset, batch_size=4)), "positions": rows(DataLoader(dataset, 4), "positions")}
 found["files"] = np.array([file.file_path.rpartition("/")[2] for file in dataset.files])
 by_eos = build(positions_from_eos_token_id=arguments["eos"])

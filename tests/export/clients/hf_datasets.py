@@ -4,8 +4,9 @@ import json
 import sys
 from pathlib import Path
 
+import guide
 import numpy as np
-from datasets import load_dataset
+from datasets import load_dataset, load_from_disk
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
@@ -22,8 +23,10 @@ def rows(dataset, name="input_ids"):
     return np.array([row[name] for row in dataset])
 
 
-whole = load()
+whole = guide.run(arguments["folder"])["dataset"]
 found = {"rows": rows(whole), "types": np.array([str(whole.features["input_ids"].feature.dtype)])}
+whole.save_to_disk("disk")
+found["from_disk"] = rows(load_from_disk("disk"), "labels")
 found["streamed"] = rows(load(streaming=True))
 found["lengths"] = np.array([json.dumps(row["seq_lengths"]) for row in whole])
 found["docs"] = np.array([json.dumps(row["doc_ids"]) for row in whole])
@@ -63,6 +66,19 @@ try:
 
     used = whole.select_columns(columns)  # as transformers' Trainer does
     found["collated_labels"] = default_data_collator([used[at] for at in range(len(used))])["labels"].numpy()
+except ImportError:
+    pass
+try:
+    from trl import SFTConfig
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    said = (Path(arguments["folder"]) / "README.md").read_text().replace("`", "")
+    assert "packing=False, max_length=None, dataset_kwargs={'skip_prepare_dataset': True}" in said
+    config = SFTConfig(packing=False, max_length=None, padding_free=True, use_cpu=True, bf16=False)
+    collator = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=config.padding_free)
+    for name, values in collator([whole[at] for at in range(len(whole))]).items():
+        if name in ("input_ids", "labels", "position_ids", "cu_seq_lens_q"):
+            found[f"trl_{name}"] = values.numpy()
 except ImportError:
     pass
 np.savez(out, **found)

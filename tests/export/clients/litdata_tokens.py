@@ -3,6 +3,7 @@
 import json
 import sys
 
+import guide
 import numpy as np
 import torch
 from litdata import StreamingDataLoader, StreamingDataset, TokensLoader
@@ -27,7 +28,7 @@ def rows(loader):
 
 if __name__ == "__main__":
     out = sys.argv[1]
-    found = {"rows": rows(StreamingDataLoader(build(), batch_size=3))}
+    found = {"rows": rows(guide.run(arguments["folder"])["loader"])}
     found["type"] = np.array([str(build()[0].dtype)])
     for rank in range(2):
         for kind, shuffle in (("ordered", False), ("shuffled", True)):

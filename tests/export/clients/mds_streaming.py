@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 
+import guide
 import numpy as np
 from streaming import MDSWriter, StreamingDataset
 
@@ -12,6 +13,8 @@ if __name__ == "__main__":
     out, arguments = sys.argv[1], json.loads(sys.argv[2])
 
     def build(**options):
+        if not options["shuffle"]:
+            return guide.run(arguments["folder"], BATCH_PER_DEVICE=1)["dataset"]
         return StreamingDataset(local=arguments["folder"], batch_size=1, num_canonical_nodes=1, **options)
 
     found = {}

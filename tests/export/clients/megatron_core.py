@@ -4,11 +4,13 @@ import json
 import sys
 from pathlib import Path
 
+import guide
 import numpy as np
 import torch
 from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.datasets.indexed_dataset import IndexedDataset
+from megatron.core.datasets.utils import get_blend_from_list
 
 torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
 out, arguments = sys.argv[1], json.loads(sys.argv[2])
@@ -63,4 +65,13 @@ for name, values in read(build(prefixes, None, "own", **options)).items():
     found[f"own_{name}"] = values
 for name, values in read(build(prefixes, None, "blend", eod_mask_loss=False)).items():
     found[f"blend_{name}"] = values
+flags = guide.flags(arguments["folder"])
+assert flags.keys() == {"--data-path", "--split", "--seq-length", "--eod-mask-loss"}
+assert flags["--split"] == ["100,0,0"]
+assert flags["--seq-length"] == [str(arguments["seq_len"])]
+blend = flags["--data-path"]
+blend = [f"{arguments['folder']}/{word}" if at % 2 else word for at, word in enumerate(blend) if word != "..."]
+guided, _ = get_blend_from_list(blend)  # by size, as without weights: each window at most once
+for name, values in read(build(guided, None, "guided")).items():
+    found[f"guided_{name}"] = values
 np.savez(out, **found)

@@ -5,23 +5,15 @@ import json
 import sys
 from pathlib import Path
 
+import guide
 import numpy as np
-from olmo_core.data import DataCollator, NumpyFSLDataLoader, NumpyFSLDatasetConfig, TokenizerConfig
+from olmo_core.data import DataCollator, NumpyFSLDataLoader
 from olmo_core.data.utils import get_labels, iter_document_indices
 
 out, arguments = sys.argv[1], json.loads(sys.argv[2])
 folder, seq_len = Path(arguments["folder"]), arguments["seq_len"]
-dataset = NumpyFSLDatasetConfig(
-    paths=sorted(map(str, folder.glob("shard-?????.npy"))),
-    label_mask_paths=sorted(map(str, folder.glob("*.label_mask.npy"))),
-    sequence_length=seq_len,
-    dtype=arguments["dtype"],
-    tokenizer=TokenizerConfig(
-        vocab_size=arguments["vocab_size"], eos_token_id=arguments["eos"], pad_token_id=arguments["pad"]
-    ),
-    generate_doc_lengths=True,
-    work_dir="work",
-).build()
+dataset = guide.run(folder, WORK_DIR="work")["dataset"]
+dataset._generate_doc_lengths = True  # the flag that the guide names, of the configuration
 dataset.prepare()
 found = {"rows": np.stack([dataset[at]["input_ids"].numpy() for at in range(len(dataset))])}
 documents = [list(iter_document_indices(path, use_array_if_local=False)) for path in dataset.paths]

@@ -7,9 +7,11 @@ from document_rows import jsonl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icp.config import CorpusConfig
 from icp.errors import InputError
 from icp.steps.documents import paragraphs, strip_tasks
 from icp.steps.documents.paragraphs import ParagraphCount, hashes, most_frequent, split, without_repeated
+from icp.steps.documents.telling import paragraph_lines, paragraphs_of_input
 
 LICENCE = "Licensed under the Apache License, Version 2.0\nyou may not use this file"
 TEXTS = [
@@ -66,6 +68,16 @@ def test_nothing_left_is_refused(step):
     rows = jsonl([{"id": str(n), "text": LICENCE} for n in range(4)])
     with pytest.raises(InputError, match="leaves nothing of any document"):
         step({"a.jsonl": rows}, strip_repeated=1)
+
+
+def test_most_frequent_paragraphs_of_the_input_are_shown(tmp_path):
+    (tmp_path / "code").mkdir()
+    for n in range(40):
+        (tmp_path / f"code/{n:02}.txt").write_text(f"{LICENCE}\n\ndocument {n} of the corpus" if n % 2 else f"text {n}")
+    lines = list(paragraph_lines(paragraphs_of_input(CorpusConfig(input=(str(tmp_path / "code"),)))))
+    shown = "'Licensed under the Apache License, Version 2.0 you may not u...'"
+    assert [line.strip() for line in lines] == [f"50% of the documents of a sample hold the paragraph {shown}"]
+    assert list(paragraph_lines(None)) == list(paragraph_lines([[0.001, "rare"], ["x", 1]])) == []
 
 
 def test_most_frequent_paragraphs_stand_in_the_manifest(step):

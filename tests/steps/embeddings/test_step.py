@@ -10,7 +10,7 @@ from icp.embed import two_pass as passes
 from icp.engine import basis_of, run_step
 from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.engine.step import Phase, Step, one_part
-from icp.errors import ConfigError, InputError
+from icp.errors import ConfigError, InputError, PartsFailedError
 from icp.pipeline import context_of
 from icp.run.records import read_manifest
 from icp.steps.documents import step as documents
@@ -288,3 +288,53 @@ def test_own_vectors_of_two_lengths_are_refused(tmp_path):
     (tmp_path / "vectors/b.ids.txt").write_text("d1\n")
     with pytest.raises(InputError, match=r"b\.npy: vectors of 3 dimensions, but .*a\.npy has 2"):
         make_run(tmp_path, ["one", "two"], model=f"files:{tmp_path}/vectors/*.npy")
+
+
+class PanicError(BaseException):
+    """What a library in Rust raises: no Exception."""
+
+
+class Breaking(Letters):
+    """A model that breaks on texts with "crash", and on all if it is broken."""
+
+    broken = False
+
+    def embed(self, texts):
+        if self.broken or any("crash" in text for text in texts):
+            raise PanicError("index out of bounds\nmore")
+        return super().embed(texts) * np.array([[bool(text)] for text in texts])
+
+
+@pytest.fixture
+def breaking(letters, monkeypatch):
+    monkeypatch.setattr(embeddings, "load_transformer", lambda settings: Breaking())
+    monkeypatch.setattr(hybrid, "load_transformer", lambda settings: Breaking())
+    return letters
+
+
+@pytest.mark.parametrize("model", ["", "hybrid:"])
+def test_a_document_that_breaks_the_model_has_no_vector_and_is_counted_and_named(breaking, model, tmp_path, caplog):
+    texts = [f"text {row}" for row in range(40)]
+    texts[5] = "crash here"
+    folder, _ = make_run(tmp_path, texts, model=model + breaking)
+    assert read_manifest(folder).counts["failed"] == 1
+    assert "failed on 1 documents" in caplog.text
+    assert "'d5' (PanicError: index out of bounds)" in caplog.text
+    found = vectors_in(folder)
+    if not model:
+        kept = [row for row in range(40) if row not in DROPPED]
+        assert not found[kept.index(5)].any()
+        others = [row for row in kept if row != 5]
+        expected = Letters().embed([texts[row] for row in others]).astype(np.float16)
+        assert np.array_equal(found[[kept.index(row) for row in others]], expected)
+
+
+def test_a_model_that_breaks_on_too_many_documents_ends_the_run(breaking, tmp_path):
+    with pytest.raises(InputError, match=r"fails on \d+ of \d+ documents \(corpus.max_rejected is 0.01\), e.g. 'd1' "):
+        make_run(tmp_path, ["text", *["crash"] * 39], model=breaking)
+
+
+def test_a_broken_model_is_no_fault_of_the_documents(breaking, tmp_path, monkeypatch):
+    monkeypatch.setattr(Breaking, "broken", True)
+    with pytest.raises(PartsFailedError, match="PanicError: index out of bounds"):
+        make_run(tmp_path, ["text", "more"], model=breaking)

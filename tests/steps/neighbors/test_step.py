@@ -134,7 +134,7 @@ def test_files_in_uneven_parts_and_memory_give_the_same_neighbours(tmp_path, met
     monkeypatch.setattr(exact, "TASK_ROWS", 300)
     monkeypatch.setattr(cells, "TASK_MEMBERS", (400, 400))
     if method == "auto":
-        monkeypatch.setattr(methods, "EXACT_OPERATIONS", 1)
+        monkeypatch.setattr(methods, "WORTH_SECONDS", -1e9)
     elif method == "passes":
         as_if_many(monkeypatch)
     elif method == "split":
@@ -218,12 +218,30 @@ def test_a_missed_target_is_warned_of(tmp_path, monkeypatch, caplog):
     facts = do(STEP, context).facts
     assert facts["target_missed"]
     assert facts["margin"] is None
-    assert "misses graph.target_recall 0.990; with graph.method exact it is 1" in caplog.text
+    assert (
+        "misses graph.target_recall 0.990; with graph.method exact it is 1, after about 1 s of one core" in caplog.text
+    )
+    met = int(100 * facts["recall_low"])
+    assert f"graph.target_recall 0.{met:02} would have been met" in caplog.text
+
+
+def test_what_cells_gave_up_is_told_where_the_choice_was_ours(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="icp")
+    monkeypatch.setattr(methods, "WORTH_SECONDS", -1e9)
+    for method, told in (("auto", 1), ("cells", 0)):
+        caplog.clear()
+        context = make_vectors(tmp_path / method, topics(1500, 16, n_topics=40, noise=0.7), k=5, method=method)
+        facts = do(STEP, context).facts
+        said = (
+            f"cells found {facts['recall']:.1%} of the nearest; graph.method exact finds all, in about 1 s of one core"
+        )
+        assert (facts["method"], caplog.text.count(said)) == ("cells", told)
+        assert "notes" not in facts
 
 
 def test_auto_gives_way_to_all_pairs_where_cells_overlap_too_much(tmp_path, monkeypatch):
     vectors = unit(np.random.default_rng(0).standard_normal((1200, 64)))
-    monkeypatch.setattr(methods, "EXACT_OPERATIONS", 1)
+    monkeypatch.setattr(methods, "WORTH_SECONDS", -1e9)
     context = make_vectors(tmp_path, vectors, parts=(500,), k=4)
     facts = do(STEP, context).facts
     assert (facts["method"], facts["recall"]) == ("exact", 1.0)

@@ -57,6 +57,7 @@ def test_facts_are_the_figures_of_the_plan(tmp_path):
     assert (facts["count"], facts["seq_len"], facts["empty_documents"]) == (4, 8, 1)
     assert facts["fill"] == 28 / 32
     assert facts["split_documents"] == 2  # 3 and 1; 4 is longer than a window
+    assert (facts["cuts"], facts["long_documents"]) == (2, 1)
     cosines = {"0": (0.0 + 0.8) / 2, "3": (0 + 0.8) / 2 / 6 + 0.96 * 5 / 6, "1": 0.96 * 3 / 7}
     assert facts["mean_similarity"] == pytest.approx(sum(cosines.values()) / 3, abs=2e-3)
     largest = 0.8 + (0.8 / 6 + 0.96 * 5 / 6) + 0.96 * 3 / 7

@@ -1,0 +1,132 @@
+"""A configuration for data that nobody has described yet: which fields it has, how much of it there is.
+
+In: files, folders, globs, URLs. Out: a YAML file with comments, for somebody to change.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from icp.config import CorpusConfig, parse_config
+from icp.errors import InputError
+from icp.forecast.estimate import amount
+from icp.forecast.sizes import HEAD_BYTES, corpus_size, unpacked
+from icp.pipeline import context_of
+from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.steps.documents.rows import open_source
+from icp.wording import counted
+
+ROWS = 200
+TEXTS = ("text", "content", "body", "raw_content", "document", "markdown", "abstract", "article")
+IDS = ("id", "doc_id", "document_id", "uuid", "_id", "url", "title")
+SOURCES = ("source", "dataset", "domain", "subset", "origin", "repo_name", "lang", "language")
+KEPT = ("url", "language", "lang", "date", "timestamp", "license", "title")
+SCRIPTS = (("Latin", "a", "\u024f"), ("Cyrillic", "\u0400", "\u04ff"), ("Greek", "\u0370", "\u03ff"),
+           ("Arabic", "\u0600", "\u06ff"), ("Hebrew", "\u0590", "\u05ff"), ("Indic", "\u0900", "\u0dff"),
+           ("Thai", "\u0e00", "\u0e7f"), ("Hangul", "\uac00", "\ud7a3"), ("Japanese kana", "\u3040", "\u30ff"),
+           ("Han", "\u4e00", "\u9fff"))  # fmt: skip
+_YAML = """# Written by icp init from a look at the data; change what does not fit. All keys: docs/configuration.md
+run: {run}
+corpus:
+  input: {input}
+{fields}
+tokenizer:
+  name: train:16384  # or the tokenizer of the model that you will train: a file or folder
+pack:
+  seq_len: {seq_len}  # context length of that model
+# {size}
+# {scripts}
+# Next: icp plan -c {out}    what it takes; icp run -c {out}    does it; icp report {run}    shows it
+"""
+
+
+def first_config(inputs: Sequence[str], *, run: str, seq_len: int, out: str) -> str:
+    """The text of a configuration for these inputs.
+
+    Raises: InputError if there is nothing to read, or no text in it; ConfigError as `corpus_files` does.
+    """
+    files = corpus_files(CorpusConfig(input=tuple(inputs)))
+    rows = next((found for file in files[:8] if (found := _rows(file))), [])
+    fields = _fields(files[0], rows)
+    known = corpus_size(
+        context_of(parse_config({"run": run, "corpus": {"input": list(inputs), "text": fields["text"]}}))
+    )
+    size = counted(len(files), "file")
+    size += f", about {counted(known[0], 'document')}, {amount(known[1])} of text" if known else ", of unknown size"
+    texts = [str(row.get(fields["text"], "")) for row in rows]
+    return _YAML.format(
+        run=run, input=json.dumps(list(inputs), ensure_ascii=False), seq_len=seq_len, size=size, out=out,
+        scripts=_scripts(texts), fields=_field_lines(fields, rows),
+    )  # fmt: skip
+
+
+def _rows(file: InputFile) -> list[dict[str, Any]]:
+    """Some rows of a file; none for one that cannot be looked into."""
+    if file.kind == "text":
+        with open_source(file.path) as stream:
+            return [{"text": stream.read(HEAD_BYTES).decode("utf-8", "replace")}]
+    try:
+        with open_source(file.path) as stream:
+            if file.kind == "parquet":
+                batch = next(pq.ParquetFile(stream).iter_batches(batch_size=ROWS), None)
+                return batch.to_pylist() if batch is not None else []
+            lines = unpacked(file.path, stream.read(HEAD_BYTES)).split(b"\n")[:ROWS]
+    except (OSError, pa.ArrowException):
+        return []
+    found = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            found.append(row)
+    return found
+
+
+def _fields(file: InputFile, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The fields of text, id and source by their names, and the text by its length if no name fits."""
+    if file.kind == "text":
+        return {"text": "text"}
+    lengths: dict[str, int] = defaultdict(int)
+    for row in rows:
+        for name, value in row.items():
+            lengths[name] += len(value) if isinstance(value, str) else 0
+    texts = [name for name in TEXTS if lengths.get(name)]
+    longest = max(lengths, key=lambda name: lengths[name], default="")
+    if not lengths.get(longest):
+        raise InputError(f"{file.path}: no field of text is found in its first rows; write corpus.text by hand")
+    fields = {"text": texts[0] if texts and lengths[texts[0]] * 4 > lengths[longest] else longest}
+    for key, names in (("id", IDS), ("source", SOURCES)):
+        there = [name for name in names if name in lengths and name != fields["text"]]
+        fields |= {key: there[0]} if there else {}
+    return fields
+
+
+def _field_lines(fields: dict[str, str], rows: list[dict[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [f"  text: {json.dumps(fields['text'], ensure_ascii=False)}"]
+    for key, without in (("id", '"<file>:<row>"'), ("source", "none")):
+        value = fields.get(key)
+        lines.append(f"  {key}: {json.dumps(value, ensure_ascii=False) if value else 'null'}")
+        lines[-1] += "" if value else f"  # no such field was seen: {without}"
+    kept = [name for name in KEPT if name in names and name not in fields.values()]
+    if kept:
+        lines.append(f"  keep: {json.dumps(kept, ensure_ascii=False)}  # carried along; icp report counts by them")
+    if len(names) > 1:
+        lines.append(f"  # fields seen: {', '.join(names[:20])}".replace("\n", " "))
+    return "\n".join(lines)
+
+
+def _scripts(texts: Sequence[str]) -> str:
+    """Which scripts the letters of some texts are of."""
+    sample = [letter.lower() for text in texts for letter in text[:2000] if letter.isalpha()]
+    shares = {
+        name: sum(low <= letter <= high for letter in sample) / max(1, len(sample)) for name, low, high in SCRIPTS
+    }
+    told = [f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.01]
+    return f"letters of the first documents: {', '.join(told) or 'none'}"

@@ -1,0 +1,111 @@
+"""`icp init`, `icp presets`, `icp doctor --json`, `icp.make_run`: the first things somebody does."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from tiny import write_jsonl
+
+import icp
+from icp.cli import main
+from icp.config import load_config
+from icp.config.loading import preset_names
+from icp.errors import ConfigError
+from icp.warm import tiny_rows
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_init_finds_the_fields_and_what_it_writes_is_a_configuration(tmp_path):
+    rows = [{"uuid": str(n), "body": "word " * 50, "title": "t", "url": "https://a.org", "n": n} for n in range(30)]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    out = tmp_path / "mine.yaml"
+    done = invoke("init", tmp_path / "rows.jsonl", "--out", out, "--seq-len", 4096, "--run", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    config = load_config(out)
+    assert (config.corpus.text, config.corpus.id, config.corpus.source) == ("body", "uuid", None)
+    assert config.corpus.keep == ("url", "title")
+    assert config.pack.seq_len == 4096
+    assert "about 30 documents" in out.read_text()
+    assert "Latin 100%" in out.read_text()
+    assert invoke("init", tmp_path / "rows.jsonl", "--out", out).exit_code == 2
+
+
+def test_init_takes_the_longest_text_of_fields_with_odd_names(tmp_path):
+    table = pa.table({"passage": ["слово " * 40] * 5, "label": ["x"] * 5})
+    pq.write_table(table, tmp_path / "a.parquet")
+    done = invoke("init", tmp_path / "a.parquet", "--out", tmp_path / "c.yaml")
+    assert done.exit_code == 0, done.output
+    assert load_config(tmp_path / "c.yaml").corpus.text == "passage"
+    assert "Cyrillic 100%" in done.output
+
+
+def test_init_of_a_folder_of_texts(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("some words")
+    done = invoke("init", folder, "--out", tmp_path / "c.yaml")
+    assert done.exit_code == 0, done.output
+    assert load_config(tmp_path / "c.yaml").corpus.input == (str(folder),)
+
+
+def test_init_of_nothing_is_refused(tmp_path):
+    assert invoke("init", tmp_path / "absent.jsonl", "--out", tmp_path / "c.yaml").exit_code == 3
+    (tmp_path / "a.jsonl").write_text('{"n": 1}\n')
+    done = invoke("init", tmp_path / "a.jsonl", "--out", tmp_path / "c.yaml")
+    assert done.exit_code == 3
+    assert "no field of text" in done.output
+
+
+def test_presets_are_listed_with_what_they_are_for():
+    lines = invoke("presets").output.splitlines()
+    assert [line.split()[0] for line in lines] == preset_names()
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_doctor_prints_json():
+    done = invoke("doctor", "--json")
+    checks = json.loads(done.stdout[: done.stdout.rindex("]") + 1])
+    assert {"name", "sound", "text"} == set(checks[0])
+    assert "python" in {check["name"] for check in checks}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run made from Python, of a mapping."""
+    folder = tmp_path_factory.mktemp("made")
+    corpus = {"input": str(write_jsonl(folder / "rows.jsonl", tiny_rows()))}
+    tree = {"run": str(folder / "run"), "corpus": corpus, "tokenizer": {"name": "bytes"}, "pack": {"seq_len": 64}}
+    return icp.make_run(tree, workers=1)
+
+
+def test_a_run_is_made_from_python(made, tmp_path):
+    assert len(icp.WindowDataset(made)) > 10
+    with pytest.raises(ConfigError, match="unknown key"):
+        icp.make_run({"run": str(tmp_path), "corpus": {"input": "x"}, "pakc": {}})
+
+
+def test_shards_come_with_a_card(made):
+    text = (made / "packs/main/shards/README.md").read_text()
+    head = text.split("---\n")[1]
+    assert "task_categories:\n- text-generation" in head
+    assert "| documents read | 166 |" in text
+    assert ".reshape(-1, 64)" in text
+
+
+def test_the_status_sees_a_missing_file(made, tmp_path):
+    run = shutil.copytree(made, tmp_path / "run")
+    (run / "graph/weights.npy").unlink()
+    output = invoke("status", run).output
+    assert "missing: weights.npy; restore it" in output
+    assert invoke("status", made).output.count("missing") == 0
+
+
+def test_the_card_is_no_stranger_to_an_audit(made):
+    done = invoke("verify", made)
+    assert done.exit_code == 0, done.output

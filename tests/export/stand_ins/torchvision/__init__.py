@@ -1,0 +1,1 @@
+"""What mosaicml-streaming imports of torchvision; no release of torchvision fits every CPU build of torch."""

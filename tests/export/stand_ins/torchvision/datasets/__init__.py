@@ -1,0 +1,5 @@
+"""See `torchvision`."""
+
+
+class VisionDataset:
+    """Never made: rows of tokens are read."""

@@ -1,0 +1,77 @@
+"""Runs of changing seeds and settings in one process, for hours: memory, descriptors, threads and files do not grow."""
+
+import gc
+import os
+import random
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from tiny import make_run, tiny_config, write_jsonl
+
+from icp.audit import verify_run
+from icp.dataset.windows import WindowDataset
+from torture import Broken
+
+WARM_RUNS = 4
+MOST_MIB = 96.0
+"""Growth of memory from the first runs to the last: allocators keep what they once had."""
+
+
+def held(folder):
+    """Memory in MiB, descriptors, threads, and files left in the temporary folder."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    files = sum(len(names) for _, _, names in os.walk(folder))
+    return {
+        "mib": pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": len(list(Path("/proc/self/task").iterdir())),
+        "files": files,
+    }
+
+
+def corpus(rng):
+    """Documents of random words, some alike."""
+    words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 8))) for _ in range(300)]
+    texts = [" ".join(rng.choices(words, k=rng.randint(5, 200))) for _ in range(rng.randint(30, 90))]
+    return [{"id": str(n), "text": text} for n, text in enumerate([*texts, *texts[:5]])]
+
+
+def once(place, rng, seed):
+    """A run, its audit, and all samples of an epoch."""
+    config = tiny_config(
+        place,
+        seed=seed,
+        corpus={"input": str(write_jsonl(place / "rows.jsonl", corpus(rng))), "part_mib": rng.choice((0.01, 0.05))},
+        tokenizer={"name": "bytes", "bos": rng.choice(("none", "window", "document"))},
+        pack={"seq_len": rng.choice((64, 128, 500)), "method": rng.choice(("windows", "path-cut", "best-fit", "knn"))},
+    )
+    run = make_run(config)
+    broken = [finding.line() for finding in verify_run(run) if not finding.kept]
+    if broken:
+        raise Broken("\n".join(broken))
+    return sum(int(sample["input_ids"].size) for sample in WindowDataset(run))
+
+
+def attack(seconds, seed, *, folder, most=None):
+    """Runs until the time is over; how many, and what was held after the first and after the last of them."""
+    rng, deadline, done, first = random.Random(seed), time.monotonic() + seconds, 0, None
+    scratch = Path(folder) / "scratch"
+    scratch.mkdir()
+    tempfile.tempdir = str(scratch)
+    while time.monotonic() < deadline and done < (most or 10**9):
+        place = Path(folder) / "soak"
+        place.mkdir()
+        once(place, rng, seed * 100_000 + done)
+        shutil.rmtree(place)
+        done += 1
+        if done == WARM_RUNS:
+            first = held(scratch)
+    last = held(scratch)
+    first = first or last
+    grown = {name: last[name] - first[name] for name in last}
+    if grown["mib"] > MOST_MIB or any(grown[name] > 0 for name in ("descriptors", "threads", "files")):
+        raise Broken(f"seed {seed}: after {done} runs more is held than after {WARM_RUNS}: {first}, then {last}")
+    return {"runs": done, "first": first, "last": last}
