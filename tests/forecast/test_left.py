@@ -6,6 +6,7 @@ from tiny import tiny_config
 from icp.forecast import left
 from icp.forecast.left import TimeLeft, time_left, usual_rates
 from icp.run.names import STEPS
+from icp.warm import tiny_rows
 
 
 @pytest.fixture
@@ -71,4 +72,4 @@ def test_usual_rates_know_every_step(method):
 def test_only_the_steps_that_run_are_expected(tmp_path):
     watch = time_left(tiny_config(tmp_path), ("tokens", "shards"), 2)
     assert {step for step, _ in watch.phases} == {"tokens", "shards"}
-    assert watch.size.n_docs == 166
+    assert watch.size.n_docs == len(tiny_rows())
