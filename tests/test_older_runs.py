@@ -1,4 +1,7 @@
-"""A run made before the present layout of the code is known as done, step by step, and goes on."""
+"""A run made by earlier code with the same formats is known as done, step by step, and goes on.
+
+Raised formats make a stored run another: it is made again then, by `icp run` in the folder of the archive.
+"""
 
 import os
 import tarfile
@@ -9,7 +12,7 @@ from tiny import data_files
 
 from icp.cli import main
 
-MADE = Path(__file__).parent / "golden" / "run-of-november-2026.tar.gz"
+MADE = Path(__file__).parent / "golden" / "run-of-december-2026.tar.gz"
 STAMP = 1_796_040_000_000_000_000
 """When the corpus of that run was written, in ns: part of what the step documents depends on."""
 
