@@ -112,6 +112,8 @@ def run_part(
         missing = run_slice(load_step(step), context, index, n_slices, executor)
     if missing is None:
         write_stats(run)
+        if step == "shards":
+            write_card(config, name)
     return missing
 
 

@@ -53,6 +53,9 @@ AUDIT = Stream(101)
 PROBE = Stream(102)
 """The controls and samples of `icp probe`; what is drawn is its part."""
 
+REPORT = Stream(103)
+"""The samples of `icp report`; what is drawn is its part."""
+
 CENTROIDS = Stream(1, leads=True)
 """The vectors from which centroids are trained, and the first centroids among them."""
 TUNING = Stream(2, leads=True)

@@ -5,12 +5,14 @@ Raised formats make a stored run another: it is made again then, by `icp run` in
 
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner
 from tiny import data_files
 
 from icp.cli import main
+from icp.steps.windows.step import STEP
 
 MADE = Path(__file__).parent / "golden" / "run-of-december-2026.tar.gz"
 STAMP = 1_796_040_000_000_000_000
@@ -40,9 +42,10 @@ def test_every_step_of_its_graph_is_known_as_done(tmp_path, monkeypatch):
 def test_a_pack_whose_windows_were_made_otherwise_is_named_and_left_alone(tmp_path, monkeypatch):
     run = unpacked(tmp_path, monkeypatch)
     files = data_files(run)
+    monkeypatch.setattr("icp.steps.windows.step.STEP", replace(STEP, format=STEP.format + 1))
     done = CliRunner().invoke(main, ["run", "-c", "icp.yaml", "--workers", "1"])
     assert done.exit_code == 2
-    assert "step windows was made otherwise: its format was 3, is 4" in done.output
+    assert f"step windows was made otherwise: its format was {STEP.format}, is {STEP.format + 1}" in done.output
     assert data_files(run) == files
 
 

@@ -28,6 +28,8 @@ def test_numbers_are_those_of_the_seed_and_the_stream(seed):
         (streams.INSIDE, [seed, 7]),
         (streams.REPEATS, [seed, 8]),
         (streams.AUDIT, [seed, 101]),
+        (streams.PROBE, [seed, 102]),
+        (streams.REPORT, [seed, 103]),
         (streams.CENTROIDS, [1, seed]),
         (streams.TUNING, [2, seed]),
         (streams.RECALL, [3, seed]),
@@ -36,7 +38,7 @@ def test_numbers_are_those_of_the_seed_and_the_stream(seed):
         assert np.array_equal(stream.generator(seed).permutation(50), np.random.default_rng(words).permutation(50))
     expected = np.random.default_rng([seed, 4, 2]).permutation(50)
     assert np.array_equal(EPOCH.generator(seed, 2).permutation(50), expected)
-    assert len(NAMED) == 12
+    assert len(NAMED) == 14
 
 
 @pytest.mark.parametrize("seed", [*range(12), 101, *(k * (2**32 + 1) for k in range(1, 5)), 2**63 - 1])

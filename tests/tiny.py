@@ -65,10 +65,11 @@ def make_run(config: Config, executor=None) -> Path:
 
 
 def data_files(run: Path) -> dict[str, bytes]:
-    """Every file of a run that must repeat byte for byte, by name."""
+    """Every file of a run that must repeat byte for byte, by name; the card of the shards is on this machine alone."""
     leave = {"manifest.json", "stats.json", "config.yaml", "log.jsonl", ".icp-run.json"}
+    card = "shards/README.md"
     return {
         path.relative_to(run).as_posix(): path.read_bytes()
         for path in sorted(run.rglob("*"))
-        if path.is_file() and path.name not in leave
+        if path.is_file() and path.name not in leave and not path.as_posix().endswith(card)
     }

@@ -97,6 +97,7 @@ def _check_export(run: Run, path: Path, found: Breaches) -> None:
     for name in sorted({*sizes, *hashes}):
         file = path.parent / safe_name(name, path)
         if not file.is_file() or file.is_symlink() or file.stat().st_size != sizes.get(name, file.stat().st_size):
-            found.add("exports that are not whole", f"{run.shown(file)}: expected a file of {sizes.get(name)} bytes")
+            told = f"{sizes.get(name)} bytes, as {run.shown(path)} says"
+            found.add("exports that are not whole", f"{run.shown(file)}: expected {told}")
         elif name in hashes and hash_file(file) != hashes[name]:
             found.add("exports that are not whole", f"{run.shown(file)}: of another hash")

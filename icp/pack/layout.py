@@ -5,6 +5,7 @@ left open stands last; between them, each document stands after those that it is
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,4 +113,6 @@ def _laid_long(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int
 
 def closed_of(corpus: Corpus) -> pack_fit.Closed:
     """Which documents may not stand together, as kernels take it."""
-    return pack_fit.Closed(corpus.groups, corpus.conflict_bounds, corpus.conflicts, corpus.long)
+    arrays: tuple[Any, ...] = (corpus.groups, corpus.conflict_bounds, corpus.conflicts, corpus.long)
+    # a kernel is compiled for arrays that can be written: those that are mapped from disk are copied
+    return pack_fit.Closed(*[np.require(array, requirements=("C", "W")) for array in arrays])

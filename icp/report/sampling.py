@@ -13,6 +13,7 @@ from icp.audit.duplicates import vectors_of
 from icp.data import RowParts
 from icp.report.corpus import Corpus
 from icp.run.names import SURVIVORS
+from icp.streams import REPORT
 
 MAP_DOCS = 3000
 RANDOM_PAIRS = 20_000
@@ -52,7 +53,7 @@ class Vectors:
 
     def drawn(self, purpose: int) -> np.random.Generator:
         """Random numbers for one purpose."""
-        return np.random.default_rng([self.seed, 7919, purpose])
+        return REPORT.generator(self.seed, purpose)
 
     @cached_property
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -19,6 +19,7 @@ from icp.report.sampling import Vectors
 from icp.run.names import INDICES, INDPTR, SEGMENTS, WEIGHTS, shard_file
 from icp.run.reader import read_columns
 from icp.run.texts import TextReader
+from icp.streams import REPORT
 
 SHOWN_WINDOWS, EXTREMES = 150, 30
 TEXT_BYTES = 4_200_000
@@ -208,7 +209,7 @@ def bits_of(viewer: Viewer, seed: int) -> tuple[float, float] | None:
     texts = [viewer.texts[key] for key in keys]
     lengths = np.array([len(text) for text in texts], np.int64)
     doc, window = np.arange(len(keys)), np.array([key[0] for key in keys], np.int64)
-    mixed = np.random.default_rng([seed, 31]).permutation(len(keys))
+    mixed = REPORT.generator(seed, 31).permutation(len(keys))
     plans = (doc, mixed)
     found = [
         context_bits(texts, PackPlan(order, np.zeros_like(order), lengths[order], window), lengths) for order in plans

@@ -191,7 +191,7 @@ def _tokens(folder: Path, shards: Manifest, pack: str) -> tuple[Path, Manifest]:
         if manifest is not None and (path == named or manifest.digest == wanted):
             return path, manifest
     raise ArtifactError(
-        f"{folder / TOKENS}: none of the {len(paths)} folders there is the one that the pack was made of, as "
+        f"{named / records.MANIFEST}: missing, and none of {len(paths)} folders of tokens is the one of the pack, as "
         f"{folder / pack_folder(pack, 'shards') / records.MANIFEST} says; restore it, or run `icp pack --fresh`"
     )
 

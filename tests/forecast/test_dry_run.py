@@ -37,7 +37,7 @@ def test_done_steps_are_told_from_those_made_otherwise(tmp_path, tiny_run):
     config = load_config(tiny_run / "config.yaml").model_copy(update={"run": str(tiny_run)})
     lines = lines_of(config)
     assert {lines[step] for step in (*BUILD_STEPS, *PACK_STEPS)} == {"done"}
-    assert lines["parts"] == "1, 166 documents"
+    assert lines["parts"] == "1, 168 documents"
     changed = config.model_copy(update={"dedup": config.dedup.model_copy(update={"threshold": 0.7})})
     lines = lines_of(changed)
     assert lines["documents"] == "done"

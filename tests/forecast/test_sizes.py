@@ -67,5 +67,5 @@ def test_finished_documents_are_counted(tiny_run):
 
     config = load_config(tiny_run / "config.yaml").model_copy(update={"run": str(tiny_run)})
     n_docs, n_bytes = corpus_size(context_of(config))
-    assert n_docs == 166
+    assert n_docs == 168
     assert n_bytes > 20_000

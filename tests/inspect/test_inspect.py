@@ -89,7 +89,7 @@ def test_a_window_shows_its_figures_and_every_piece(sound):
     rows = [row for row in segments(sound) if row["window"] == 2]
     lines = list(show_window(sound, 2))
     docs = len({row["doc"] for row in rows})
-    assert lines[0].startswith(f"window 2  {docs} documents, ")
+    assert lines[0].startswith(f"window 2  {docs} document{'' if docs == 1 else 's'}, ")
     assert "of 256 tokens, mean similarity" in lines[0]
     assert "along the path" in lines[1]
     for row in rows:

@@ -116,5 +116,6 @@ def test_package_is_imported_by_a_user_without_name_and_home(tmp_path):
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     environment.pop("XDG_CACHE_HOME", None)
+    environment.pop(_jit.INHERITED, None)  # commands called in this process tell those that they start of their folder
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert str(tmp_path) in done.stdout

@@ -27,6 +27,7 @@ from pack_problems import (
 from icp.kernels import pack_search
 from icp.kernels.pack_moves import CHAIN_GAIN, PAIR_COST, SWAP_COST
 from icp.kernels.pack_search import LEAST_GAIN
+from icp.kernels.pack_state import WHOLE
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -48,7 +49,8 @@ def steps(problem, plan, rules, i):
         yield from ({i: b, j: a} for j in back if cost_of(problem, plan, rules, {i: b, j: a}) < SWAP_COST)
         for j in others if bare > CHAIN_GAIN else ():
             yield from ({i: b, j: c} for c in around(problem, plan, j) if c != a)
-        whole = [j for j in back if plan.weight[j] == 1] if plan.weight[i] == 1 else []
+        whole = [j for j in back if problem.kind(j, plan.weight) == WHOLE]
+        whole = whole if problem.kind(i, plan.weight) == WHOLE else []
         for moves in ({i: b, j: a, h: a} for j in whole for h in whole if h < j):
             if cost_of(problem, plan, rules, moves) < PAIR_COST:
                 yield moves

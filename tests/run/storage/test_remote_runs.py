@@ -29,7 +29,7 @@ from icp.warm import tiny_rows
 pytest.importorskip("s3fs", reason='pip install ".[s3]"')
 pytest.importorskip("moto.server", reason='pip install ".[dev]"')
 
-UNLIKE = (".icp-run.json", "manifest.json", "stats.json", "config.yaml", "export.json", "README.md")
+UNLIKE = (".icp-run.json", "manifest.json", "stats.json", "log.jsonl", "config.yaml", "export.json", "README.md")
 """Files that tell times, versions or addresses."""
 
 
@@ -95,7 +95,7 @@ def test_second_run_does_nothing(s3, finished):
     make_run(finished)
     again = s3.requests[n_requests:]
     written = {path.partition("?")[0] for method, path in again if method == "PUT"}
-    small = (".lock", "config.yaml", "stats.json")
+    small = (".lock", "config.yaml", "stats.json", "log.jsonl")
     assert {path for path in written if not path.endswith(small)} == set()
     assert s3.sent - sent < 30_000
 

@@ -35,7 +35,7 @@ def angle(degrees):
 def planted():
     """Docs 0-2 are alike by vector; 1 by words as well; 3 is near them; 4 is far; 5 is like 4 and says the same."""
     vectors = unit([angle(0), angle(1), angle(2), angle(40), angle(90), angle(91)])
-    texts = [" ".join(WORDS), " ".join(WORDS) + " eleven", "quite other words", "near", "far away", "far away"]
+    texts = [" ".join(WORDS), " ".join(WORDS) + " eleven", "quite other words", "near", *[" ".join(WORDS[::-1])] * 2]
     return vectors, texts
 
 

@@ -47,9 +47,10 @@ def counts_of(run, name):
 
 
 def test_inside_turns_the_documents_of_each_window_round(run):
-    straight, _ = make(run, "main", shuffle="none")
-    turned, _ = make(run, "reverse", shuffle="none", inside="reverse")
-    mixed, _ = make(run, "random", shuffle="none", inside="random")
+    wide = {"shuffle": "none", "seq_len": 256}  # several whole documents a window
+    straight, _ = make(run, "wide", **wide)
+    turned, _ = make(run, "reverse", inside="reverse", **wide)
+    mixed, _ = make(run, "random", inside="random", **wide)
     times = Counter(row["doc"] for row in straight)
 
     def whole(segments):  # pieces of documents that are cut keep their places: `make` has it verified
