@@ -25,7 +25,7 @@ def fill_kernel_cache() -> None:
     marker = _marker()
     if marker.exists():
         return
-    log.info("compiling kernels once (under a minute); later runs find them in %s", marker.parent)
+    log.info("compiling kernels once (a minute or two); later runs find them in %s", marker.parent)
     with ProcessExecutor(1) as executor:
         for _, outcome in executor.map(fill_in_this_process, [None]):
             if isinstance(outcome, Failure):

@@ -143,7 +143,7 @@ def context_bits(texts: Sequence[str], plan: PackPlan, lengths: NDArray[np.int64
 
     Returns: bits per byte; 0.0 for a plan without text. Deflate judges words: it must not choose an embedding.
     """
-    alone = sum(_deflated(texts[doc].encode(), b"") for doc in np.unique(plan.doc).tolist())
+    alone = sum(deflated(texts[doc].encode(), b"") for doc in np.unique(plan.doc).tolist())
     primed = n_bytes = 0
     before, window = b"", -1
     rows = zip(plan.doc.tolist(), plan.start.tolist(), plan.stop.tolist(), plan.window.tolist(), strict=True)
@@ -151,13 +151,13 @@ def context_bits(texts: Sequence[str], plan: PackPlan, lengths: NDArray[np.int64
         text, length = texts[doc].encode(), int(lengths[doc])
         piece = text[start * len(text) // length : stop * len(text) // length]
         before, window = (before if here == window else b""), here
-        primed += _deflated(piece, before)
+        primed += deflated(piece, before)
         n_bytes += len(piece)
         before = (before + piece)[-DEFLATE_WINDOW:]
     return 8 * (alone - primed) / n_bytes if n_bytes else 0.0
 
 
-def _deflated(text: bytes, before: bytes) -> int:
+def deflated(text: bytes, before: bytes) -> int:
     """Bytes of a raw deflate stream of `text`, primed with `before`."""
     options = (6, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY)
     stream = zlib.compressobj(*options, before) if before else zlib.compressobj(*options)

@@ -5,7 +5,6 @@ change with the version of zlib. The n-gram coder knows the corpus from other do
 learning English; deflate knows nothing, so that only its differences between orders mean something.
 """
 
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels import probe_ngram
+from icp.pack.similarity import deflated
 
 UNIT = probe_ngram.BIT
 SLOTS_PER_BYTE = 16
@@ -54,9 +54,7 @@ def warm_coder(texts: Iterable[bytes]) -> Coder:
 
 def deflate_cost(text: bytes, before: bytes = b"") -> int:
     """What raw deflate (level 6) makes of a text after up to 32 KiB of what precedes it, in units of ``1 / UNIT``."""
-    options = (6, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY)
-    stream = zlib.compressobj(*options, before) if before else zlib.compressobj(*options)
-    return 8 * UNIT * (len(stream.compress(text)) + len(stream.flush()))
+    return 8 * UNIT * deflated(text, before)
 
 
 def _tables(n_bytes: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
