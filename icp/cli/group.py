@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from icp.cli.signals import INTERRUPTED
 from icp.cli.terminal import say
 from icp.errors import ArtifactError, ConfigError, IcpError, Interrupted, PartsFailedError
 from icp.machine import open_files
@@ -54,7 +55,7 @@ class Group(click.Group):
                 say(f"icp: {reason_of(error)}", err=True)
             ctx.exit(code)
         except KeyboardInterrupt:
-            say("icp: interrupted; what is done is kept, run the same command to go on", err=True)
+            say(INTERRUPTED, err=True)
             ctx.exit(Interrupted.exit_code)
 
 

@@ -10,7 +10,8 @@ import click
 
 from icp.choices import EXPORT_FORMATS
 from icp.cli.options import PACK, run_options, shared_options
-from icp.cli.session import set_up_logging, start, watch_signals
+from icp.cli.session import set_up_logging, start
+from icp.cli.signals import watch_signals
 from icp.cli.terminal import say
 from icp.errors import ConfigError
 

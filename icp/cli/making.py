@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from icp.cli.options import fresh_options, run_options
-from icp.cli.session import fill_kernel_cache, fresh_of, start, watch_signals, working
+from icp.cli.session import fill_kernel_cache, fresh_of, start, working
+from icp.cli.signals import watch_signals
 from icp.cli.terminal import say
 from icp.errors import ConfigError
 from icp.run.names import BUILD_STEPS, PACK_STEPS, STEPS

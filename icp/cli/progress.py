@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from icp.cli.signals import stop_if_asked
 from icp.cli.terminal import Lines
 from icp.run.log import JsonLines
 
@@ -58,7 +59,8 @@ class Reporter:
         self._left = time_left(config, steps, workers)
 
     def __call__(self, label: str, done: int, total: int) -> None:
-        """Tell that `done` of `total` parts of `label` are done."""
+        """Tell that `done` of `total` parts of `label` are done; raises KeyboardInterrupt if the command is to stop."""
+        stop_if_asked()
         step, _, phase = label.partition(": ")
         before = self._label
         self._done, self._total = done, total

@@ -1,21 +1,19 @@
 """The surroundings of a command: logging, configuration, workers, and an orderly end on a signal."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from icp.cli.signals import watch_signals
 from icp.cli.terminal import say
-from icp.errors import ConfigError, Interrupted
+from icp.errors import ConfigError
 
 if TYPE_CHECKING:
     from icp.config import Config
     from icp.engine.fresh import Fresh
-
-LAST_WORD_SECONDS = 25
 
 
 def set_up_logging(options: dict[str, Any]) -> None:
@@ -100,20 +98,6 @@ def _executor(options: dict[str, Any]) -> Any:
     from icp.engine.executor import ProcessExecutor
 
     return ProcessExecutor(options["workers"] or len(os.sched_getaffinity(0)))
-
-
-def watch_signals() -> None:
-    """SIGINT and SIGTERM end the command soon, with what is done kept."""
-
-    def stop(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(Interrupted.exit_code))
-        signal.alarm(LAST_WORD_SECONDS)
-        # not one of ours: libraries that let no Exception through, logging among them, let this one
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
 
 
 def fill_kernel_cache() -> None:

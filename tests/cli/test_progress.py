@@ -38,6 +38,30 @@ def test_each_step_gets_a_line_and_then_one_every_few_seconds(monkeypatch, caplo
     assert (fields.step, fields.phase, fields.done, fields.total, fields.seconds) == ("dedup", "signatures", 3, 9, 6.5)
 
 
+def test_a_signal_that_meets_a_finalizer_ends_the_command_all_the_same():
+    program = """
+import os, signal
+from icp.cli.progress import Reporter
+from icp.cli.signals import watch_signals
+
+class Object:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)  # what Python raises here is dropped
+
+watch_signals()
+reporter = Reporter()
+reporter("dedup: bands", 0, 2)
+Object()
+try:
+    reporter("dedup: bands", 1, 2)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+    assert "Exception ignored" in done.stderr
+
+
 def test_a_long_silence_is_broken(monkeypatch, caplog):
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.1)
     with caplog.at_level(logging.INFO, logger="icp"), Reporter() as reporter:
