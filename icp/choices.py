@@ -21,6 +21,8 @@ class PackMethod:
         summary: what it does, in the words of the documentation.
         knows_split: it respects ``pack.split``; the others cut a document wherever a window ends, and ``split: never``
             is refused with them.
+        fills: it cuts documents wherever a window ends, so that only the last window has room, and one whose end
+            would part a document's last token from its end token.
         repeats: a document may stand in several windows; groups and random windows are refused.
         by_source: it needs the source of each document.
         in_partitions: a corpus of several partitions is planned by tasks of their own, one for each partition.
@@ -30,6 +32,7 @@ class PackMethod:
     code: str
     summary: str
     knows_split: bool = False
+    fills: bool = False
     repeats: bool = False
     by_source: bool = False
     in_partitions: bool = False
@@ -97,6 +100,7 @@ PACK_METHODS = _by_name(
         "path-cut",
         "methods.cut_path",
         "The paper's method: documents follow one another along the path, which is cut wherever a window ends.",
+        fills=True,
     ),
     PackMethod(
         "path-fit",
@@ -110,11 +114,12 @@ PACK_METHODS = _by_name(
         "Best fit by falling size, whatever the documents are about.",
         knows_split=True,
     ),
-    PackMethod("random", "methods.cut_at_random", "A control: a random order, cut wherever a window ends."),
+    PackMethod("random", "methods.cut_at_random", "A control: a random order, cut wherever a window ends.", fills=True),
     PackMethod(
         "source",
         "methods.cut_by_source",
         "A control: the order of the sources, cut wherever a window ends.",
+        fills=True,
         by_source=True,
     ),
     PackMethod(

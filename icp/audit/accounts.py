@@ -13,6 +13,8 @@ from icp.audit.facts import stated_otherwise
 from icp.audit.findings import Breaches
 from icp.audit.rows import Tally
 from icp.audit.segments import Layout, TokenFiles
+from icp.audit.tails import read_tail
+from icp.audit.tails import stated as stated_tail
 from icp.audit.windows import TOLERANCE, WindowTally
 from icp.run import names, records
 from icp.run.reader import Run, integers, parquet_rows, read_columns
@@ -20,7 +22,9 @@ from icp.run.reader import Run, integers, parquet_rows, read_columns
 
 def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found: Breaches) -> str:
     """Tokens in + specials + padding = written; the shards' manifest says the same, and tells readers the truth."""
-    n_in = int(tokens.offsets[-1])
+    tail = read_tail(run, layout, tokens).counts()
+    n_all = int(tokens.offsets[-1])
+    n_in = n_all - tail["left_out"]
     written = sum(run.path("shards", name).stat().st_size for name in run.names("shards", names.SHARDS))
     written //= layout.dtype.itemsize
     sums = {
@@ -35,7 +39,11 @@ def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found
         found.add("tokens do not add up", f"{text}{tally.padding:,} padding, {written:,} written")
     for name, value in sums.items():
         _compare(f"shards manifest, counts.{name}", run.manifests["shards"].counts.get(name), value, found)
-    _compare("tokens manifest, counts.tokens", run.manifests["tokens"].counts.get("tokens"), n_in, found)
+    for name, value in stated_tail(run).items():
+        _compare(f"windows manifest, counts.{name}", value, tail[name], found)
+    if run.config.pack.tail == "drop" and tally.padding:
+        found.add("padding though pack.tail is drop", f"{tally.padding:,} tokens")
+    _compare("tokens manifest, counts.tokens", run.manifests["tokens"].counts.get("tokens"), n_all, found)
     for name, stated, fact in stated_otherwise(run, layout):
         _compare(f"shards manifest, {name}", stated, fact, found)
     _compare("shards manifest, windows", run.manifests["shards"].facts.get("windows"), tally.windows, found)

@@ -25,6 +25,7 @@ from icp.run.names import (
     SIMILARITIES,
     STEPS,
     SURVIVORS,
+    TAIL,
     VECTORS,
     WEIGHTS,
 )  # fmt: skip
@@ -44,6 +45,7 @@ FORMS = {
     f"tokens/{OFFSETS}": ("int64", 1),
     f"order/{ORDER}": ("int32 int64", 1),
     f"order/{PATH_STARTS}": ("bool", 1),
+    f"windows/{TAIL}": ("int64", 2),
     "windows/*.npy": ("int64", 1),
 }
 """Type and dimensions of arrays: docs/design.md, *Files of a run*. A step's name stands for its folder."""

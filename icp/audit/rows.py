@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
+from icp.audit.tails import read_tail
 from icp.choices import PACK_METHODS
 from icp.run.names import SHARDS, shard_file
 from icp.run.reader import Run
@@ -47,23 +48,23 @@ class _Work:
     tokens: TokenFiles
     content: Breaches  # promise 3
     form: Breaches  # promise 4
+    repeats: bool  # a document may stand in several windows
 
 
 def check_rows(run: Run, layout: Layout, tokens: TokenFiles, content: Breaches, form: Breaches) -> Tally:
     """Compare every token of every row, and see that the pieces of every node tile it."""
-    work = _Work(run, layout, tokens, content, form)
-    tally = Tally()
-    tiles, repeats = np.zeros(tokens.nodes.size, dtype=np.uint64), PACK_METHODS[run.config.pack.method].repeats
+    work = _Work(run, layout, tokens, content, form, PACK_METHODS[run.config.pack.method].repeats)
+    tally, tiles = Tally(), read_tail(run, layout, tokens).tiles(tokens.nodes.size, _mixed)
     for part in read_parts(run, layout, tokens):
         _check_pieces(part, work, tally)
         sound = part.sound
         starts, stops = (part.pieces[column][sound] for column in ("doc_start", "doc_stop"))
-        spans = (stops - starts).astype(np.uint64) if repeats else _mixed(starts) - _mixed(stops)
+        spans = (stops - starts).astype(np.uint64) if work.repeats else _mixed(starts) - _mixed(stops)
         np.add.at(tiles, part.node[sound], spans)
         fits = _windows_that_fit(part, work)
         for block in _blocks(part, layout.stride, tally):
             _compare(part, block[fits[block]], work)
-    _check_tiles(tiles, work, repeats)
+    _check_tiles(tiles, work)
     _check_shards(work, tally)
     return tally
 
@@ -214,20 +215,19 @@ def _note_differences(
     work.form.add_all("specials or padding differ from the policy", np.flatnonzero(~inside), describe)
 
 
-def _check_tiles(tiles: NDArray[np.uint64], work: _Work, repeats: bool) -> None:
+def _check_tiles(tiles: NDArray[np.uint64], work: _Work) -> None:
     """Pieces tile a node if and only if begins and ends cancel but for 0 and the length: see `_mixed`.
 
-    With ``pack.method: knn`` documents come again; there are at least as many tokens as each has.
+    With ``pack.method: knn`` documents come again: there are as many tokens as each has, or more.
     """
     lengths = work.tokens.lengths
     whole = _mixed(np.zeros_like(lengths)) - _mixed(lengths)
-    wrong = np.flatnonzero(tiles < lengths.astype(np.uint64) if repeats else tiles != whole)
+    wrong = np.flatnonzero(tiles < lengths.astype(np.uint64) if work.repeats else tiles != whole)
     if not wrong.size:
         return
-    docs = work.tokens.nodes[wrong[:PLACES]]
-    pieces: dict[int, list[str]] = {int(doc): [] for doc in docs}
+    pieces: dict[int, list[str]] = {int(doc): [] for doc in work.tokens.nodes[wrong[:PLACES]]}
     for part in read_parts(work.run, work.layout, work.tokens):
-        for at in np.flatnonzero(np.isin(part.pieces["doc"], docs)).tolist():
+        for at in np.flatnonzero(np.isin(part.pieces["doc"], list(pieces))).tolist():
             span = f"{part.pieces['doc_start'][at]}-{part.pieces['doc_stop'][at]}"
             pieces[int(part.pieces["doc"][at])].append(span)
 

@@ -13,6 +13,7 @@ from icp.audit.duplicates import vectors_of
 from icp.audit.findings import Breaches
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.sources import check_sources, read_sources
+from icp.audit.tails import read_tail
 from icp.data import RowParts
 from icp.run.names import CONFLICTS, DOCUMENTS, PATH_RANK, PLAN, SURVIVORS, WINDOWS, of_part
 from icp.run.nodes import field_groups
@@ -77,7 +78,8 @@ def check_windows(
     rows = np.searchsorted(survivors, tokens.nodes)
     vectors, sources = vectors_of(run), read_sources(run, tokens.nodes)
     groups = field_groups(run.paths("documents", DOCUMENTS), tokens.nodes, run.config.pack.group_by)
-    tally = WindowTally(np.zeros(tokens.nodes.size, dtype=np.int32))
+    tail = read_tail(run, layout, tokens)
+    tally = WindowTally(-np.bincount(tail.node[tail.again], minlength=tokens.nodes.size).astype(np.int32))
     plan, ordered = _Plan(run, layout), run.manifests["windows"].format >= ORDERED_FORMAT
     for part in read_parts(run, layout, tokens):
         if not part.sound.all():
@@ -86,7 +88,7 @@ def check_windows(
         members = _members(part)
         _check_counts(part, members, layout, found)
         if ordered:
-            _check_ends(part, form)
+            _check_ends(part, tail.repeats(part), form)
         check_sources(run, part, sources, found)
         mean, largest, of_member = _similarities(members, rows, vectors)
         _check_similarities(run, part, (mean, largest), np.diff(members.bounds), found)
@@ -156,13 +158,15 @@ def _check_counts(part: WindowPart, members: _Members, layout: Layout, found: Br
         )
 
 
-def _check_ends(part: WindowPart, found: Breaches) -> None:
-    """A window begins in mid-document with its first piece only, and leaves a document open with its last only."""
-    position = np.arange(part.node.size)
-    begun = (part.pieces["doc_start"] > 0) & (position != part.bounds[:-1][part.window_of])
-    is_open = (part.pieces["doc_stop"] < part.length) & (position != part.bounds[1:][part.window_of] - 1)
-    found.add_all("pieces that begin in mid-document behind others", np.flatnonzero(begun), part.shown)
-    found.add_all("pieces that leave a document open before others", np.flatnonzero(is_open), part.shown)
+def _check_ends(part: WindowPart, repeated: NDArray[np.bool_], found: Breaches) -> None:
+    """A window begins in mid-document with its first piece only, and leaves a document open with its last only; pieces
+    that `pack.tail` repeats are none of these."""
+    own = np.flatnonzero(~repeated)
+    window_of = part.window_of[own]
+    begun = (part.pieces["doc_start"] > 0)[own] & (np.diff(window_of, prepend=-1) == 0)
+    is_open = (part.pieces["doc_stop"] < part.length)[own] & (np.diff(window_of, append=-1) == 0)
+    found.add_all("pieces that begin in mid-document behind others", own[begun], part.shown)
+    found.add_all("pieces that leave a document open before others", own[is_open], part.shown)
 
 
 def mixed_windows(bounds: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:

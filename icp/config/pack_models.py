@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
-from icp.choices import EXPORT_FORMATS, PACK_METHODS
+from icp.choices import EXPORT_FORMATS, PACK_METHODS, PackMethod
 from icp.config.section import Section
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class PackConfig(Section):
     min_fill: float = Field(0.995, gt=0, le=1)
     split: Literal["minimal", "free", "never"] = "minimal"
     min_piece: int | None = Field(None, ge=1)
+    tail: Literal["pad", "drop", "repeat"] = "pad"
     group_by: tuple[str, ...] = ()
     inside: Literal["path", "reverse", "random"] = "path"
     mix_random: MixConfig = Field(0.0, validate_default=True)
@@ -62,6 +63,7 @@ class PackConfig(Section):
         if self.split == "never" and not chosen.knows_split:
             fitting = " or ".join(name for name, method in PACK_METHODS.items() if method.knows_split)
             raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")
+        _check_tail(self.tail, chosen)
         if self.group_by and chosen.repeats:
             raise ValueError(
                 f"group_by is set, but pack.method {self.method} is a baseline that knows no groups; leave it empty"
@@ -78,6 +80,17 @@ class PackConfig(Section):
     def row_tokens(self) -> int:
         """Tokens of one row: the stride as a number."""
         return self.seq_len + (self.stride == "seq_len+1")
+
+
+def _check_tail(tail: str, chosen: PackMethod) -> None:
+    if tail == "drop" and not chosen.fills:
+        filling = ", ".join(name for name, method in PACK_METHODS.items() if method.fills)
+        raise ValueError(
+            f"tail is drop, but pack.method {chosen.name} leaves a few tokens of room in many windows, which would "
+            f"all be left out; use tail: repeat, which fills that room, or one of the methods {filling}"
+        )
+    if tail == "repeat" and chosen.repeats:
+        raise ValueError(f"tail is repeat, but pack.method {chosen.name} repeats documents itself; leave it at pad")
 
 
 class ExportConfig(Section):

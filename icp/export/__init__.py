@@ -26,9 +26,10 @@ from icp.run.seals import sealed
 from icp.run.storage import address_of, push_folder, run_folder
 
 log = logging.getLogger("icp")
-_LESS_PADDING = (
-    "pack again with `icp pack --name NAME --set pack.split=free --set pack.min_fill=1`, or with "
-    "`--set pack.method=path-cut`, which leave padding in the last window alone"
+_NO_PADDING = (
+    "pack again with `icp pack --name NAME --set pack.tail=repeat`, which repeats the beginning of a related document "
+    "where a window has room, or with `--set pack.method=path-cut --set pack.tail=drop`, which leaves windows out "
+    "that are not full"
 )
 FORMATS: dict[str, Format] = {name: import_module(f"icp.export.formats.{name}").FORMAT for name in EXPORT_FORMATS}
 
@@ -155,7 +156,7 @@ def _check_padding(chosen: Format, pack: Pack, allowed: bool) -> None:
         share = pack.padding / (pack.n_windows * pack.stride)
         raise ConfigError(
             f"{chosen.name}: {pack.padding:,} tokens of padding ({share:.2%}, id {pack.pad_id}) would be trained on by "
-            f"{chosen.trainer}, which cannot tell them from text; {_LESS_PADDING}, use another format, or "
+            f"{chosen.trainer}, which cannot tell them from text; {_NO_PADDING}, use another format, or "
             "--allow-padding to export all the same"
         )
 

@@ -64,7 +64,13 @@ class Members:
 
 
 def window_figures(
-    plan: PackPlan, embeddings: Rows, lengths: NDArray[np.int64], *, capacity: int, window_specials: int = 0
+    plan: PackPlan,
+    embeddings: Rows,
+    lengths: NDArray[np.int64],
+    *,
+    capacity: int,
+    window_specials: int = 0,
+    tail: NDArray[np.int64] | None = None,
 ) -> WindowFigures:
     """Figures of a plan.
 
@@ -74,12 +80,13 @@ def window_figures(
         lengths: (n,) int64, tokens of each document with its specials.
         capacity: tokens of a window that documents may take.
         window_specials: tokens of each window beside them (``bos: window``); they count as filled.
+        tail: (m, 4) int64, what `icp.pack.tail` left out or repeated; None if it did nothing.
 
     Cost: O(pieces * dim) for the mean, O(pieces * documents of a window * dim) for the largest.
     """
     members = members_of(plan)
     found = member_similarities(members, embeddings)
-    return figures_of(members, found, lengths, capacity=capacity, window_specials=window_specials)
+    return figures_of(members, found, lengths, capacity=capacity, window_specials=window_specials, tail=tail)
 
 
 def figures_of(
@@ -89,6 +96,7 @@ def figures_of(
     *,
     capacity: int,
     window_specials: int = 0,
+    tail: NDArray[np.int64] | None = None,
 ) -> WindowFigures:
     """As `window_figures`, of members and what `member_similarities` says of them."""
     mean, largest = similarities
@@ -98,9 +106,12 @@ def figures_of(
     # added up by document, so that the same windows under other numbers have the same figures
     rows = np.lexsort((members.start, members.doc))
     appearances = np.bincount(members.doc[subject], minlength=lengths.size)
+    if tail is not None:  # what comes once more is not cut for that
+        again = tail[tail[:, 3] >= 0, 0]
+        appearances -= np.bincount(again[lengths[again] <= capacity], minlength=lengths.size)
     n_subjects: float = max(1, int(np.count_nonzero(appearances)))
-    if share.sum() > n_subjects + 0.5:  # documents that come again count as often
-        n_subjects = float(share.sum())
+    if share.sum() > n_subjects + 0.5 or tail is not None:  # documents count as often as they are there
+        n_subjects = max(1.0, float(share.sum()))
     room = n_windows * (capacity + window_specials)
     filled = int(members.tokens.sum()) + n_windows * window_specials
     return WindowFigures(

@@ -14,6 +14,7 @@ from icp.config import Config
 from icp.run.names import CARD, CONFIG, PACKS, pack_folder
 from icp.run.stats import read_stats
 from icp.run.storage import mirror_of, run_folder
+from icp.wording import counted
 
 log = logging.getLogger("icp")
 _TEXT = """---
@@ -22,7 +23,7 @@ _TEXT = """---
 # {windows:,} windows of {seq_len:,} tokens
 
 Made by icp {version} for language-model pretraining: related documents share a window, each document stands in the
-windows exactly once.
+windows exactly once{but}.
 
 | | |
 |---|---:|
@@ -103,6 +104,7 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         pack=pack,
         packs=PACKS,
         configuration=CONFIG,
+        but=_but(made["tokens"]),
         model=config.embed.model,
         threshold=config.dedup.threshold,
         ngram=config.dedup.ngram,
@@ -117,6 +119,15 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         **{name: made["tokens"][name] for name in ("documents_in", "specials", "padding")},
         **{name: windows[name] for name in windows if name in ("seq_len", "fill") or name.endswith("mean_similarity")},
     )
+
+
+def _but(tokens: Mapping[str, int]) -> str:
+    """What is not there exactly once."""
+    if repeated := tokens.get("repeated"):
+        return f", but for {repeated:,} tokens that are repeated"
+    if lost := tokens.get("left_out"):
+        return f", but for {lost:,} tokens of {counted(tokens['left_out_documents'], 'document')} that are left out"
+    return ""
 
 
 def _size(n: int) -> str:

@@ -10,7 +10,7 @@
                  rejected/part-*.parquet
     packs/<pack>/                config.yaml
                  order/          order.npy  path_starts.npy
-                 plan/           doc.npy  start.npy  stop.npy  window.npy  path_rank.npy
+                 plan/           doc.npy  start.npy  stop.npy  window.npy  path_rank.npy  tail.npy
                  shards/         README.md  shard-*.bin  segments/part-*.parquet  windows/part-*.parquet
                  exports/<format>/   export.json and the files of the format
 
@@ -47,8 +47,9 @@ INDPTR, INDICES, WEIGHTS = "indptr.npy", "indices.npy", "weights.npy"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 TOKEN_IDS, LENGTHS, OFFSETS = "part-*.bin", "lengths/part-*.npy", "offsets.npy"
 ORDER, PATH_STARTS = "order.npy", "path_starts.npy"
-PLAN, PATH_RANK = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "path_rank.npy"
-"""`PLAN` holds a file for each field of `icp.data.PackPlan`, in the order of the fields."""
+PLAN, PATH_RANK, TAIL = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "path_rank.npy", "tail.npy"
+"""`PLAN` holds a file for each field of `icp.data.PackPlan`, in the order of the fields. `TAIL` is there unless
+`pack.tail` is ``pad``."""
 SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
 
 FILES: Mapping[str, tuple[str, ...]] = {
@@ -59,7 +60,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "graph": (DUPLICATES, NODES, CONFLICTS, INDPTR, INDICES, WEIGHTS),
     "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS, REJECTED_ROWS),
     "order": (ORDER, PATH_STARTS),
-    "windows": (*PLAN, PATH_RANK),
+    "windows": (*PLAN, PATH_RANK, TAIL),
     "shards": (SHARDS, SEGMENTS, WINDOWS),
 }
 """The files that each finished step leaves."""

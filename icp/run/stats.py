@@ -67,6 +67,7 @@ def _pack_figures(run: Path, pack: str) -> dict[str, Any]:
     if len(done) < len(found):  # removed to be made again, perhaps, when the command was killed
         return {}
     tokens = {name: done["shards"].counts.get(name, 0) for name in ("documents_in", "specials", "padding", "repeated")}
+    tokens |= {name: n for name, n in done["windows"].counts.items() if name.startswith("left_out")}
     made = records.read_manifest(run / done["shards"].facts["tokens"], check_sizes=False)
     done |= {"tokens": made} if made else {}
     return {
@@ -121,14 +122,25 @@ def _cuts(windows: Mapping[str, Any]) -> str:
 def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
     tokens, windows = figures["tokens"], figures["windows"]
     return [
-        f"tokens      {tokens['documents_in']:,} of documents + {tokens['specials']:,} specials "
-        f"+ {tokens['padding']:,} padding = {tokens['written']:,} written",
+        f"tokens      {tokens['documents_in']:,} of documents{_repeated(tokens)} + {tokens['specials']:,} specials "
+        f"+ {tokens['padding']:,} padding = {tokens['written']:,} written{_left_out(tokens)}",
         f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
         f"{counted(windows['split_documents'], 'document')} split" + _cuts(windows),
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
         f"shards      {shards}",
     ]
+
+
+def _repeated(tokens: Mapping[str, int]) -> str:
+    return f" + {tokens['repeated']:,} repeated" if tokens.get("repeated") else ""
+
+
+def _left_out(tokens: Mapping[str, int]) -> str:
+    """What `pack.tail` dropped."""
+    if not tokens.get("left_out"):
+        return ""
+    return f"; {tokens['left_out']:,} of {counted(tokens['left_out_documents'], 'document')} left out"
 
 
 def step_summary(manifest: Manifest) -> str:

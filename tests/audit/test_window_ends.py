@@ -36,5 +36,13 @@ def window_part(windows):
 ])  # fmt: skip
 def test_only_the_first_piece_begins_in_mid_document_and_only_the_last_is_left_open(windows, counts):
     found = Breaches(4)
-    _check_ends(window_part(windows), found)
+    part = window_part(windows)
+    _check_ends(part, np.zeros(part.node.size, bool), found)
     assert found.counts == counts
+
+
+def test_pieces_that_are_repeated_are_none_of_these():
+    part = window_part([[(4, 9, 9), (0, 2, 5), (3, 6, 9), (0, 1, 9)]])
+    found = Breaches(4)
+    _check_ends(part, np.array([False, True, True, False]), found)
+    assert found.counts == {}

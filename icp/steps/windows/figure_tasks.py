@@ -13,7 +13,7 @@ import numpy as np
 from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput
 from icp.order.visit_order import greedy_order
-from icp.pack.similarity import Members, WindowFigures, figures_of, member_similarities, members_of, window_figures
+from icp.pack.similarity import figures_of, member_similarities, members_of, window_figures
 from icp.run.arrays import load_order
 from icp.run.context import Context
 from icp.run.names import PLAN
@@ -23,6 +23,7 @@ from icp.steps.windows.inputs import (
     load_array,
     load_inputs,
     load_plan,
+    load_tail,
     plan_of,
     save_array,
     save_plan,
@@ -56,7 +57,8 @@ def sum_up(context: Context, part: str, output: PartOutput) -> None:
         np.concatenate([load_array(context, f"{part}/{name}.{kind}") for name in names]) for kind in ("mean", "largest")
     )
     inputs = load_inputs(context)
-    output.info.update(asdict(_summed(members_of(_plan(context, part)), (mean, largest), inputs, context)))
+    members, tail = members_of(_plan(context, part)), load_tail(context) if part == OWN else None
+    output.info.update(asdict(figures_of(members, (mean, largest), inputs.lengths, **_room(context), tail=tail)))
 
 
 def measured(context: Context) -> dict[str, dict[str, Any]]:
@@ -67,7 +69,8 @@ def measured(context: Context) -> dict[str, dict[str, Any]]:
     plans = {OWN: load_plan(context)} | {name: _baseline(context, inputs, name) for name in BASELINES}
     found = {}
     for name, plan in plans.items():
-        figures = window_figures(plan, inputs.embeddings, inputs.lengths, **_room(context))
+        tail = load_tail(context) if name == OWN else None
+        figures = window_figures(plan, inputs.embeddings, inputs.lengths, **_room(context), tail=tail)
         found[name] = asdict(figures)
     return found
 
@@ -118,10 +121,6 @@ def _baseline(context: Context, inputs: Inputs, name: str) -> PackPlan:
     unbound = replace(inputs, conflicts=inputs.conflicts[:0], groups=None)
     order = greedy_order(inputs.graph)[0] if name == "algorithm1" else load_order(context)
     return plan_of(context, unbound, order, "random" if name == "random" else "path-cut")
-
-
-def _summed(members: Members, found: tuple[Any, Any], inputs: Inputs, context: Context) -> WindowFigures:
-    return figures_of(members, found, inputs.lengths, **_room(context))
 
 
 def _room(context: Context) -> dict[str, int]:

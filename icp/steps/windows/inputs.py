@@ -14,7 +14,7 @@ from icp.pack.plan_windows import plan_windows
 from icp.pack.training_order import Mix, random_documents
 from icp.run.arrays import load_conflicts, load_graph, load_nodes, mapped, token_offsets
 from icp.run.context import Context, document_paths
-from icp.run.names import TOKENIZER
+from icp.run.names import TAIL, TOKENIZER
 from icp.run.nodes import field_groups, load_vectors
 from icp.tokenizer.tokenizer import load_tokenizer
 
@@ -68,6 +68,11 @@ def load_sources(context: Context, inputs: Inputs) -> NDArray[np.int64] | None:
 def load_plan(context: Context, folder: str = "") -> PackPlan:
     """A plan that a phase left in this step's folder, mapped."""
     return PackPlan(*(load_array(context, f"{folder}{name}") for name in PackPlan.__slots__))
+
+
+def load_tail(context: Context) -> NDArray[np.int64] | None:
+    """What `pack.tail` left out or repeated, see `icp.pack.tail`; None if windows are padded."""
+    return None if context.config.pack.tail == "pad" else np.array(mapped(context.path("windows", TAIL)))
 
 
 def load_array(context: Context, name: str) -> NDArray[Any]:

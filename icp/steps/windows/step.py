@@ -2,8 +2,9 @@
 
 In: order/, graph/, tokens/, embeddings/, the sources in documents/. Out: doc.npy start.npy stop.npy window.npy, int64
 (segments,) each, sorted by (window, position), doc being the node; path_rank.npy int64 (n_windows,), the rank along the
-path of each window; in the manifest's facts, the figures of docs/design.md for this plan and for others, and what
-`spread` promises. With `spread`, windows stand on a path through themselves, not on that of the documents.
+path of each window; unless windows are padded, tail.npy int64 (pieces, 4), what `pack.tail` repeated or left out; in
+the manifest's facts, the figures of docs/design.md for this plan and for others, and what `spread` promises. With
+`spread`, windows stand on a path through themselves, not on that of the documents.
 
 A small corpus is planned by *plan* and judged by *facts*. A large one is planned in partitions (*prepare* to *seam*)
 and laid (*lay*), its windows are led along paths run by run (*directions*, *runs*, *path*) and judged range by range
@@ -33,6 +34,7 @@ from icp.steps.windows.inputs import (
     plan_of,
     save_array,
 )
+from icp.steps.windows.tails import finish_tail, warn_of_tail, whole_windows
 
 LISTED_CONFLICTS = 1000
 
@@ -52,6 +54,7 @@ def plan(context: Context, part: str, output: PartOutput) -> None:
     along_path, path_rank, output.info["random_windows"] = _mixed(context, inputs)
     in_training = renumber(along_path, path_rank)
     in_training = arrange_inside(in_training, config.pack.inside, inputs.lengths, seed=config.seed)
+    in_training = finish_tail(context, inputs, in_training, output)
     arrays = {name: getattr(in_training, name) for name in PackPlan.__slots__} | {"path_rank": path_rank}
     for name, array in arrays.items():
         save_array(output, name, array)
@@ -77,11 +80,12 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     told = ("conflicts_broken", "random_windows", "spread")
     output.info.update({name: planned.info[name] for name in told if name in planned.info})
     output.info["empty_documents"] = planned.counts["empty_documents"]
+    warn_of_tail(context, output)
     if output.info["fill"] < SPARSE:
-        output.info["warnings"] = [
+        output.info.setdefault("warnings", []).append(
             f"windows: {output.info['fill']:.1%} of their tokens are text, the rest is padding; "
             f"pack.seq_len is {context.config.pack.seq_len:,}, lower it or take more documents"
-        ]
+        )
 
 
 def _mixed(context: Context, inputs: Inputs) -> tuple[PackPlan, NDArray[np.int64], int]:
@@ -106,13 +110,15 @@ def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
     loose = chosen_lengths(inputs, loose_documents(inputs, context.config))
     if not loose.lengths.any():
         return PackPlan(*np.empty((4, 0), np.int64))
-    return plan_of(context, loose, load_order(context), "random")
+    return whole_windows(plan_of(context, loose, load_order(context), "random"), context.config)
 
 
 def _keys(config: Config) -> tuple[str, ...]:
     pack = ("seq_len", "stride", "method", "min_fill", "split", "min_piece", "group_by", "inside", "mix_random")
+    # unsaid if windows are padded: packs made before there was a choice stay as they are
+    tail = ("pack.tail",) if config.pack.tail != "pad" else ()
     specials = (f"tokenizer.{name}" for name in ("bos", "eos", "pad"))
-    return (*(f"pack.{name}" for name in pack), "pack.shuffle", *specials, "seed")
+    return (*(f"pack.{name}" for name in pack), "pack.shuffle", *tail, *specials, "seed")
 
 
 STEP = Step(
@@ -132,5 +138,6 @@ STEP = Step(
         Phase("figures", figure_tasks.judged, figure_tasks.sum_up, scratch=True),
         Phase("facts", one_part, measure),
     ),
-    reads=("tokenizer.name",),  # in the bytes of tokens, which this step reads
+    # in the bytes of tokens, which this step reads; a key of its own unless windows are padded
+    reads=("tokenizer.name", "pack.tail"),
 )

@@ -30,6 +30,7 @@ from icp.steps.windows.inputs import (
     save_plan,
 )
 from icp.steps.windows.partition_tasks import is_parted, number_of, parted_plan
+from icp.steps.windows.tails import whole_windows
 
 RANGE_WINDOWS = 4096
 """Windows of one task of *directions*."""
@@ -76,7 +77,10 @@ def _made(context: Context, inputs: Inputs) -> PackPlan:
     related = chosen_lengths(inputs, ~loose_documents(inputs, context.config))
     if is_parted(context):
         return parted_plan(context, related.lengths)
-    return plan_of(context, related, load_order(context), context.config.pack.method, load_sources(context, inputs))
+    method = context.config.pack.method
+    return whole_windows(
+        plan_of(context, related, load_order(context), method, load_sources(context, inputs)), context.config
+    )
 
 
 def related_path(context: Context, inputs: Inputs, plan: PackPlan) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Options of ``pack`` from the configuration to an audit: mix_random, inside, lanes, knn."""
 
 import json
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -13,7 +14,8 @@ from icp import WindowDataset
 from icp.audit import verify_run
 from icp.audit.windows import mixed_windows
 from icp.engine.executor import SerialExecutor
-from icp.errors import ConfigError
+from icp.errors import ConfigError, IcpError
+from icp.export import export_pack
 from icp.pipeline import pack
 
 SHARDS = "packs/{}/shards"
@@ -153,6 +155,57 @@ def test_knn_repeats_documents_and_counts_them(run):
     stats = json.loads((run / "stats.json").read_text())["packs"]["knn"]
     assert stats["tokens"]["repeated"] == counts["repeated"]
     assert 0 < stats["windows"]["mean_similarity"] < 1
+
+
+@pytest.mark.parametrize("options", [
+    {"method": "windows"}, {"method": "best-fit"}, {"inside": "random", "mix_random": 0.3}, {"shuffle": "lanes:4"},
+], ids=str)  # fmt: skip
+def test_room_is_filled_with_tokens_that_are_counted_and_listed(run, tmp_path, options):
+    name = "filled"
+    segments, windows = make(run, name, tail="repeat", **{"method": "path-cut", **options})
+    counts = counts_of(run, name)
+    assert counts["padding"] == 0 == sum(row["n_pad"] for row in windows)
+    assert counts["documents_in"] == counts_of(run, "main")["documents_in"]
+    assert counts["repeated"] > 0
+    again = np.load(run / f"packs/{name}/plan/tail.npy")
+    cut = sum(times > 1 for times in Counter(row["doc"] for row in segments).values())
+    figures = json.loads((run / "stats.json").read_text())["packs"][name]["windows"]
+    assert figures["split_documents"] <= cut
+    assert figures["fill"] == 1
+    assert (again[:, 3] >= 0).all()
+    export_pack(run, "litdata", tmp_path / "litdata", pack=name, allow_reshuffle=True)
+    shutil.rmtree(run / "packs" / name)
+
+
+def test_windows_that_are_not_full_are_left_out_and_their_documents_counted(run):
+    _, windows = make(run, "dropped", method="path-cut", tail="drop")
+    counts, before = counts_of(run, "dropped"), counts_of(run, "main")
+    assert counts["padding"] == 0
+    lost = before["documents_in"] - counts["documents_in"]
+    tokens = json.loads((run / "stats.json").read_text())["packs"]["dropped"]["tokens"]
+    assert tokens["left_out"] == lost > 0
+    assert tokens["left_out_documents"] > 0
+    assert len(windows) < len(make(run, "whole", method="path-cut")[1])
+
+
+@pytest.mark.parametrize("how", ["drop", "repeat"])
+def test_a_tail_that_hides_more_than_it_says_is_found(run, how):
+    name = f"hidden-{how}"
+    make(run, name, method="path-cut", tail=how)
+    path = run / f"packs/{name}/plan/tail.npy"
+    np.save(path, np.load(path)[:-1])
+    found = [finding.text for finding in verify_run(run, pack=name) if not finding.kept and finding.promise == 3]
+    assert any("not all there exactly once" in text for text in found)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"method": "windows", "tail": "drop"}, "leaves a few tokens of room in many windows"),
+    ({"method": "knn", "tail": "repeat"}, "repeats documents itself"),
+    ({"method": "path-cut", "tail": "drop", "seq_len": 100_000}, "no window of 100,000 tokens is full"),
+], ids=str)  # fmt: skip
+def test_tails_that_cannot_be_are_refused(run, options, message):
+    with pytest.raises(IcpError, match=message):
+        make(run, "never", **options)
 
 
 @pytest.mark.parametrize("options", [{"shuffle": "lanes:4"}, {"method": "knn"}])

@@ -1,0 +1,93 @@
+"""What `pack.tail` repeated or left out, as the plan lists it; promise 3 holds beside it.
+
+In: plan/, the configuration. Out: spans of tokens, specials not counted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.audit.segments import Layout, TokenFiles, WindowPart
+from icp.run.names import TAIL
+from icp.run.reader import Run, WrongForm
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Tokens ``start`` to ``stop`` of nodes, (n,) int64 each: once more in `window`, or in none if that is -1."""
+
+    node: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    window: NDArray[np.int64]
+
+    @property
+    def again(self) -> NDArray[np.bool_]:
+        """(n,) bool: repeated, not left out."""
+        return self.window >= 0
+
+    def counts(self) -> dict[str, int]:
+        """Tokens repeated and left out, and documents of which some are left out."""
+        tokens, again = self.stop - self.start, self.again
+        return {
+            "repeated": int(tokens[again].sum()),
+            "left_out": int(tokens[~again].sum()),
+            "left_out_documents": int(np.unique(self.node[~again]).size),
+        }
+
+    def tiles(self, n_nodes: int, mixed: Callable[[NDArray[np.int64]], NDArray[np.uint64]]) -> NDArray[np.uint64]:
+        """(n_nodes,) uint64: what pieces that tile the rest lack, or have too much, by the numbers of `mixed`."""
+        tiles, spans = np.zeros(n_nodes, np.uint64), mixed(self.start) - mixed(self.stop)
+        np.subtract.at(tiles, self.node[self.again], spans[self.again])
+        np.add.at(tiles, self.node[~self.again], spans[~self.again])
+        return tiles
+
+    def repeats(self, part: WindowPart) -> NDArray[np.bool_]:
+        """(n_pieces,) bool: the piece is one that is repeated."""
+        listed = set(
+            zip(*(column[self.again].tolist() for column in (self.node, self.start, self.window)), strict=True)
+        )
+        if not listed:
+            return np.zeros(part.node.size, np.bool_)
+        columns = (part.node, part.pieces["doc_start"], part.pieces["window"])
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return np.fromiter((row in listed for row in rows), np.bool_, part.node.size)
+
+
+def read_tail(run: Run, layout: Layout, tokens: TokenFiles) -> Tail:
+    """The tail of a pack; of one whose windows are padded, nothing.
+
+    Raises: WrongForm where it names what is not there, or does what `pack.tail` does not say.
+    """
+    how = run.config.pack.tail
+    if how == "pad":
+        return Tail(*np.empty((4, 0), np.int64))
+    rows = np.asarray(run.array("windows", TAIL, ndim=2), dtype=np.int64)
+    if rows.shape[1] != 4:
+        raise WrongForm(f"{TAIL} holds {rows.shape[1]} columns, expected 4")
+    node, start, stop, window = rows.T
+    if rows.size and not (node.min() >= 0 and node.max() < tokens.nodes.size):
+        raise WrongForm(f"{TAIL} names nodes {node.min()} to {node.max()} of {tokens.nodes.size:,}")
+    n_bos, _ = layout.document_specials
+    start, stop = (np.clip(edge - n_bos, 0, tokens.lengths[node]) for edge in (start, stop))
+    if np.any(start >= stop) or np.any((window >= 0) != (how == "repeat")):
+        raise WrongForm(f"{TAIL} lists other pieces than pack.tail {how} makes")
+    return Tail(node, start, stop, window)
+
+
+def told(run: Run, tail: Tail) -> str:
+    """A phrase of what is not there exactly once; empty if windows are padded."""
+    counts = tail.counts()
+    if run.config.pack.tail == "drop":
+        documents = counts["left_out_documents"]
+        return f" but {counts['left_out']:,} tokens of {documents:,} documents, which pack.tail leaves out"
+    return f" but {counts['repeated']:,} tokens that pack.tail repeats" if run.config.pack.tail == "repeat" else ""
+
+
+def stated(run: Run) -> dict[str, Any]:
+    """What the plan's manifest counts, see `Tail.counts`."""
+    counts = run.manifests["windows"].counts
+    return {name: counts.get(name, 0) for name in ("repeated", "left_out", "left_out_documents")}
