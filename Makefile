@@ -17,7 +17,7 @@ SECONDS_EACH ?= 300
 ATTACKS ?=
 TORTURE_SEED ?= 1
 
-.PHONY: demo test test-tokenizers-1 lint bench torture boundscheck clean
+.PHONY: demo test test-tokenizers-1 lint bench loops torture boundscheck clean
 
 demo: $(DEMO_ENV)/.ready
 	rm -rf $(DEMO_RUN)
@@ -52,6 +52,10 @@ $(TEST_ENV)/.tools: $(TEST_ENV)/.ready
 
 bench: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/python -m pytest tests/bench --benchmark-enable --benchmark-only
+
+# ranks, workers, start methods and loaders in all 216 combinations; a quarter of an hour on two cores
+loops: $(TEST_ENV)/.ready
+	LOOPS=all $(TEST_ENV)/bin/python -m pytest tests/dataset/test_every_loop.py --timeout 1200
 
 torture: $(TEST_ENV)/.ready
 	PYTHONPATH=tests $(TEST_ENV)/bin/python -m torture $(ATTACKS) --seconds $(SECONDS_EACH) --seed $(TORTURE_SEED)
