@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.sharedctypes import RawArray
 from typing import Any, Literal
+from weakref import WeakSet
 
 from icp.errors import ConfigError
 
@@ -25,11 +26,16 @@ class Place:
     """An epoch and a start, the same for the process that made it and for the workers it starts.
 
     A worker that outlives an epoch sees what its owner sets later. Another process that was forked or spawned with it,
-    a rank for instance, gets memory of its own as soon as it sets something.
+    a rank for instance, gets memory of its own as soon as it sets something or starts workers.
     """
 
     def __init__(self, epoch: int, start: int) -> None:
         self._make((epoch, start, UNTOLD))
+
+    @property
+    def told(self) -> bool:
+        """Whether a loop says which epoch it is in."""
+        return bool(self._numbers[2] != UNTOLD)
 
     def get(self) -> tuple[int, int]:
         """Epoch, and samples of it that all ranks together have seen."""
@@ -66,19 +72,26 @@ class Place:
             )
         self._set(epoch, start, told)
 
-    def _set(self, *numbers: int) -> None:
+    def own(self) -> None:
+        """Leave the memory of the process that made this to it, unless this one is its worker."""
         if self._owner != os.getpid() and not _in_worker():
-            self._make(numbers)
-        else:
-            self._numbers[:] = numbers
+            self._make(tuple(self._numbers))
+
+    def _set(self, *numbers: int) -> None:
+        self.own()
+        self._numbers[:] = numbers
 
     def _make(self, numbers: tuple[int, ...]) -> None:
         self._numbers: Any = RawArray(ctypes.c_longlong, numbers)
         self._owner = os.getpid()
+        _PLACES.add(self)
 
     def __getstate__(self) -> tuple[int, Any]:
         # shared memory travels to processes that are being started, and to nothing else
-        return (self._owner, self._numbers if get_spawning_popen() is not None else tuple(self._numbers))
+        if get_spawning_popen() is None:
+            return self._owner, tuple(self._numbers)
+        self.own()
+        return self._owner, self._numbers
 
     def __setstate__(self, state: tuple[int, Any]) -> None:
         owner, numbers = state
@@ -86,6 +99,19 @@ class Place:
             self._make(numbers)
         else:
             self._owner, self._numbers = owner, numbers
+            _PLACES.add(self)
+
+
+_PLACES: WeakSet[Place] = WeakSet()
+
+
+def _own_all() -> None:
+    """Before a rank forks workers: they have to share its memory, not that of the process which started the rank."""
+    for place in list(_PLACES):
+        place.own()
+
+
+os.register_at_fork(before=_own_all)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,18 +45,13 @@ class WindowStream(IterableDataset[dict[str, Any]]):  # type: ignore[misc]
         return self._samples(self._given, (self.dataset.epoch, self.dataset.start), len(self.dataset))
 
     def _samples(self, first: int, place: tuple[int, int], length: int) -> Iterator[dict[str, Any]]:
-        worker = get_worker_info()
-        mine, n_workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        mine, n_workers = _turn()
         for number in count(first):
             turn, within = divmod(number, self.batch_size)
             at = (turn * n_workers + mine) * self.batch_size + within
             if at >= length:
                 return
-            if (self.dataset.epoch, self.dataset.start) != place:
-                raise ConfigError(
-                    f"the epoch changed from {place[0]} to {self.dataset.epoch} while a loader was reading, or reading "
-                    "ahead; set it between two passes, and before accelerate prepares the loader"
-                )
+            self.dataset.still_at(place)
             sample = self.dataset[at]
             self._given = number + 1
             yield sample
@@ -89,3 +84,12 @@ class WindowStream(IterableDataset[dict[str, Any]]):  # type: ignore[misc]
     def _turns(self) -> dict[str, int]:
         worker = get_worker_info()
         return {"workers": worker.num_workers if worker else 0, "batch_size": self.batch_size}
+
+
+def _turn() -> tuple[int, int]:
+    """The number of this worker, and how many there are that share the samples."""
+    worker = get_worker_info()
+    # `datasets` shares its generators among workers: one that is given a stream has to read all of it
+    if worker is None or type(worker.dataset).__module__.startswith("datasets."):
+        return 0, 1
+    return worker.id, worker.num_workers

@@ -4,6 +4,7 @@ In: ``RUN/packs/<pack>/shards/``, a folder or a URL. Out: dictionaries of numpy 
 ``DataLoader`` batches. numpy and pyarrow are all it needs.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from icp.dataset.epochs import Epochs
 from icp.dataset.files import ShardFiles
 from icp.dataset.place import Place, sharing_of, whole
+from icp.dataset.states import place_of
 from icp.dataset.tables import read_ends, read_segments
-from icp.errors import ArtifactError, ConfigError
+from icp.errors import ConfigError
 
 if TYPE_CHECKING:
     from icp.dataset.stream import WindowStream
@@ -124,15 +126,26 @@ class WindowDataset:
     def __getitem__(self, index: int) -> Sample:
         epoch, start = self._place.get()
         length = self._sharing.mine(self.n_windows - start)
-        place = index + length if index < 0 else index
+        number = operator.index(index)  # numpy's and torch's too, whose own arithmetic may wrap around
+        place = number + length if number < 0 else number
         if not 0 <= place < length:
             raise IndexError(f"sample {index} of {length} (from start {start} of epoch {epoch} on)")
         sample = start + place * self.world_size + self.rank
         return {**self.window(self._epochs.window(epoch, sample)), "reset": self._epochs.resets(epoch, sample)}
 
     def __iter__(self) -> Iterator[Sample]:
-        for place in range(len(self)):
-            yield self[place]
+        place = self._place.get()
+        for index in range(len(self)):
+            self.still_at(place)
+            yield self[index]
+
+    def still_at(self, place: tuple[int, int]) -> None:
+        """Raise ConfigError unless epoch and start are what they were when a pass began."""
+        if self._place.get() != place:
+            raise ConfigError(
+                f"the epoch changed from {place[0]} to {self.epoch} while a loader was reading, or reading ahead; set "
+                "it between two passes, and before accelerate prepares the loader"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         # workers map the shards themselves; a pickled map would be a copy of the file
@@ -188,14 +201,24 @@ class WindowDataset:
         """Where to go on; numbers and a string, as JSON and torch save them.
 
         Args:
-            samples_seen: samples that all ranks together have taken since this object was made or loaded; the state
-                then fits any number of ranks. Without it, the state says where sample 0 is: what a loader that counts
-                by itself (torchdata's ``StatefulDataLoader``, accelerate) keeps, for as many ranks as now.
+            samples_seen: samples that all ranks together have taken in this pass: since this object was made or
+                loaded, or was told another epoch. The state then fits any number of ranks. Without it, the state says
+                where sample 0 is: what a loader that counts by itself (torchdata's ``StatefulDataLoader``, accelerate)
+                keeps, for as many ranks as now.
+
+        Raises: ConfigError where a loop that sets epochs gives more samples than its pass has: it counts those of
+            earlier passes too, or a last batch that was smaller as a whole one.
         """
         shards = self._files.manifest.digest
         if samples_seen is None:
             return {"epoch": self.epoch, "start": self.start, "shards": shards, "world_size": self.world_size}
         seen = whole("samples_seen", samples_seen)
+        left = self._sharing.together(self.n_windows - self.start)
+        if self._place.told and seen > left:
+            raise ConfigError(
+                f"samples_seen is {seen:,}, but all ranks together have {left:,} in this pass of epoch {self.epoch}; "
+                "count from 0 again after set_epoch and load_state_dict, and the last batch as what it holds"
+            )
         epoch, start = self._sharing.after(self._place.get(), seen, self.n_windows)
         return {"epoch": epoch, "start": start, "shards": shards}
 
@@ -205,20 +228,7 @@ class WindowDataset:
         Raises: ArtifactError if it was taken from other shards; ConfigError if it is no state, or that of a loader
             with another number of ranks.
         """
-        missing = [name for name in ("epoch", "start", "shards") if name not in state]
-        if missing:
-            raise ConfigError(f"the state lacks {', '.join(missing)}; expected what WindowDataset.state_dict() gave")
-        place = whole("epoch of the state", state["epoch"]), whole("start of the state", state["start"])
-        if state["shards"] != self._files.manifest.digest:
-            raise ArtifactError(
-                "the state was taken from other shards than these (their hashes differ); resume with the run and pack "
-                "it came from, or start at 0"
-            )
-        if state.get("world_size", self.world_size) != self.world_size:
-            raise ConfigError(
-                f"the loader's state was taken with {state['world_size']} ranks, now there are {self.world_size}; for "
-                "another number of ranks keep WindowDataset.state_dict(samples_seen)"
-            )
+        place = place_of(state, self._files.manifest.digest, self.world_size)
         go_on = self._place.restore if "world_size" in state else self._place.set
         go_on(*self._settle(*place))
 

@@ -165,6 +165,19 @@ def test_batch_of_a_stream_has_to_be_given(run):
             WindowDataset(run).stream(batch_size=batch_size)
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_generator_of_datasets_gives_all_of_a_stream_to_its_one_worker(run, orders, workers):
+    """`datasets` stops the workers that have no shard; the one left has to read their samples."""
+    datasets = pytest.importorskip("datasets")
+    stream = WindowDataset(run, epoch=1).stream(batch_size=BATCH)
+    made = datasets.IterableDataset.from_generator(iter_of, gen_kwargs={"stream": stream}).with_format("torch")
+    assert taken(plain(made, workers)) == orders[1]
+
+
+def iter_of(stream):
+    yield from stream
+
+
 def test_grain_reads_a_data_set_by_threads_and_goes_on(run, orders):
     grain = pytest.importorskip("grain")
 

@@ -100,6 +100,19 @@ def test_samples_seen_may_be_those_of_several_epochs(tmp_path):
         assert (state["epoch"], state["start"]) == (3, 3)
 
 
+@pytest.mark.parametrize("even", [False, "drop", "pad"])
+def test_samples_of_earlier_passes_are_refused_where_a_loop_sets_epochs(tmp_path, even):
+    """A loop that resumed at 4 of 10 and counts on over the epoch would go on in the middle of the next one."""
+    dataset = WindowDataset(numbered(tmp_path, 10, per_shard=10), rank=1, world_size=3, even=even, start=4)
+    for epoch, whole in ((0, 6), (1, {False: 10, "drop": 9, "pad": 12}[even])):
+        dataset.set_epoch(epoch)
+        assert dataset.state_dict(3)["epoch"] == epoch
+        state = dataset.state_dict(whole)
+        assert (state["epoch"], state["start"]) == (epoch + 1, 0)
+        with pytest.raises(ConfigError, match=f"samples_seen is 13, but all .* have {whole} in this pass of epoch"):
+            dataset.state_dict(13)
+
+
 def test_default_is_even_where_ranks_wait_for_one_another(tmp_path, monkeypatch):
     run = numbered(tmp_path, 5, per_shard=5)
     assert [len(rank) for rank in ranks_of(run, 2)] == [3, 2]
@@ -186,6 +199,34 @@ def test_a_process_that_is_no_worker_moves_alone(method):
     process.start()
     assert done.get(timeout=60) == (7, 8)
     process.join()
+    assert place.get() == (1, 2)
+
+
+def read_when_told(place, told, done):
+    told.get(timeout=60)
+    done.put(place.get())
+
+
+def rank_with_a_worker(place, method, done):
+    """As a rank that was given its data set: a worker that lives on, then another epoch."""
+    context = multiprocessing.get_context(method)
+    told, found = context.Queue(), context.Queue()
+    worker = context.Process(target=read_when_told, args=(place, told, found))
+    worker.start()
+    place.set(7, 8)
+    told.put(None)
+    done.put(found.get(timeout=60))
+    worker.join()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_rank_that_was_given_its_data_set_follow_the_rank(method):
+    context = multiprocessing.get_context(method)
+    place, done = Place(1, 2), context.Queue()
+    rank = context.Process(target=rank_with_a_worker, args=(place, method, done))
+    rank.start()
+    assert done.get(timeout=60) == (7, 8)
+    rank.join()
     assert place.get() == (1, 2)
 
 

@@ -158,6 +158,25 @@ def test_torch_loader_batches_samples(tmp_path, workers):
     assert batch["shifted"].tolist() == [False] * 3
 
 
+def test_an_index_may_be_of_any_kind_of_integer(tmp_path):
+    torch = pytest.importorskip("torch")
+    dataset = WindowDataset(numbered(tmp_path, 300, per_shard=300), world_size=2, rank=1)
+    for index in (np.uint8(140), np.int64(140), torch.tensor(140), torch.tensor(140, dtype=torch.uint8), -10):
+        assert int(dataset[index]["input_ids"][0]) == 281
+    for index in (slice(0, 2), 1.0, "1", [1], None):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            dataset[index]
+
+
+def test_a_pass_whose_epoch_changes_under_way_is_refused(tmp_path):
+    dataset = WindowDataset(numbered(tmp_path, 5))
+    samples = iter(dataset)
+    next(samples)
+    dataset.set_epoch(1)
+    with pytest.raises(ConfigError, match="the epoch changed from 0 to 1 while a loader was reading"):
+        next(samples)
+
+
 def test_refuses_shards_that_are_not_as_the_manifest_says(tmp_path):
     with pytest.raises(ArtifactError, match=r"holds no finished shards; run `icp pack`"):
         WindowDataset(tmp_path)
