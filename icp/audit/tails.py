@@ -78,6 +78,13 @@ def read_tail(run: Run, layout: Layout, tokens: TokenFiles) -> Tail:
     return Tail(node, start, stop, window)
 
 
+def repeated_pieces(run: Run, layout: Layout, tokens: TokenFiles) -> set[tuple[int, int, int]]:
+    """Window, doc and first token of each piece that `pack.tail` repeats."""
+    tail = read_tail(run, layout, tokens)
+    columns = (tail.window, tokens.nodes[tail.node], tail.start)
+    return set(zip(*(column[tail.again].tolist() for column in columns), strict=True))
+
+
 def told(run: Run, tail: Tail) -> str:
     """A phrase of what is not there exactly once; empty if windows are padded."""
     counts = tail.counts()

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from icp.audit.segments import TokenFiles, layout_of
+from icp.audit.tails import repeated_pieces
 from icp.inspect.lookup import copies_of, excerpt, fate_of, find_docs, open_documents, readable, row_of, wrapped
 from icp.run.names import INDICES, INDPTR, NODES, OFFSETS, SEGMENTS, WEIGHTS
 from icp.run.reader import Run, WrongForm, read_columns
@@ -65,6 +67,11 @@ def _tokens_of(run: Run, node: int) -> str:
     return f", {int(offsets[node + 1] - offsets[node]):,} tokens"
 
 
+def _has_tokens(run: Run, doc: int) -> bool:
+    node, offsets = _node_of(run, doc), run.array("tokens", OFFSETS)
+    return bool(offsets[node + 1] > offsets[node])
+
+
 def _places(run: Run, doc: int) -> Iterator[str]:
     """Where the pieces of a document stand."""
     if "shards" not in run.manifests:
@@ -77,11 +84,21 @@ def _places(run: Run, doc: int) -> Iterator[str]:
         pieces += table.filter(pc.equal(table.column("doc"), doc)).to_pylist()
     pieces.sort(key=lambda piece: (piece["doc_start"], piece["window"]))
     if not pieces:
-        yield "windows   none: the document has no tokens"
+        why = (
+            "pack.tail leaves it out"
+            if run.config.pack.tail == "drop" and _has_tokens(run, doc)
+            else "the document has no tokens"
+        )
+        yield f"windows   none: {why}"
+    again = set()
+    if run.config.pack.tail == "repeat":
+        layout = layout_of(run)
+        again = repeated_pieces(run, layout, TokenFiles(run, layout))
     for at, piece in enumerate(pieces[:SHOWN_DOCS]):
         label = "windows" if at == 0 else ""
         span = f"tokens {piece['doc_start']:,} to {piece['doc_stop']:,}"
-        yield f"{label:<9} {piece['window']}, position {piece['position']}: {span}"
+        once_more = ", repeated to fill the window" if (piece["window"], doc, piece["doc_start"]) in again else ""
+        yield f"{label:<9} {piece['window']}, position {piece['position']}: {span}{once_more}"
     if len(pieces) > SHOWN_DOCS:
         yield f"          and {len(pieces) - SHOWN_DOCS:,} more"
 

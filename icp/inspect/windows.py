@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from icp.audit.duplicates import cosines, vectors_of
-from icp.audit.segments import SEGMENT_COLUMNS, Layout, layout_of
+from icp.audit.segments import SEGMENT_COLUMNS, Layout, TokenFiles, layout_of
+from icp.audit.tails import repeated_pieces
 from icp.errors import ConfigError
 from icp.inspect.lookup import open_pack, readable, wrapped
 from icp.run.names import SEGMENTS, SURVIVORS, WINDOWS, of_part, part_of, shard_file
@@ -60,6 +61,7 @@ def show_rows(run: Path, window: int, *, pack: str = "main") -> Iterator[str]:
 def read_window(run: Run, reader: TextReader, window: int) -> Item:
     """The figures of a window, and its pieces in order, each with its document and its decoded text."""
     layout = layout_of(run)
+    again = repeated_pieces(run, layout, TokenFiles(run, layout)) if run.config.pack.tail == "repeat" else set()
     figures, pieces = _rows_of(run, window)
     rows = reader.rows(np.array([piece["doc"] for piece in pieces], dtype=np.int64), ("id", "source"))
     found = [
@@ -67,6 +69,7 @@ def read_window(run: Run, reader: TextReader, window: int) -> Item:
             **{name: piece[name] for name in ("position", "doc", "doc_start", "doc_stop", "win_start", "win_stop")},
             "id": rows[piece["doc"]]["id"],
             "source": rows[piece["doc"]]["source"],
+            "repeated": (window, piece["doc"], piece["doc_start"]) in again,
             "similarity": None if alike is None else round(alike, 4),
             "text": _decoded(run, layout, piece),
         }
@@ -92,7 +95,9 @@ def _window_lines(run: Run, window: Item, chars: int | None) -> Iterator[str]:
         yield f"{piece['position']:>3}  doc {piece['doc']}  id {piece['id']}"
         yield (
             f"{INDENT}source {piece['source'] or '-'}  tokens {piece['doc_start']:,} to {piece['doc_stop']:,} at "
-            f"{piece['win_start']:,}" + ("" if alike is None else f"  similarity to the previous {alike:.4f}")
+            f"{piece['win_start']:,}"
+            + (", repeated to fill the window" if piece["repeated"] else "")
+            + ("" if alike is None else f"  similarity to the previous {alike:.4f}")
         )
         yield from _text_lines(piece["text"], chars)
 

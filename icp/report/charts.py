@@ -11,6 +11,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 WIDTH, HEIGHT = 372, 210
+FEW = 5
+"""Counts up to which every one has a tick of its own."""
 SERIES = tuple(f"var(--c{number})" for number in range(8))
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -22,7 +24,7 @@ _AXIS = {
 }  # fmt: skip
 _LEGEND = {
     "labelColor": "var(--fg)", "labelFont": _FONT, "labelFontSize": 11, "title": None, "orient": "top",
-    "symbolType": "square", "labelLimit": 150, "columns": 3, "offset": 6,
+    "symbolType": "square", "labelLimit": 150, "columns": 3, "columnPadding": 22, "offset": 6,
 }  # fmt: skip
 CONFIG = {
     "background": None,
@@ -84,12 +86,18 @@ def histogram(rows: Sequence[Row], title: str, **options: Any) -> str:
     """
     several = len({row.get("kind") for row in rows}) > 1
     scale_x = {"type": "log"} if options.get("log_x") else {"zero": False, "nice": False}
-    scale_y = {"type": "symlog"} if options.get("log_y") else {}
+    most, is_count = max(row["count"] for row in rows), all(isinstance(row["count"], int) for row in rows)
+    is_log = bool(options.get("log_y")) and most > FEW
+    counts = _axis("count", options.get("what", "documents"), {"type": "symlog"} if is_log else {}, ticks=5)
+    if is_log:  # Vega's own ticks of this scale are a few round numbers far apart
+        counts["axis"]["values"] = [0, *(10**n for n in range(12) if 10**n <= most)]
+    elif is_count and most <= FEW:
+        counts["axis"]["values"] = list(range(most + 1))
     encoding: dict[str, Any] = {
         "x": _axis("low", title, scale_x, ticks=6),
         "x2": {"field": "high"},
         "y2": {"datum": 0},
-        "y": _axis("count", options.get("what", "documents"), scale_y, ticks=5) | {"stack": None},
+        "y": counts | {"stack": None},
     }
     if several:
         encoding["color"] = {"field": "kind", "type": "nominal", "sort": None}

@@ -111,7 +111,10 @@ def _of_windows(partly: Partly, corpus: Corpus) -> Iterator[Concern]:
         yield Concern(NOTABLE, "Documents are alone in their window", text)
     padding = float(windows["n_pad"].sum()) / (n_windows * partly.run.config.pack.row_tokens)
     if padding > MOST_PADDING:
-        text = f"{padding:.1%} of all tokens are padding. A higher pack.min_fill or pack.split: free leaves less."
+        text = (
+            f"{padding:.1%} of all tokens are padding. pack.tail: repeat leaves none, a higher pack.min_fill leaves "
+            "less."
+        )
         yield Concern(GRAVE if padding > 0.2 else NOTABLE, "Tokens are lost to padding", text)
     if n_windows < FEW_WINDOWS:
         text = f"There are {n_windows:,} windows: figures of so few say little."

@@ -67,8 +67,8 @@ def _graph_rows(partly: Partly) -> list[tuple[str, str]]:
     if graph:
         rows += [
             ("links", f"{counts.get('edges', 0):,}, {graph.get('degree_mean', 0):.1f} a document"),
-            ("weaker links left out below", f"{graph.get('min_similarity', 0):.3f}"),
-            ("99% of random pairs lie below", f"{graph.get('random_p99', 0):.3f}"),
+            ("links weaker than this are left out", f"{graph.get('min_similarity', 0):.3f}"),
+            ("99% of random pairs are weaker than", f"{graph.get('random_p99', 0):.3f}"),
             ("documents without a link", f"{counts.get('isolated', 0):,}"),
             ("components", f"{graph.get('components', 0):,}, the largest of {graph.get('largest_component', 0):,}"),
             ("look-alikes kept apart", f"{counted(counts.get('conflicts', 0), 'pair')}"),
@@ -91,7 +91,7 @@ def _window_rows(partly: Partly, bits: tuple[float, float] | None) -> list[tuple
     ]
     if bits is not None:
         rows.append(
-            ("bits a byte that context saves deflate", f"{bits[0]:.3f} (in windows shuffled at random {bits[1]:.3f})")
+            ("bits a byte that a window's context saves deflate", f"{bits[0]:.3f} ({bits[1]:.3f} in shuffled windows)")
         )
     return rows
 

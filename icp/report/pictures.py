@@ -119,10 +119,10 @@ def jaccards(corpus: Corpus) -> Picture | None:
     edges = np.linspace(min(found.min() for found in known.values() if found.size) - 0.01, 1.0001, 30)
     rows = [row for kind, found in known.items() for row in binned(found, edges, kind, share=False)]
     text = (
-        "How alike removed documents and the kept ones are, by sets of word sequences; exact copies are not "
-        "counted here."
+        "Jaccard similarity of each removed document and the one kept in its place, over sets of word sequences; "
+        "exact copies are not counted here."
     )
-    return Picture("Duplicates", "Likeness of what was removed", text, charts.histogram(rows, "Jaccard similarity"))
+    return Picture("Duplicates", "How alike removed documents were", text, charts.histogram(rows, "Jaccard similarity"))
 
 
 def lengths(corpus: Corpus) -> Picture | None:
@@ -155,8 +155,8 @@ def methods(partly: Partly) -> Picture | None:
         if facts.get(key) is not None
     ]
     text = (
-        "Mean cosine of two documents that share a window. The same documents, the same windows; only who "
-        "stands with whom differs."
+        "Mean cosine of two documents that share a window: the same documents in windows of the same size; only "
+        "which ones stand together differs."
     )
     return Picture("Windows", BESIDE_MAP, text, charts.bars(rows, "name", "value", label=".3f"))
 
@@ -170,7 +170,7 @@ def coherence(corpus: Corpus) -> Picture | None:
     edges = np.linspace(min(0.0, values.min()), values.max() + 1e-6, BINS + 1)
     text = f"Mean similarity of each window with more than one document; half of them reach {np.median(values):.3f}."
     svg = charts.histogram(binned(values, edges, share=False), "mean similarity", what="windows")
-    return Picture("Windows", "Windows from loose to close", text, svg)
+    return Picture("Windows", "How coherent windows are", text, svg)
 
 
 _ALONG = {
@@ -216,7 +216,7 @@ def mixture(corpus: Corpus) -> Picture | None:
         for s, n in enumerate(cells.reshape(n_steps, -1)[:, k].tolist())
         if k < len(largest) or totals.sum() > totals[largest].sum()
     ]
-    text = "Shares of the largest sources in the tokens of each stretch: training should meet all of them all the time."
+    text = "Shares of the largest sources in the tokens of each stretch: all of them should be met throughout training."
     return Picture("Training", "Sources along training", text, charts.shares(rows, x_title="window, in training order"))
 
 
@@ -227,8 +227,8 @@ def distances(partly: Partly, vectors: Vectors) -> Picture | None:
         return None
     shuffle = partly.run.config.pack.shuffle
     text = (
-        f"Cosine of the means of two windows some steps apart (pack.shuffle is {shuffle}). Like windows "
-        "should not follow one another: a batch would be of one subject."
+        f"Cosine of the means of two windows some steps apart (pack.shuffle is {shuffle}). Similar "
+        "windows should not follow one another: a batch would be about one subject."
     )
     svg = charts.lines(
         rows, "lag", "similarity", x_title="steps apart", y_title="similarity", log_x=True, zero=True, points=True

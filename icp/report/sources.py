@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from icp.report.corpus import ADDRESSES, LANGUAGES, Corpus, Labels
+from icp.wording import counted
 
 SHOWN_ROWS = 60
 SHOWN_DOMAINS = 500
@@ -111,7 +112,7 @@ def top_tenth(whole: Table) -> Table:
     n = max(1, -(-len(named) // 10)) if named else 0
     most = max(n, min(len(named), 10))
     note = (
-        f"{len(named):,} domains; the top tenth by tokens are the first {n:,}. The EU's template for the public "
-        "summary of training content asks model providers for them."
+        f"{counted(len(named), 'registered domain')}; the top tenth by tokens: {n:,}, listed first. The EU's template "
+        "for the public summary of training content asks model providers for these."
     )
     return Table(whole.title, named[: min(most, SHOWN_DOMAINS)], len(named), note)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.audit.segments import Layout, TokenFiles, layout_of
+from icp.audit.tails import repeated_pieces
 from icp.data import PackPlan
 from icp.pack.similarity import context_bits
 from icp.report.corpus import Corpus
@@ -62,7 +63,7 @@ def make_viewer(corpus: Corpus, vectors: Vectors) -> Viewer:
     layout, viewer = layout_of(corpus.run), Viewer()
     tokens = TokenFiles(corpus.run, layout)
     chosen = chosen_windows(corpus)
-    rows = _segments(corpus, chosen)
+    rows, again = _segments(corpus, chosen), repeated_pieces(corpus.run, layout, tokens)
     budget = TEXT_BYTES // max(1, chosen.size)
     graph = [np.asarray(corpus.run.array("graph", name, kinds="iuf")) for name in (INDPTR, INDICES, WEIGHTS)]
     for window in chosen.tolist():
@@ -71,6 +72,7 @@ def make_viewer(corpus: Corpus, vectors: Vectors) -> Viewer:
         for piece, item in zip(pieces, viewer.windows[-1]["pieces"], strict=True):
             text = _decoded(corpus, layout, piece)
             viewer.texts[window, piece["position"]] = text
+            item["again"] = (window, piece["doc"], piece["doc_start"]) in again
             item["near"] = _near(corpus, graph, piece["doc"])
             item["text"], item["more"] = _fitted(text, budget // len(pieces))
     _describe(corpus, viewer, (layout, tokens))

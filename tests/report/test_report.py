@@ -139,7 +139,7 @@ def test_the_top_tenth_of_domains_is_a_tenth_of_them(hostile_run):
     corpus = load_corpus(open_partly(hostile_run, pack="main"))
     one = tables_of(corpus)[0]
     many = top_tenth(type(one)("domain", [dict(one.rows[0], name=str(n)) for n in range(250)], 250))
-    assert "250 domains; the top tenth by tokens are the first 25" in many.note
+    assert "250 registered domains; the top tenth by tokens: 25, listed first" in many.note
     assert len(many.rows) == 25
 
 

@@ -69,13 +69,15 @@
     const about = make("div", "about", isolated(id, "mono"));
     if (source) about.append(isolated(source));
     about.append(make("span", "", `tokens ${number(piece.from)} to ${number(piece.to)}` + (whole ? ", whole" : ` of ${number(piece.of)}`)));
-    if (piece.previous !== null) about.append(make("span", "", "to the one before ", make("b", "", piece.previous.toFixed(3))));
-    if (piece.window !== null) about.append(make("span", "", "to the window ", make("b", "", piece.window.toFixed(3))));
+    if (piece.previous !== null) about.append(make("span", "", "similarity to the document before ", make("b", "", piece.previous.toFixed(3))));
+    if (piece.window !== null) about.append(make("span", "", "to the rest of the window ", make("b", "", piece.window.toFixed(3))));
     const found = make("article", "piece", make("h4", "", dot, isolated(title || "(begins without text)")), about);
     found.id = "piece-" + k;
-    if (piece.rest.length) {
-      const rest = make("div", "about cut", piece.from > 0 ? "cut: it goes on from elsewhere;" : "cut: the rest stands elsewhere;");
-      piece.rest.forEach(([window_, from, to]) => rest.append(make("span", "", `tokens ${number(from)} to ${number(to)} in window `, goTo(window_))));
+    if (piece.again) found.append(make("div", "about cut", "repeated here to fill the window (pack.tail)"));
+    else if (piece.rest.length) {
+      const rest = make("div", "about cut", "This document is cut:");
+      piece.rest.forEach(([window_, from, to]) => rest.append(make("span", "",
+        `its ${from < piece.from ? "earlier" : "later"} tokens ${number(from)} to ${number(to)} stand in window `, goTo(window_))));
       found.append(rest);
     }
     const text = make("div", "text", shown(piece.text, wanted));
@@ -104,7 +106,7 @@
     const top = make("div", "top", make("b", "", `Window ${number(one.window)}`),
       make("span", "", `${seen.size} ${seen.size === 1 ? "document" : "documents"}`),
       make("span", "", "mean similarity ", make("b", "", one.mean.toFixed(3))),
-      make("span", "", `largest ${one.largest.toFixed(3)}`),
+      make("span", "", `most alike pair ${one.largest.toFixed(3)}`),
       make("span", "", one.padding ? `${number(one.padding)} tokens of padding` : "no padding"),
       make("span", "mono", one.shard));
     const strip = make("div", "strip");
