@@ -73,3 +73,19 @@ def test_only_the_steps_that_run_are_expected(tmp_path):
     watch = time_left(tiny_config(tmp_path), ("tokens", "shards"), 2)
     assert {step for step, _ in watch.phases} == {"tokens", "shards"}
     assert watch.size.n_docs == len(tiny_rows())
+
+
+def test_a_long_phase_that_is_done_in_several_is_still_one(clock):
+    watch = TimeLeft({("a", "facts"): 10.0, ("a", "plan"): 100.0, ("b", "two"): 50.0})
+    watch.begin("a", "lay")  # which no small sample has
+    assert watch.seconds(0.0) == pytest.approx(160)
+    clock[0] = 60.0
+    assert watch.seconds(0.9) == pytest.approx(100)
+    watch.begin("a", "path")
+    assert watch.seconds(0.0) == pytest.approx(100)
+    clock[0] = 90.0
+    watch.begin("a", "plan")
+    assert watch.seconds(0.0) == pytest.approx(70)
+    clock[0] = 100.0
+    watch.begin("a", "facts")
+    assert watch.seconds(0.0) == pytest.approx(60)
