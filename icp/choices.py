@@ -114,6 +114,11 @@ PACK_METHODS = _by_name(
         "Best fit by falling size, whatever the documents are about.",
         knows_split=True,
     ),
+    PackMethod(
+        "single",
+        "methods.place_alone",
+        "For validation: each document in windows of its own, padded.",
+    ),
     PackMethod("random", "methods.cut_at_random", "A control: a random order, cut wherever a window ends.", fills=True),
     PackMethod(
         "source",

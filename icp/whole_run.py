@@ -23,6 +23,7 @@ def make_run(config: Config | Mapping[str, Any] | str | Path, *, workers: int | 
     from icp.engine.executor import ProcessExecutor
     from icp.pipeline import build_graph, check_tokenizer, pack
     from icp.run.storage import run_folder
+    from icp.validation import pack_validation
     from icp.warm import fill_kernel_cache
 
     if isinstance(config, Mapping):
@@ -34,6 +35,7 @@ def make_run(config: Config | Mapping[str, Any] | str | Path, *, workers: int | 
     with ProcessExecutor(workers or len(os.sched_getaffinity(0))) as executor:
         build_graph(config, executor, _quiet)
         pack(config, executor, _quiet)
+        pack_validation(config, executor, _quiet)
     return run_folder(config.run)
 
 

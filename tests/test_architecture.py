@@ -34,6 +34,7 @@ FLOORS = {
         "icp.probe",
         "icp.doctor",
         "icp.warm",
+        "icp.validation",
         "icp.whole_run",
     ],
     "commands": ["icp.cli", "icp.jobs"],

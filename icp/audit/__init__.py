@@ -1,7 +1,7 @@
 """`icp verify`: a run is audited from its files alone, and what can be made again is made again.
 
-In: a run's folder. Out: findings, one for each of the seven promises of docs/design.md that is kept, one for each kind
-of breach. Memory is bounded by a part of each step, some 50 bytes a document, and a byte for each input row.
+In: a run's folder. Out: findings, one for each of the promises of docs/design.md that is kept, one for each kind of
+breach. Memory is bounded by a part of each step, some 50 bytes a document, and a byte for each input row.
 """
 
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from icp.audit import accounts, documents, duplicates, encoding, files, order, rows, segments, tails, windows
+from icp.audit import accounts, apart, documents, duplicates, encoding, files, order, rows, segments, tails, windows
 from icp.audit.findings import Breaches, Finding
 from icp.run.reader import Run, WrongForm, open_run
 from icp.run.storage import run_folder
@@ -34,6 +34,9 @@ def verify_run(run: Path, *, pack: str = "main") -> Iterator[Finding]:
         text = _guarded(found, lambda found=found, check=check: check(opened, found))  # type: ignore[misc]
         yield from found.findings(text)
     yield from _check_pack(opened)
+    if opened.config.holds_apart or opened.config.corpus.exclude is not None:
+        found = Breaches(8)
+        yield from found.findings(_guarded(found, lambda: apart.check_apart(opened, found)))
 
 
 def _check_pack(run: Run) -> Iterator[Finding]:

@@ -115,8 +115,10 @@ def _document_figures(run: Run) -> dict[str, int]:
         for name in run.names("graph", names.DUPLICATES)
     ]
     refused = [parquet_rows(run.path("documents", name)) for name in run.names("documents", names.REJECTED_ROWS)]
-    return {
-        "read": int(run.doc_bounds()[-1]) + sum(refused),
+    held = sum(parquet_rows(run.path("documents", name)) for name in run.names("documents", names.HOLDOUT))
+    figures = {"held_out": held} if run.config.holds_apart else {}
+    return figures | {
+        "read": int(run.doc_bounds()[-1]) + sum(refused) + held,
         "rejected": sum(refused),
         "exact_duplicates": kinds.count("exact"),
         "near_duplicates": kinds.count("near"),

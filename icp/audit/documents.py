@@ -11,7 +11,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
-from icp.run.names import DOCUMENTS, REJECTED_ROWS
+from icp.run.names import DOCUMENTS, HOLDOUT, REJECTED_ROWS
 from icp.run.reader import Run, WrongForm, integers, read_groups
 from icp.wording import counted
 
@@ -67,11 +67,18 @@ def check_documents(run: Run, found: Breaches) -> str:
         for table in read_groups(run.path("documents", name), ("file", "row", "reason")):
             rows.meet(table, name, found)
             n_rejected += table.num_rows
+    n_held = 0
+    for name in run.names("documents", HOLDOUT):
+        for table in read_groups(run.path("documents", name), ("file", "row")):
+            rows.meet(table, name, found)
+            n_held += table.num_rows
     found.add_all("rows in neither documents/ nor rejected/", np.flatnonzero(rows.times == 0), rows.describe)
     found.add_all("rows there more than once", np.flatnonzero(rows.times > 1), rows.describe)
     n_read = sum(stated.values())
     files = f"{len(stated):,} {'file' if len(stated) == 1 else 'files'}"
-    return f"rows in = rows out: {n_read:,} read from {files} = {counted(n_docs, 'document')} + {n_rejected:,} rejected"
+    rows_out = f"{counted(n_docs, 'document')} + {n_rejected:,} rejected"
+    rows_out += f" + {n_held:,} held out" if n_held else ""
+    return f"rows in = rows out: {n_read:,} read from {files} = {rows_out}"
 
 
 def rows_read(run: Run) -> dict[str, int]:

@@ -12,10 +12,10 @@ PLACES = 3
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found: a promise of docs/design.md, *The seven promises* that is kept, or one kind of breach of it.
+    """One thing found: a promise of docs/design.md that is kept, or one kind of breach of it.
 
     Attributes:
-        promise: 1 to 7.
+        promise: 1 to 8.
         kept: False for a breach.
         text: what was compared, or what is wrong, where, and how often.
     """

@@ -11,7 +11,7 @@ from icp.cli.session import fill_kernel_cache, fresh_of, start, working
 from icp.cli.signals import watch_signals
 from icp.cli.terminal import say
 from icp.errors import ConfigError
-from icp.run.names import BUILD_STEPS, PACK_STEPS, STEPS
+from icp.run.names import BUILD_STEPS, PACK_STEPS, STEPS, VALIDATION
 
 if TYPE_CHECKING:
     from icp.config import Config
@@ -41,6 +41,7 @@ def run(config_path: str, overrides: tuple[str, ...], **options: Any) -> None:
         progress.expect(config, STEPS, executor.workers)
         build_graph(config, executor, progress, fresh=fresh_of(options))
         pack(config, executor, progress, fresh=fresh_of(options))
+        _pack_validation(config, executor, progress, "main")
     _print_summary(config, "main")
 
 
@@ -73,6 +74,7 @@ def pack_command(config_path: str, overrides: tuple[str, ...], name: str, **opti
 
         progress.expect(config, PACK_STEPS, executor.workers)
         pack(config, executor, progress, name=name, fresh=fresh_of(options))
+        _pack_validation(config, executor, progress, name)
     _print_summary(config, name)
 
 
@@ -123,6 +125,13 @@ def step_command(
     say(f"{step}: done")
 
 
+def _pack_validation(config: "Config", executor: Any, progress: Any, name: str) -> None:
+    if config.holdout.is_set:
+        from icp.validation import pack_validation
+
+        pack_validation(config, executor, progress, name=name)
+
+
 def _print_summary(config: "Config", pack_name: str | None) -> None:
     """The figures of the run, how long the command took, and what can be done next."""
     from icp.run.stats import read_stats, summary
@@ -131,6 +140,8 @@ def _print_summary(config: "Config", pack_name: str | None) -> None:
     folder = run_folder(config.run)
     for line in summary(read_stats(folder), folder, pack_name):
         say(line)
+    if pack_name is not None and (folder / VALIDATION).is_dir():
+        say(f"validation  {folder / VALIDATION}, packs {pack_name} (documents in a row) and {pack_name}-documents")
     took = time.monotonic() - BEGAN
     say(f"took        {took:,.1f} s")
     for line in _next_commands(config.run, pack_name):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from icp.config.access import UndeclaredKeyError, declared
     from icp.config.loading import dump_config, load_config, parse_config
-    from icp.config.models import Config, CorpusConfig, DedupConfig, TokenizerConfig
+    from icp.config.models import Config, CorpusConfig, DecontaminateConfig, DedupConfig, TokenizerConfig
 
 _HOME = {
     "UndeclaredKeyError": "access",
@@ -19,13 +19,14 @@ _HOME = {
     "parse_config": "loading",
     "Config": "models",
     "CorpusConfig": "models",
+    "DecontaminateConfig": "models",
     "DedupConfig": "models",
     "TokenizerConfig": "models",
 }
 
 __all__ = [
-    "Config", "CorpusConfig", "DedupConfig", "TokenizerConfig", "UndeclaredKeyError",
-    "declared", "dump_config", "load_config", "parse_config",
+    "Config", "CorpusConfig", "DecontaminateConfig", "DedupConfig", "TokenizerConfig", "UndeclaredKeyError", "declared",
+    "dump_config", "load_config", "parse_config",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from icp.choices import KNN_METHODS
 from icp.config.addresses import expanded, refuse_credentials
+from icp.config.apart_models import DecontaminateConfig, HoldoutConfig
 from icp.config.pack_models import ExportConfig, MixConfig, PackConfig
 from icp.config.section import Section
 
@@ -16,8 +17,8 @@ else:  # a type checker knows no literals that are computed
     KnnMethodName = Literal[("auto", *KNN_METHODS)]
 
 __all__ = [
-    "Config", "CorpusConfig", "DedupConfig", "EmbedConfig", "ExportConfig", "GraphConfig", "MixConfig", "OrderConfig",
-    "PackConfig", "TokenizerConfig",
+    "Config", "CorpusConfig", "DecontaminateConfig", "DedupConfig", "EmbedConfig", "ExportConfig", "GraphConfig",
+    "HoldoutConfig", "MixConfig", "OrderConfig", "PackConfig", "TokenizerConfig",
 ]  # fmt: skip
 
 
@@ -145,6 +146,8 @@ class Config(Section):
     run: str = Field(min_length=1)
     seed: int = Field(0, ge=0, lt=2**63)
     corpus: CorpusConfig
+    holdout: HoldoutConfig = HoldoutConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
     dedup: DedupConfig = DedupConfig()
     embed: EmbedConfig = EmbedConfig()
     graph: GraphConfig = GraphConfig()
@@ -181,6 +184,11 @@ class Config(Section):
     def capacity(self) -> int:
         """Tokens that a window has for documents: its row less a bos of its own."""
         return self.pack.row_tokens - (self.tokenizer.bos == "window")
+
+    @property
+    def holds_apart(self) -> bool:
+        """Whether any document is to be kept out of training."""
+        return self.holdout.is_set or self.decontaminate.is_set
 
     def values(self, keys: Sequence[str]) -> dict[str, Any]:
         """The values under dotted `keys`, flattened: ``{"dedup.near": True, ...}``, sorted by key."""

@@ -82,6 +82,13 @@ def no_sets(n_texts: int) -> ShingleSets:
     return ShingleSets(np.zeros(0, np.uint64), bounds, np.zeros(0, np.uint8), bounds)
 
 
+def word_counts(texts: Texts) -> NDArray[np.int64]:
+    """(n,) int64: the words of each text, repeats counted."""
+    _, bounds = list_shingles(texts.data, texts.offsets, alphabet(), multipliers(1))
+    counts: NDArray[np.int64] = bounds[1:] - bounds[:-1]
+    return counts
+
+
 def multipliers(ngram: int) -> NDArray[np.uint64]:
     """(ngram,) uint64, odd, the same for every seed: shingle hashes are comparable between runs.
 

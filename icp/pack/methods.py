@@ -3,7 +3,7 @@
 In: a `Request`, checked. Out: `PackPlan`, windows numbered along the path.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import numpy as np
@@ -72,6 +72,12 @@ def fit_by_size(request: Request) -> PackPlan:
     Source: arXiv 2404.10830.
     """
     return baselines.fit_by_size(request.corpus, request.lengths)
+
+
+def place_alone(request: Request) -> PackPlan:
+    """``single``: each document in windows of its own, along the path: it is a group by itself."""
+    alone = replace(request.corpus, groups=request.corpus.position.astype(np.int32))
+    return baselines.cut(alone, request.lengths, request.order.astype(np.int64), request.specials)
 
 
 def cut_at_random(request: Request) -> PackPlan:

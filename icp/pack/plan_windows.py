@@ -45,8 +45,9 @@ def plan_windows(
         method: ``windows``: the documents of a window are chosen together, so that they are related; few are cut.
             ``path-cut``, the paper's: one after another along the path, cut every `seq_len` tokens; ``random`` and
             ``source``: the same along a permutation, and along rows sorted by source. ``path-fit``: along the path,
-            each window with the first documents that fit. ``best-fit``: by size alone. ``knn``, the paper's baseline:
-            a document with its nearest ones, which may come again; see `icp.pack.baselines`.
+            each window with the first documents that fit. ``best-fit``: by size alone. ``single``: each document in
+            windows of its own. ``knn``, the paper's baseline: a document and its nearest ones, which may come again;
+            see `icp.pack.baselines`.
         min_fill: share of all windows together that must be tokens, no floor for each of them; ``path-cut``,
             ``random`` and ``source`` fill every window but the last. Conflicts, groups, and ``split: never`` where
             sizes do not fit may cost more.

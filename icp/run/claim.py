@@ -17,7 +17,7 @@ from icp import __version__
 from icp.config import Config, dump_config
 from icp.config.addresses import expanded
 from icp.errors import ArtifactError, ConfigError
-from icp.run.names import BUILD_STEPS, CONFIG, LOCK, MARKER, PACKS, STATS, TOKENS, pack_config, subfolders
+from icp.run.names import BUILD_STEPS, CONFIG, LOCK, MARKER, PACKS, STATS, TOKENS, VALIDATION, pack_config, subfolders
 from icp.run.records import BASIS, MANIFEST, TEMPORARY, json_text
 from icp.run.seals import sealed, sealed_lines
 from icp.run.storage import Mirror, address_of, mirror_of, push_small
@@ -126,7 +126,7 @@ def _is_run(run: Path) -> bool:
 
 
 def _refuse_links(run: Path) -> None:
-    folders = [run / name for name in OURS]
+    folders = [run / name for name in (*OURS, VALIDATION)]
     folders += [path for kind in (TOKENS, PACKS) for path in (run / kind).glob("*")]
     folders += list((run / PACKS).glob("*/*"))
     for path in folders:

@@ -1,7 +1,9 @@
 """What the folders and files of a run are called. No other package spells these names.
 
     config.yaml  stats.json  log.jsonl  .lock  .icp-run.json
+    validation/  a run of the documents held out
     documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
+                 rejected/overlaps-part-*.parquet  holdout/part-*.parquet
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
@@ -31,13 +33,17 @@ PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
 CONFIG, STATS, LOCK, MARKER, LOG = "config.yaml", "stats.json", ".lock", ".icp-run.json", "log.jsonl"
 """`MARKER` says that icp made the folder, and with which version."""
 TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
+VALIDATION = "validation"
+"""A run of the documents that are held out, inside the run."""
 CARD = "README.md"
 """Beside the shards: what they hold, for people. No step makes it, so no manifest names it."""
 EXPORT_SUMMARY = "export.json"
 """The summary of an export, written last: an export that has this file is complete."""
 
 DOCUMENTS, REJECTED_ROWS = "part-*.parquet", "rejected/part-*.parquet"
-STRIPPED_PARAGRAPHS = "rejected/paragraphs-part-*.parquet"
+STRIPPED_PARAGRAPHS, OVERLAPS = "rejected/paragraphs-part-*.parquet", "rejected/overlaps-part-*.parquet"
+HOLDOUT = "holdout/part-*.parquet"
+"""Documents held out of training; they have no number."""
 SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
 VECTORS = "part-*.npy"
@@ -53,7 +59,7 @@ PLAN, PATH_RANK, TAIL = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "pat
 SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
 
 FILES: Mapping[str, tuple[str, ...]] = {
-    "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS),
+    "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, OVERLAPS, HOLDOUT),
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
     "embeddings": (VECTORS,),
     "neighbors": (NEIGHBORS, SIMILARITIES),

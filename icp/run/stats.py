@@ -38,7 +38,9 @@ def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
     counts = {key: value for manifest in done.values() for key, value in manifest.counts.items()}
     names = ("read", "rejected", "exact_duplicates", "near_duplicates", "semantic_duplicates")
     figures = {name: counts.get(name, 0) for name in names}
-    removed = sum(figures[name] for name in names[1:])
+    if "held_out" in counts:
+        figures["held_out"] = counts["held_out"]
+    removed = sum(figures.values()) - figures["read"]
     return {**figures, "kept": figures["read"] - removed}
 
 
@@ -94,7 +96,8 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
     """The figures that a command prints when it ends, a line each."""
     documents = stats["documents"]
     removed = documents["exact_duplicates"] + documents["near_duplicates"] + documents["semantic_duplicates"]
-    lines = [f"documents   {documents['read']:,} read, {documents['rejected']:,} rejected"]
+    held = f", {documents['held_out']:,} held out" if "held_out" in documents else ""
+    lines = [f"documents   {documents['read']:,} read, {documents['rejected']:,} rejected{held}"]
     if "dedup" in stats.get("steps", BUILD_STEPS):
         semantic = f", {documents['semantic_duplicates']:,} semantic" if "graph" in stats else ""
         lines[0] += (
@@ -149,7 +152,8 @@ def step_summary(manifest: Manifest) -> str:
     n = {name: f"{count:,}" for name, count in counts.items()}
     none = "0"
     told = {
-        "documents": f"{n.get('documents', none)} read, {n.get('rejected', none)} rejected",
+        "documents": f"{n.get('documents', none)} read, {n.get('rejected', none)} rejected"
+        + (f", {n['held_out']} held out" if "held_out" in n else ""),
         "dedup": f"{n.get('exact_duplicates', none)} exact and {n.get('near_duplicates', none)} near copies removed",
         "embeddings": f"{n.get('rows', none)} vectors of {facts.get('dim')} dimensions, {facts.get('model')}",
         "neighbors": f"{facts.get('method')}" + _recall(facts),

@@ -300,7 +300,7 @@ def test_refuses_an_unknown_shuffle():
         training_order(3, shuffle="jump")
 
 
-ALL_METHODS = ["windows", "path-fit", "best-fit", "path-cut", "random", "knn"]
+ALL_METHODS = ["windows", "path-fit", "best-fit", "path-cut", "random", "single", "knn"]
 
 
 def first_and_last(plan):

@@ -8,6 +8,7 @@ import logging
 import lzma
 import re
 from collections.abc import Callable, Generator, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow as pa
 from icp.config.addresses import expanded
 from icp.errors import InputError
 from icp.steps.documents.rows import BLOCK, EXCERPT, LONGEST_LINE, open_source, reading
+from icp.steps.documents.stores import file_identity
 from icp.texts import cleaned_id
 
 _BLANK = b" \t\r\n"
@@ -159,16 +161,21 @@ def _blocks(path: str) -> Generator[bytes, None, None]:
             raise EOFError("0 bytes")
 
 
-def load_excluded(path: str) -> frozenset[str]:
-    """The ids in the file `corpus.exclude`, one a line, without byte order mark, blanks around and quotes around.
+def listed_ids(path: str, key: str) -> frozenset[str]:
+    """The ids in a file that `key` of the configuration names, one a line, without byte order mark, blanks and quotes.
 
     Raises: InputError if the file cannot be read or is not UTF-8.
     """
+    return _ids_in(path, file_identity(path), key)
+
+
+@lru_cache(maxsize=2)
+def _ids_in(path: str, identity: str, key: str) -> frozenset[str]:
     ids: set[str] = set()
     try:
         for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
             ids.update(cleaned_id(line.decode()) for line in lines)
     except UnicodeDecodeError:
-        raise InputError(f"{path}: corpus.exclude is not UTF-8; save it with one id a line, as UTF-8") from None
+        raise InputError(f"{path}: {key} is not UTF-8; save it with one id a line, as UTF-8") from None
     ids.discard("")
     return frozenset(ids)

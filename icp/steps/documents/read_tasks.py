@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,11 @@ from icp.steps.documents.derive import with_derived
 from icp.steps.documents.field_types import missing_text
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.jsonl_and_text import read_csv, read_jsonl, read_texts
-from icp.steps.documents.lines import load_excluded
+from icp.steps.documents.lines import listed_ids
 from icp.steps.documents.paragraphs import ParagraphCount
 from icp.steps.documents.parquet_and_arrow import read_arrow, read_parquet
 from icp.steps.documents.repeated_ids import IdCount
 from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules
-from icp.steps.documents.stores import file_identity
 
 STEP_NAME = "documents"
 TEXTS_PER_TASK = 2000
@@ -58,6 +56,12 @@ def list_files(context: Context, part: str, output: PartOutput) -> None:
             n_bytes = file.size
     rows = [[asdict(file) for file in task] for task in tasks]
     output.path("list.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def part_bytes_of(context: Context) -> int:
+    """Bytes of a part of this corpus."""
+    files = (file for task in _tasks(context) for file in task)
+    return part_bytes(files, context.config.corpus.part_mib)
 
 
 def part_bytes(files: Iterable[InputFile], part_mib: float) -> int:
@@ -100,7 +104,7 @@ def read_files(context: Context, part: str, output: PartOutput) -> None:
     findings = Findings()
     rules = rules_of(config)
     reasons: Counter[str] = Counter()
-    n_bytes = part_bytes((file for task in tasks for file in task), config.part_mib)
+    n_bytes = part_bytes_of(context)
     ids, paragraphs = IdCount(), ParagraphCount()
     with ExitStack() as stack:
         batches = batches_of(files, rules, findings)
@@ -148,15 +152,9 @@ def _looked_at(
 def rules_of(config: CorpusConfig) -> Rules:
     """What a row of this corpus must be."""
     names = ("text", "id", "source", "keep", "min_chars", "max_chars")
-    path = config.exclude
-    excluded = _excluded(path, file_identity(path)) if path is not None else frozenset()
+    excluded = listed_ids(config.exclude, "corpus.exclude") if config.exclude is not None else frozenset()
     values = {name: getattr(config, name) for name in names} | ({"source": None} if "source" in config.derive else {})
     return Rules(**values, excluded=excluded)
-
-
-@lru_cache(maxsize=1)
-def _excluded(path: str, identity: str) -> frozenset[str]:
-    return load_excluded(path)
 
 
 def batches_of(files: Sequence[InputFile], rules: Rules, findings: Findings) -> Iterator[Batch]:

@@ -2,8 +2,11 @@
 
 In: the files of `corpus.input`. Out: ``documents/part-*.parquet``, `doc` counting through them in input order, and
 ``documents/rejected/part-*.parquet``, one for each read task that refused rows. Phases: *list* the files, *read* each
-into pieces without numbers, *repeated* and *strip* (leave out repeated paragraphs, if asked), *merge* (judge what was
-refused, settle the types of kept fields, count), *number*.
+into pieces without numbers, *repeated* and *strip* (leave out repeated paragraphs, if asked), *evaluation*, *held*,
+*index* and *sift* (keep held-out documents, and text of evaluation sets, out of training, if asked), *merge* (judge
+what was refused, settle the types of kept fields, count), *number*. Held-out documents, without numbers, are left in
+``documents/holdout/part-*.parquet``, what others share with them or with evaluation sets in
+``documents/rejected/overlaps-part-*.parquet``.
 """
 
 import json
@@ -21,21 +24,30 @@ from icp.config import Config, CorpusConfig
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
-from icp.run.names import DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, of_part, part_name
+from icp.run.names import DOCUMENTS, HOLDOUT, OVERLAPS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, of_part, part_name
 from icp.run.records import PartRecord, read_json
 from icp.run.tables import open_writer
+from icp.steps.documents.apart import evaluation_parts, held_parts, hold_out, index_evaluation, index_held, index_parts
 from icp.steps.documents.derive import detector_version
+from icp.steps.documents.evaluation import evaluation_files
 from icp.steps.documents.input_files import corpus_files
 from icp.steps.documents.kept_fields import common_field, convert, is_json
 from icp.steps.documents.read_tasks import STEP_NAME, list_files, read_files, read_parts
 from icp.steps.documents.refusals import check_refused, check_seen
 from icp.steps.documents.rows import DOCUMENT, document_keys
+from icp.steps.documents.sift import sift, sift_parts, tell_apart
+from icp.steps.documents.stages import is_piece, rejected_of, stages
 from icp.steps.documents.stores import file_identity
-from icp.steps.documents.strip_tasks import find_repeated, is_piece, repeated_parts, strip, strip_parts
+from icp.steps.documents.strip_tasks import find_repeated, repeated_parts, strip, strip_parts
 from icp.steps.documents.telling import sampled_paragraphs, tell
 
 log = logging.getLogger("icp")
 KEY = pa.field("key", pa.binary(16))
+NOTHING_LEFT = {
+    "read": "the corpus holds no document",
+    "strip": "corpus.strip_repeated leaves nothing of any document; raise it",
+    "sift": "holdout and decontaminate leave no document for training; look at documents/rejected, and lower them",
+}
 
 
 def corpus_identity(config: Config) -> list[tuple[str, str]]:
@@ -45,8 +57,11 @@ def corpus_identity(config: Config) -> list[tuple[str, str]]:
     texts = [asdict(file) for file in files if file.kind == "text"]
     if texts:
         rows.append(("text files", f"{len(texts)}, {sha256(json.dumps(texts).encode()).hexdigest()}"))
-    if config.corpus.exclude is not None:
-        rows.append((config.corpus.exclude, f"{file_identity(config.corpus.exclude)}, cleaned"))
+    for path in (config.corpus.exclude, config.holdout.ids):
+        if path is not None:
+            rows.append((path, f"{file_identity(path)}, cleaned"))
+    if config.decontaminate.is_set:
+        rows += [(file.path, f"{file.size} bytes, {file.stamp}") for file in evaluation_files(config.decontaminate)]
     if "language" in config.corpus.derive.values():
         rows.append(("language detector", detector_version()))
     return rows
@@ -56,7 +71,8 @@ def config_keys(config: Config) -> tuple[str, ...]:
     """The keys that change the bytes of documents; which files are read stands in `corpus_identity`."""
     others = ["max_rejected", "include", "ignore"]
     others += [name for name in ("derive", "strip_repeated") if not getattr(config.corpus, name)]
-    return tuple(f"corpus.{name}" for name in CorpusConfig.model_fields if name not in others)
+    apart = [name for name in ("holdout", "decontaminate") if getattr(config, name).is_set]
+    return (*(f"corpus.{name}" for name in CorpusConfig.model_fields if name not in others), *apart)
 
 
 def merge(context: Context, part: str, output: PartOutput) -> None:
@@ -70,14 +86,15 @@ def merge(context: Context, part: str, output: PartOutput) -> None:
     check_refused(config, records.values())
     tell(config, records)
     check_seen(config, {name for record in records.values() for name in record.info["seen"]})
+    tell_apart(context)
     pieces, first = [], 0
-    for record in (context.records("strip") if config.strip_repeated else records).values():
+    for record in context.records(stages(context.config)[-1]).values():
         for name, file in record.files.items():
             if is_piece(name):
                 pieces.append((name, first, file.rows))
                 first += file.rows or 0
     if not first:
-        raise InputError("corpus.strip_repeated leaves nothing of any document; raise it")
+        raise InputError(NOTHING_LEFT[stages(context.config)[-1]])
     folder = context.folder(STEP_NAME)
     output.info["paragraphs"] = sampled_paragraphs(folder, [name for name, *_ in pieces])
     schema = _schema(context, config, records)
@@ -107,18 +124,19 @@ def number_parts(context: Context) -> list[str]:
 
 
 def _copies(context: Context) -> dict[str, tuple[str, str]]:
-    """Part -> scratch file and the name that it gets: refused rows of each read task, paragraphs left out."""
+    """Part -> scratch file and the name that it gets: of each read task what was refused, left out, held out."""
     copies = {}
-    stripped = context.records("strip") if context.config.corpus.strip_repeated else {}
-    for part, record in context.records("read").items():
-        names = {*record.files, *(stripped[part].files if stripped else ())}
-        of_all = f"strip/{part}.rejected.parquet"  # those of the read task and of the documents that were emptied
-        refused = of_all if of_all in names else f"read/{part}.rejected.parquet"
-        paragraphs = f"strip/{part}.paragraphs.parquet"
-        if refused in names:
+    of_others = {"paragraphs": ("strip/{}.paragraphs.parquet", STRIPPED_PARAGRAPHS)}
+    of_others |= {"overlaps": ("sift/{}.overlaps.parquet", OVERLAPS), "holdout": ("held/{}.parquet", HOLDOUT)}
+    last = stages(context.config)[-1]
+    for part in context.records("read"):
+        refused = rejected_of(context, last, part)
+        if refused is not None:
             copies[f"rejected-{part}"] = (refused, of_part(REJECTED_ROWS, f"part-{part}"))
-        if paragraphs in names:
-            copies[f"paragraphs-{part}"] = (paragraphs, of_part(STRIPPED_PARAGRAPHS, f"part-{part}"))
+        for kind, (scratch, name) in of_others.items():
+            record = context.records(scratch.partition("/")[0]).get(part)
+            if record is not None and scratch.format(part) in record.files:
+                copies[f"{kind}-{part}"] = (scratch.format(part), of_part(name, f"part-{part}"))
     return copies
 
 
@@ -169,9 +187,17 @@ STEP = Step(
         Phase("read", read_parts, read_files, scratch=True),
         Phase("repeated", repeated_parts, find_repeated, scratch=True),
         Phase("strip", strip_parts, strip, scratch=True),
+        Phase("evaluation", evaluation_parts, index_evaluation, scratch=True),
+        Phase("held", held_parts, hold_out, scratch=True),
+        Phase("index", index_parts, index_held, scratch=True),
+        Phase("sift", sift_parts, sift, scratch=True),
         Phase("merge", one_part, merge, scratch=True),
         Phase("number", number_parts, number),
     ),
     sources=corpus_identity,
-    reads=tuple(f"corpus.{name}" for name in ("max_rejected", "include", "ignore", "derive", "strip_repeated")),
+    reads=(
+        *(f"corpus.{name}" for name in ("max_rejected", "include", "ignore", "derive", "strip_repeated")),
+        "holdout",
+        "decontaminate",
+    ),
 )

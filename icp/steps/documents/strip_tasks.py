@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from icp.engine.step import PartOutput
 from icp.run.context import Context
@@ -19,6 +18,7 @@ from icp.run.tables import open_writer, write_parts
 from icp.steps.documents.paragraphs import merge_counts, without_repeated
 from icp.steps.documents.read_tasks import STEP_NAME, read_parts
 from icp.steps.documents.rows import EXCERPT, REJECTED
+from icp.steps.documents.stages import groups_of, rejected_before
 
 REASON, EMPTIED = "repeated paragraph", "only repeated paragraphs"
 _PER_TASK = 1 << 24
@@ -59,7 +59,7 @@ def strip(context: Context, part: str, output: PartOutput) -> None:
     repeated = np.concatenate([np.load(folder / f"repeated/{name}.npy") for name in repeated_parts(context)])
     emptied: list[pa.Table] = []
     lost: list[pa.Table] = []
-    groups = _stripped(_groups(context, part), repeated, config.min_chars, emptied, lost)
+    groups = _stripped(groups_of(context, "strip", part), repeated, config.min_chars, emptied, lost)
     part_bytes = max(1, int(config.part_mib * 2**20))
     pieces = write_parts(groups, part_bytes, lambda k: output.path(f"strip/{part}-{k:05d}.parquet"))
     for k, n in enumerate(pieces):
@@ -72,14 +72,8 @@ def strip(context: Context, part: str, output: PartOutput) -> None:
     if n_emptied:
         for key, n in (("documents", -n_emptied), ("rejected", n_emptied), (f"rejected.{EMPTIED}", n_emptied)):
             output.count(key, n)
-        earlier = folder / f"read/{part}.rejected.parquet"
-        before = [pq.read_table(earlier)] if earlier.exists() else []
+        before = rejected_before(context, "strip", part)
         _write(output, f"strip/{part}.rejected.parquet", [*before, *emptied])
-
-
-def is_piece(name: str) -> bool:
-    """Whether a scratch file holds rows of documents."""
-    return name.endswith(".parquet") and not name.endswith((".rejected.parquet", ".paragraphs.parquet"))
 
 
 def _write(output: PartOutput, name: str, tables: list[pa.Table]) -> None:
@@ -87,14 +81,6 @@ def _write(output: PartOutput, name: str, tables: list[pa.Table]) -> None:
         for table in tables:
             writer.write_table(table)
     output.rows(name, sum(table.num_rows for table in tables))
-
-
-def _groups(context: Context, part: str) -> Iterator[pa.Table]:
-    for name in context.records("read")[part].files:
-        if is_piece(name):
-            with pq.ParquetFile(context.folder(STEP_NAME) / name) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, use_threads=False)
 
 
 def _stripped(

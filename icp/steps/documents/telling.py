@@ -14,7 +14,7 @@ from icp.config import CorpusConfig
 from icp.errors import InputError
 from icp.run.records import PartRecord
 from icp.steps.documents.input_files import corpus_files
-from icp.steps.documents.lines import load_excluded
+from icp.steps.documents.lines import listed_ids
 from icp.steps.documents.paragraphs import most_frequent
 from icp.steps.documents.read_tasks import batches_of, rules_of
 from icp.steps.documents.repeated_ids import repeated_ids
@@ -46,13 +46,15 @@ def tell(config: CorpusConfig, records: Mapping[str, PartRecord]) -> None:
         what = f"{about}{n_repeated:,} documents have the id of another one"
         log.warning("%s: --doc and corpus.exclude find all of an id; name another field in corpus.id", what)
     if config.exclude is not None:
-        _tell_excluded(config.exclude, {value for info in infos for value in info["excluded"]})
+        met = {value for info in infos for value in info["excluded"]}
+        tell_listed(config.exclude, "corpus.exclude", met, "are left out")
 
 
-def _tell_excluded(path: str, met: set[int]) -> None:
-    ids = sorted(load_excluded(path))
+def tell_listed(path: str, key: str, met: set[int], fate: str) -> None:
+    """Say how many ids of a list stand in the corpus, and warn of those that do not; `met` are hashes of ids."""
+    ids = sorted(listed_ids(path, key))
     missing = [doc_id for doc_id in ids if xxhash.xxh3_64_intdigest(doc_id.encode()) not in met]
-    found = f"{path}: {len(ids) - len(missing):,} of its {len(ids):,} ids stand in the corpus and are left out"
+    found = f"{path}: {len(ids) - len(missing):,} of its {len(ids):,} ids stand in the corpus and {fate}"
     if missing:
         log.warning("%s; %s others do not, e.g. %s: check how they are written", found, f"{len(missing):,}", missing[0])
     else:

@@ -1,0 +1,167 @@
+"""The tasks that leave out what is kept apart from training, and say why.
+
+In: what the tasks before left, and what `icp.steps.documents.apart` found. Out: ``sift/<task>-NNNNN.parquet``,
+documents that may be trained on; ``sift/<task>.rejected.parquet``, the refused rows with those that joined them;
+``sift/<task>.overlaps.parquet``, what each of these shares with what.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from icp.dedup.overlap import Overlaps
+from icp.engine.step import PartOutput
+from icp.run.context import Context
+from icp.run.tables import open_writer, write_parts
+from icp.steps.documents.apart import EVALUATION, HELD, found_in, held_ids, is_held, known
+from icp.steps.documents.read_tasks import part_bytes_of, read_parts
+from icp.steps.documents.rows import EXCERPT, REJECTED
+from icp.steps.documents.stages import groups_of, rejected_before
+from icp.steps.documents.telling import tell_listed
+from icp.texts import Texts, text_buffers
+
+log = logging.getLogger("icp")
+CONTAMINATED, NEAR = "text of an evaluation set", "near to a held-out document"
+OVERLAP = pa.schema(
+    [
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("id", pa.string()),
+        ("reason", pa.string()),
+        ("of", pa.string()),
+        ("ngrams", pa.int64()),
+        ("jaccard", pa.float64()),
+        ("containment", pa.float64()),
+    ]
+)
+"""A document that was refused, and what it shares with `of`: an id, or ``FILE:ROW:FIELD`` of an evaluation set."""
+
+
+def sift_parts(context: Context) -> list[str]:
+    """One part for each read task, if anything is kept apart."""
+    return read_parts(context) if context.config.holds_apart else []
+
+
+def sift(context: Context, part: str, output: PartOutput) -> None:
+    """Write the documents of one read task that may be trained on; count and list the others."""
+    sifted = _Sifted(context)
+    pieces = write_parts(
+        sifted.groups(groups_of(context, "sift", part)),
+        part_bytes_of(context),
+        lambda k: output.path(f"sift/{part}-{k:05d}.parquet"),
+    )
+    for k, n in enumerate(pieces):
+        output.rows(f"sift/{part}-{k:05d}.parquet", n)
+    output.count("documents", -sifted.n_held)
+    output.count("held_out", sifted.n_held)
+    output.info["listed"] = sorted(sifted.listed)
+    for reason, n in sifted.counts.items():
+        output.count("documents", -n)
+        output.count("rejected", n)
+        output.count(f"rejected.{reason}", n)
+    if sifted.refused:
+        _write(output, f"sift/{part}.rejected.parquet", [*rejected_before(context, "sift", part), *sifted.refused])
+        _write(output, f"sift/{part}.overlaps.parquet", sifted.overlaps)
+
+
+def tell_apart(context: Context) -> None:
+    """Say what is kept out of training, and warn of ids that stand nowhere and of texts too short to look for."""
+    config = context.config
+    for record in context.records("evaluation").values():
+        n_texts, n_short = record.info["texts"], record.info["short"]
+        if n_short:
+            least = config.decontaminate.least_words
+            log.warning(
+                "decontaminate: %s of %s strings have fewer than %d words and are not looked for",
+                f"{n_short:,}", f"{n_texts:,}", least,
+            )  # fmt: skip
+    records = context.records("sift").values()
+    if config.holdout.ids is not None:
+        met = {value for record in records for value in record.info["listed"]}
+        tell_listed(config.holdout.ids, "holdout.ids", met, "are held out")
+    if config.holdout.is_set and not sum(record.counts.get("held_out", 0) for record in records):
+        log.warning("holdout: no document is held out; raise holdout.fraction, or correct holdout.ids")
+
+
+class _Sifted:
+    """Row groups without what is kept apart, and what that was."""
+
+    def __init__(self, context: Context) -> None:
+        self._config = context.config
+        self._known = {
+            CONTAMINATED: known(context, EVALUATION),
+            NEAR: known(context, HELD) if context.config.holdout.is_set else [],
+        }
+        self.n_held = 0
+        self.listed: set[int] = set()
+        self.counts: dict[str, int] = {}
+        self.refused: list[pa.Table] = []
+        self.overlaps: list[pa.Table] = []
+
+    def groups(self, groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """The groups without those rows."""
+        for group in groups:
+            texts = text_buffers(group["text"])
+            is_in = np.ones(group.num_rows, np.bool_)
+            self._refuse(group, texts, CONTAMINATED, is_in)
+            if self._config.holdout.is_set:
+                held = is_held(self._config, group["id"])
+                self._note_listed(group["id"])
+                self.n_held += int((held & is_in).sum())
+                is_in &= ~held
+                self._refuse(group, texts, NEAR, is_in)
+            yield group.filter(pa.array(is_in))
+
+    def _refuse(self, group: pa.Table, texts: Texts, reason: str, is_in: NDArray[np.bool_]) -> None:
+        """Take rows that share too much out of `is_in`, and keep what they share."""
+        tables = [
+            _told(group, names, overlaps, is_in[overlaps.text] & self._is_too_near(reason, overlaps), reason)
+            for names, overlaps in found_in(self._known[reason], texts)
+        ]
+        rows = np.unique(np.concatenate([np.zeros(0, np.int64), *(rows for rows, _ in tables)]))
+        if not rows.size:
+            return
+        self.overlaps += [table for _, table in tables]
+        self.counts[reason] = self.counts.get(reason, 0) + rows.size
+        self.refused.append(_refused(group, rows, reason))
+        is_in[rows] = False
+
+    def _is_too_near(self, reason: str, overlaps: Overlaps) -> NDArray[np.bool_]:
+        if reason == CONTAMINATED:
+            return np.ones(overlaps.text.size, np.bool_)
+        holdout = self._config.holdout
+        return (overlaps.jaccard >= holdout.jaccard) | (overlaps.containment >= holdout.containment)
+
+    def _note_listed(self, ids: pa.ChunkedArray) -> None:
+        wanted = held_ids(self._config)
+        self.listed.update(xxhash.xxh3_64_intdigest(name.encode()) for name in ids.to_pylist() if name in wanted)
+
+
+def _told(
+    group: pa.Table, names: list[str], overlaps: Overlaps, where: NDArray[np.bool_], reason: str
+) -> tuple[NDArray[np.int64], pa.Table]:
+    """The rows of a group that overlap, and what with."""
+    rows, of = overlaps.text[where], [names[k] for k in overlaps.reference[where]]
+    at = pa.array(rows)
+    columns = [
+        group["file"].take(at), group["row"].take(at), group["id"].take(at), [reason] * rows.size, of,
+        overlaps.shared[where], overlaps.jaccard[where], overlaps.containment[where],
+    ]  # fmt: skip
+    return rows, pa.table(columns, schema=OVERLAP)
+
+
+def _refused(group: pa.Table, rows: NDArray[np.int64], reason: str) -> pa.Table:
+    at = pa.array(rows)
+    excerpts = [text[:EXCERPT] for text in group["text"].take(at).to_pylist()]
+    return pa.table([group["file"].take(at), group["row"].take(at), [reason] * rows.size, excerpts], schema=REJECTED)
+
+
+def _write(output: PartOutput, name: str, tables: list[pa.Table]) -> None:
+    with open_writer(output.path(name), tables[0].schema) as writer:
+        for table in tables:
+            writer.write_table(table)
+    output.rows(name, sum(table.num_rows for table in tables))
