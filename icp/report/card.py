@@ -29,6 +29,7 @@ windows exactly once{but}.
 |---|---:|
 | documents read | {read:,} |
 | rows refused | {rejected:,} |
+| documents held out for validation | {held_out:,} |
 | exact duplicates removed | {exact_duplicates:,} |
 | near-duplicates removed | {near_duplicates:,} |
 | semantic duplicates removed | {semantic_duplicates:,} |
@@ -115,7 +116,7 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         shuffle=config.pack.shuffle,
         seed=config.seed,
         **{name: shards[name] for name in ("tokenizer_sha256", "dtype", "stride")},
-        **{name: stats["documents"][name] for name in stats["documents"]},
+        **{"held_out": 0, **stats["documents"]},
         **{name: made["tokens"][name] for name in ("documents_in", "specials", "padding")},
         **{name: windows[name] for name in windows if name in ("seq_len", "fill") or name.endswith("mean_similarity")},
     )

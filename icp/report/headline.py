@@ -32,8 +32,10 @@ def cards(partly: Partly, corpus: Corpus | None) -> list[dict[str, str]]:
 
 
 def _document_cards(partly: Partly, corpus: Corpus) -> list[dict[str, str]]:
-    rejected = _counts(partly, "documents").get("rejected", 0)
-    found = [_card("documents in", f"{corpus.n_docs + rejected:,}", f"{rejected:,} of them refused")]
+    counts = _counts(partly, "documents")
+    rejected, held = counts.get("rejected", 0), counts.get("held_out", 0)
+    told = f"{rejected:,} of them refused" + (f", {held:,} held out" if held else "")
+    found = [_card("documents in", f"{corpus.n_docs + rejected + held:,}", told)]
     if partly.has("dedup"):
         n_removed = int((corpus.fate > 0).sum())
         kinds = {name: int((corpus.fate == at).sum()) for at, name in enumerate(("kept", "exact", "near", "semantic"))}
