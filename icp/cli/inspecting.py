@@ -1,5 +1,6 @@
 """`icp inspect`: a window, a document, a duplicate, and documents that stand out, at the terminal or as a file."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -78,8 +79,11 @@ def _lines(folder: Path, pack: str, options: dict[str, Any]) -> Iterable[str]:
 
 
 def _page(lines: Iterable[str], *, paged: bool) -> None:
-    """Print lines; on a terminal that they do not fit, a screen at a time."""
-    if not (paged and sys.stdout.isatty()):
+    """Print lines; on a terminal that they do not fit, a screen at a time.
+
+    A terminal without a height is one of a program, which would wait for the pager as the pager waits for keys.
+    """
+    if not (paged and sys.stdout.isatty() and os.get_terminal_size(sys.stdout.fileno()).lines):
         for line in lines:
             say(line)
         return

@@ -1,11 +1,15 @@
 import json
 import logging
+import os
+import pty
+import sys
+import termios
 
 import pytest
 from click.testing import CliRunner
 from tiny import make_run, tiny_config, write_jsonl
 
-from icp.cli import main
+from icp.cli import inspecting, main
 from icp.cli.progress import JsonLines
 from icp.cli.terminal import Lines, escaped, shown
 from icp.warm import tiny_rows
@@ -82,3 +86,17 @@ def test_signed_links_are_refused_without_being_told(tmp_path, secret):
     assert "corpus.input is a signed or secret link" in result.output
     assert "abc123" not in result.output
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("height", "is_paged"), [(0, False), (10, True)])
+def test_a_terminal_without_a_height_is_not_paged(monkeypatch, height, is_paged):
+    """A program's, which would wait for the pager while that waits for a key."""
+    paged, (master, slave) = [], pty.openpty()
+    termios.tcsetwinsize(slave, (height, 80 if height else 0))
+    monkeypatch.setattr(inspecting.click, "echo_via_pager", paged.append)
+    with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        patch.setattr(sys, "__stdout__", terminal)
+        inspecting._page((f"line {number}" for number in range(50)), paged=True)
+    os.close(master)
+    assert len(paged) == is_paged

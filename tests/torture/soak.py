@@ -14,7 +14,9 @@ from icp.audit import verify_run
 from icp.dataset.windows import WindowDataset
 from torture import Broken
 
-WARM_RUNS = 4
+WARM_RUNS, EVERY = 4, 25
+"""What is held is looked at after these first runs, and after so many more each time."""
+TOKENIZERS = ({"name": "bytes"}, *({"name": "train:300", "bos": bos} for bos in ("none", "window", "document")))
 MOST_MIB = 96.0
 """Growth of memory from the first runs to the last: allocators keep what they once had."""
 
@@ -45,7 +47,7 @@ def once(place, rng, seed):
         place,
         seed=seed,
         corpus={"input": str(write_jsonl(place / "rows.jsonl", corpus(rng))), "part_mib": rng.choice((0.01, 0.05))},
-        tokenizer={"name": "bytes", "bos": rng.choice(("none", "window", "document"))},
+        tokenizer=rng.choice(TOKENIZERS),
         pack={"seq_len": rng.choice((64, 128, 500)), "method": rng.choice(("windows", "path-cut", "best-fit", "knn"))},
     )
     run = make_run(config)
@@ -56,8 +58,8 @@ def once(place, rng, seed):
 
 
 def attack(seconds, seed, *, folder, most=None):
-    """Runs until the time is over; how many, and what was held after the first and after the last of them."""
-    rng, deadline, done, first = random.Random(seed), time.monotonic() + seconds, 0, None
+    """Runs until the time is over; how many, and what was held after the first of them, on the way and at the end."""
+    rng, deadline, done, seen = random.Random(seed), time.monotonic() + seconds, 0, []
     scratch = Path(folder) / "scratch"
     scratch.mkdir()
     tempfile.tempdir = str(scratch)
@@ -67,11 +69,11 @@ def attack(seconds, seed, *, folder, most=None):
         once(place, rng, seed * 100_000 + done)
         shutil.rmtree(place)
         done += 1
-        if done == WARM_RUNS:
-            first = held(scratch)
+        if done % EVERY == WARM_RUNS:
+            seen.append(held(scratch))
     last = held(scratch)
-    first = first or last
+    first = (seen or [last])[0]
     grown = {name: last[name] - first[name] for name in last}
     if grown["mib"] > MOST_MIB or any(grown[name] > 0 for name in ("descriptors", "threads", "files")):
         raise Broken(f"seed {seed}: after {done} runs more is held than after {WARM_RUNS}: {first}, then {last}")
-    return {"runs": done, "first": first, "last": last}
+    return {"runs": done, "first": first, "last": last, "mib": [round(found["mib"]) for found in seen]}

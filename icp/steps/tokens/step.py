@@ -55,7 +55,11 @@ def sample(context: Context, part: str, output: PartOutput) -> None:
             n_chars, highest = SAMPLE_CHARS, min(highest, _number(rows[-1][0]))
     rows = _smallest(rows)
     keys, docs, texts = zip(*rows, strict=True) if rows else ((), (), ())
-    columns = {"key": pa.array(keys, pa.binary()), "doc": pa.array(docs, pa.int64()), "text": pa.array(texts)}
+    columns = {
+        "key": pa.array(keys, pa.binary()),
+        "doc": pa.array(docs, pa.int64()),
+        "text": pa.array(texts, pa.string()),
+    }
     pq.write_table(pa.table(columns), output.path(f"sample/{part}.parquet"), compression="zstd")
 
 
