@@ -53,7 +53,7 @@ def other_tokenizer(step: Step, context: Context) -> str:
         return ""
     try:
         before = yaml.safe_load((folder.parent / CONFIG).read_text(encoding="utf-8"))["tokenizer"]["name"]
-    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, yaml.YAMLError):
         return ""
     now = context.config.tokenizer.name
     return f"tokenizer.name was {before!r}, is {now!r}" if before != now else ""

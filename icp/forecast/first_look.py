@@ -16,6 +16,7 @@ from icp.errors import InputError
 from icp.forecast.estimate import amount
 from icp.forecast.sizes import HEAD_BYTES, corpus_size, unpacked
 from icp.pipeline import context_of
+from icp.steps.documents.decoded import batch_rows
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.rows import open_source
 from icp.wording import counted
@@ -72,7 +73,11 @@ def _rows(file: InputFile) -> list[dict[str, Any]]:
     try:
         with open_source(file.path) as stream:
             if file.kind == "parquet":
-                batch = next(pq.ParquetFile(stream).iter_batches(batch_size=ROWS), None)
+                table = pq.ParquetFile(stream)
+                if not table.num_row_groups:
+                    return []
+                n_rows = min(ROWS, batch_rows(stream, table, 0, table.schema_arrow.names))
+                batch = next(table.iter_batches(n_rows, [0]), None)
                 return batch.to_pylist() if batch is not None else []
             lines = unpacked(file.path, stream.read(HEAD_BYTES)).split(b"\n")[:ROWS]
     except (OSError, pa.ArrowException):
@@ -81,7 +86,7 @@ def _rows(file: InputFile) -> list[dict[str, Any]]:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             found.append(row)
@@ -109,17 +114,26 @@ def _fields(file: InputFile, rows: list[dict[str, Any]]) -> dict[str, str]:
 
 def _field_lines(fields: dict[str, str], rows: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [f"  text: {json.dumps(fields['text'], ensure_ascii=False)}"]
+    lines = [f"  text: {_quoted(fields['text'])}"]
     for key, without in (("id", '"<file>:<row>"'), ("source", "none")):
         value = fields.get(key)
-        lines.append(f"  {key}: {json.dumps(value, ensure_ascii=False) if value else 'null'}")
+        lines.append(f"  {key}: {_quoted(value) if value else 'null'}")
         lines[-1] += "" if value else f"  # no such field was seen: {without}"
     kept = [name for name in KEPT if name in names and name not in fields.values()]
     if kept:
-        lines.append(f"  keep: {json.dumps(kept, ensure_ascii=False)}  # carried along; icp report counts by them")
+        lines.append(f"  keep: [{', '.join(map(_quoted, kept))}]  # carried along; icp report counts by them")
     if len(names) > 1:
-        lines.append(f"  # fields seen: {', '.join(names[:20])}".replace("\n", " "))
+        lines.append(f"  # fields seen: {', '.join(map(_plain, names[:20]))}")
     return "\n".join(lines)
+
+
+def _quoted(name: str) -> str:
+    """A name as YAML reads it back: letters stay as they are, line ends and what is not seen are escaped."""
+    return json.dumps(name, ensure_ascii=not name.isprintable())
+
+
+def _plain(name: str) -> str:
+    return name if name.isprintable() else _quoted(name)
 
 
 def _scripts(texts: Sequence[str]) -> str:

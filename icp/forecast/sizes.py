@@ -21,6 +21,8 @@ LOOKED_AT = 16
 """Files of a kind that are looked at."""
 HEAD_BYTES = 1 << 20
 """Of a file of lines that are read."""
+UNPACKED_BYTES = 64 << 20
+"""Of what they unpack to, at most: a megabyte of zstd may hold gigabytes."""
 
 
 def corpus_size(context: Context) -> tuple[int, int] | None:
@@ -90,11 +92,12 @@ def unpacked(path: str, head: bytes) -> bytes:
     packing = {".gz": "gzip", ".zst": "zstd"}.get(name[name.rfind(".") :])
     if packing is None:
         return head
-    found = []
+    found, left = [], UNPACKED_BYTES
     with pa.CompressedInputStream(pa.BufferReader(head), packing) as stream:
         try:
-            while block := stream.read(1 << 16):
+            while left > 0 and (block := stream.read(1 << 16)):
                 found.append(block)
+                left -= len(block)
         except OSError:  # the file goes on where the head ends
             pass
     return b"".join(found)
@@ -106,6 +109,6 @@ def _text_of(line: bytes, text: str) -> str | None:
         value = json.loads(line)
         for name in text.split("."):
             value = value[name]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return value if isinstance(value, str) else None

@@ -45,6 +45,18 @@ def test_init_takes_the_longest_text_of_fields_with_odd_names(tmp_path):
     assert "Cyrillic 100%" in done.output
 
 
+def test_init_of_hostile_rows_writes_nothing_but_names_of_fields(tmp_path):
+    deep = '{"text": "x", "a": ' + "[" * 5000 + "]" * 5000 + "}\n"
+    names = {"a\rrun: /home/somebody": "", "b\u0085pack: {}": "", "c\u2028\x1b[2J": "", "te\u2029xt": "words " * 9}
+    (tmp_path / "a.jsonl").write_text(deep + json.dumps(names) + "\n")
+    out = tmp_path / "c.yaml"
+    done = invoke("init", tmp_path / "a.jsonl", "--out", out, "--run", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    config = load_config(out)
+    assert (config.run, config.corpus.text) == (str(tmp_path / "run"), "te\u2029xt")
+    assert out.read_text().replace("\n", "").isprintable()
+
+
 def test_init_of_a_folder_of_texts(tmp_path):
     folder = tmp_path / "texts"
     folder.mkdir()

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from icp.config import parse_config
+from icp.forecast import sizes
 from icp.forecast.sizes import corpus_size
 from icp.pipeline import context_of
 
@@ -69,3 +70,16 @@ def test_finished_documents_are_counted(tiny_run):
     n_docs, n_bytes = corpus_size(context_of(config))
     assert n_docs == 168
     assert n_bytes > 20_000
+
+
+def test_lines_that_nest_too_deep_are_not_counted(tmp_path):
+    deep = '{"text": "x", "a": ' + "[" * 5000 + "]" * 5000 + "}\n"
+    (tmp_path / "a.jsonl").write_text('{"text": "abcd"}\n' * 10 + deep)
+    assert size_of(tmp_path, "a.jsonl") == (10, 40)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+def test_a_file_that_grows_without_end_is_looked_at_up_to_a_limit(monkeypatch, packing):
+    monkeypatch.setattr(sizes, "UNPACKED_BYTES", 1 << 20)
+    head = pa.compress(bytes(64 << 20), packing, asbytes=True)
+    assert len(sizes.unpacked("a.gz" if packing == "gzip" else "a.zst", head)) <= 2 << 20

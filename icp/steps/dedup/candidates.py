@@ -5,8 +5,10 @@ the positions of all others in order of preference; the buckets of each slice of
 is sorted at a time takes `KEY_PARTS` times ``corpus.part_mib``, whatever the number of documents.
 """
 
+import errno
+import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,7 @@ from icp.run.context import Context, document_parts, document_paths, part_paths
 from icp.run.names import SIGNATURES
 from icp.run.tables import fixed_values, read_column, read_groups
 
+ZEROS = 1 << 20
 KEY_PARTS = 2  # the keys sorted at a time take as much memory as that many parts
 
 
@@ -37,15 +40,18 @@ def key_part(context: Context, part: str, output: PartOutput) -> None:
     config = context.config.dedup
     path = context.part_path("dedup", SIGNATURES, part)
     first, stop = docs_of(context, part)
-    keys = np.lib.format.open_memmap(output.path(f"keys/{part}.npy"), "w+", np.uint64, (config.bands, stop - first))
-    done = 0
-    for table in read_groups(path, ["signature"], scheme_of(context.config)):
-        block = fixed_values(table["signature"], "<u4")
-        here = np.empty((config.bands, table.num_rows), np.uint64)
-        band_keys(block, 0, config.rows, here)
-        keys[:, done : done + table.num_rows] = here
-        done += table.num_rows
-    keys.flush()
+    shape, done = (config.bands, stop - first), 0
+    with output.path(f"keys/{part}.npy").open("w+b") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint64)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        keys = with_room(file, np.uint64, shape)
+        for table in read_groups(path, ["signature"], scheme_of(context.config)):
+            block = fixed_values(table["signature"], "<u4")
+            here = np.empty((config.bands, table.num_rows), np.uint64)
+            band_keys(block, 0, config.rows, here)
+            keys[:, done : done + table.num_rows] = here
+            done += table.num_rows
+        keys.flush()
 
 
 def find_twins(context: Context, part: str, output: PartOutput) -> None:
@@ -154,6 +160,25 @@ def _numbers(paths: list[Path], column: str) -> NDArray[np.int64]:
 
 def _signature_files(context: Context) -> list[Path]:
     return part_paths(context, "dedup", SIGNATURES)
+
+
+def with_room(file: IO[bytes], dtype: Any, shape: tuple[int, int]) -> np.memmap[Any, Any]:
+    """An array of zeros in a file, from where that ends, and has its room on the disk already.
+
+    A disk that is full is an OSError here; without room it would be a signal, SIGBUS, at the first write to a page.
+    """
+    file.flush()
+    begin, n_bytes = file.tell(), np.dtype(dtype).itemsize * shape[0] * shape[1]
+    try:
+        if n_bytes:
+            os.posix_fallocate(file.fileno(), begin, n_bytes)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        for at in range(0, n_bytes, ZEROS):  # a file system that reserves nothing
+            file.write(bytes(min(ZEROS, n_bytes - at)))
+        file.flush()
+    return np.memmap(file, dtype, "r+", offset=begin, shape=shape)
 
 
 def save_array(output: PartOutput, name: str, array: NDArray[Any]) -> None:

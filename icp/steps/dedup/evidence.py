@@ -20,7 +20,7 @@ from icp.kernels.dedup_evidence import Evidence
 from icp.run.context import Context, document_parts
 from icp.run.names import DOCUMENTS, SIGNATURES
 from icp.run.tables import fixed_values, read_rows
-from icp.steps.dedup.candidates import docs_of, load_array, rules_of, save_array, scheme_of
+from icp.steps.dedup.candidates import docs_of, load_array, rules_of, save_array, scheme_of, with_room
 from icp.steps.dedup.components import load_share, task_names, tasks_of
 from icp.texts import text_buffers
 
@@ -105,9 +105,7 @@ class _Task:
 def _load_evidence(task: _Task, *files: Any) -> Evidence:
     """The evidence of a task, in the order of its candidates, in files, so that memory need not hold it."""
     shape = task.docs.size, task.context.config.dedup.num_perm
-    signatures = np.zeros(shape, np.uint32)
-    if task.docs.size:
-        signatures = np.memmap(files[0], np.uint32, "w+", shape=shape)
+    signatures = with_room(files[0], np.uint32, shape)
     for part, row, last, places in task.parts():
         signatures[places] = task.array(part, "signatures")[row:last]
     values, bounds = _load_items(task, SETS, np.uint64, files[1])

@@ -192,7 +192,7 @@ def _saved_shards(store: Disk | Server, folder: str) -> list[str]:
 def _json_in(store: Disk | Server, path: str) -> dict[str, Any]:
     try:
         tree = json.loads(store.read(path))
-    except ValueError:
+    except (ValueError, RecursionError):
         tree = None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: not a JSON object; save the dataset again")

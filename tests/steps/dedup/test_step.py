@@ -1,5 +1,7 @@
+import errno
 import json
 import logging
+import os
 import random
 import re
 from contextlib import nullcontext
@@ -330,3 +332,25 @@ def test_settings_that_cost_are_warned_of_when_the_step_starts(tmp_path, caplog)
     (tmp_path / "other").mkdir()
     run(tmp_path / "other")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("error", [None, errno.EOPNOTSUPP])
+def test_what_is_mapped_has_its_room_before_it_is_written(tmp_path, monkeypatch, error):
+    """A page without room is SIGBUS when it is written, on a disk that is full by then."""
+    if error:
+        monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(error, "not here")))
+    with (tmp_path / "keys").open("w+b") as file:
+        file.write(b"header")
+        array = candidates.with_room(file, np.uint64, (20, 5000))
+        assert not array.any()
+        assert Path(file.name).stat().st_blocks * 512 >= array.nbytes
+        array[19, 4999] = 1
+        assert candidates.with_room(file, np.uint64, (20, 0)).shape == (20, 0)
+    assert (tmp_path / "keys").read_bytes()[6:] == array.tobytes()
+
+
+def test_a_disk_without_room_is_an_error_of_the_disk(tmp_path, monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(full))
+    with pytest.raises(PartsFailedError, match="No space left on device"):
+        run(tmp_path)
