@@ -1,11 +1,67 @@
-"""Commands in forked processes, which have imported all that a command needs and do its parts themselves."""
+"""Commands in forked processes, of a process that has done a whole run: nothing is imported or compiled any more.
 
+A command does its parts itself, one after another. The run is as small as one that passes through every step and every
+kind of write can be, so that a try costs tenths of a second; on a folder in memory, ``TMPDIR=/dev/shm``, a little less.
+"""
+
+import contextlib
+import io
 import os
 import signal
 import sys
 import traceback
+from functools import cache
 
 SECONDS_A_COMMAND = 600
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "while",
+    "seven",
+    "wizards",
+    "mix",
+    "bright",
+    "potions",
+    "for",
+    "great",
+    "bears",
+]
+
+
+def small_rows():
+    """Documents in two parts: a copy, one that is nearly one, one without text, one longer than a window."""
+    texts = [" ".join(WORDS[n % 7 + k * (n + 3) % 11] + str(k * n % 5) for k in range(30)) for n in range(9)]
+    texts += [texts[0], f"{texts[1]} and more", "", " ".join(WORDS) * 9, "short one", "another short one"]
+    return [{"id": f"d{n}", "text": text, "source": f"s{n % 2}", "n": n} for n, text in enumerate(texts)]
+
+
+def small_run(folder):
+    """Do a whole run in this process; the path of its configuration, and of the run."""
+    from tiny import tiny_config, write_jsonl
+
+    import icp.cli
+    from icp.config import dump_config
+
+    prepare()
+    corpus = write_jsonl(folder / "rows.jsonl", small_rows())
+    settings = {"corpus": {"input": str(corpus), "part_mib": 0.003, "keep": ["n"]}, "export": ["parquet"]}
+    settings |= {"dedup": {"bands": 2, "rows": 3}}
+    settings |= {"tokenizer": {"name": "train:280"}, "pack": {"seq_len": 64, "shard_mib": 0.001}}
+    (folder / "whole").mkdir()
+    config = folder / "config.yaml"
+    config.write_text(dump_config(tiny_config(folder / "whole", **settings)))
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = icp.cli.main(["run", "-c", str(config)], standalone_mode=False)
+    if code:
+        raise RuntimeError("the run without an attack failed")
+    return config, folder / "whole/run"
 
 
 def prepare():
@@ -13,6 +69,7 @@ def prepare():
     import icp.cli
     import icp.cli.making
     import icp.cli.session
+    import icp.engine.fold
     import icp.inspect
     import icp.warm
     from icp.engine.executor import SerialExecutor
@@ -26,6 +83,7 @@ def prepare():
         def __exit__(self, *_):
             pass
 
+    icp.engine.fold.library_versions = cache(icp.engine.fold.library_versions)
     icp.cli.session._executor = lambda _options: Alone()
     icp.warm.fill_kernel_cache = lambda: None
     for name in STEPS:

@@ -1,8 +1,10 @@
 """Calls of the system that fail, each in turn, over a whole run: one line, exit code 4, the same bytes afterwards.
 
-`shim.c`, loaded in front of the C library, makes the n-th write, fsync, rename, link, creation of a file or of a folder
-below the run fail: once, or from then on, as on a disk that is full; or writes half of what it is asked to. Python,
-Arrow, numpy and Rust all go through it. Needs a C compiler. Each command runs in a forked process, in one process each.
+`shim.c`, loaded in front of the C library, makes the n-th write, fsync, rename, link, creation of a file or folder,
+close of what was written, or removal below the run fail: once, or from then on, as on a disk that is full; or writes
+half of what it is asked to. Python, Arrow, numpy and Rust all go through it. Needs a C compiler. Each command runs in a
+forked process. Calls of one kind on files of one folder and suffix are a site: first one call of each site fails in
+every way, ENOSPC before the others, then all calls.
 
 As a program: ``python -m torture.faults FOLDER SECONDS SEED``, started by `attack`.
 """
@@ -12,18 +14,20 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from torture import Broken
-from torture.commands import prepare, start
+from torture.commands import small_run, start
 
 HERE = Path(__file__).resolve().parent
-KINDS = {"write": 1, "fsync": 2, "rename": 4, "link": 8, "open": 16, "mkdir": 32}
+KINDS = {"write": 1, "fsync": 2, "rename": 4, "link": 8, "open": 16, "mkdir": 32, "close": 64, "unlink": 128}
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO)
 SHORT = 0
 """In place of an error: half of each write is done."""
@@ -47,13 +51,18 @@ def attack(seconds, seed, *, folder, most=None):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def command(arguments, arming):
-    """Run a command in a forked process, armed; its exit code, what it said, calls seen, whether one failed."""
+def command(arguments, arming, log=None):
+    """Run a command in a forked process, armed; its exit code, what it said, calls seen, whether one failed.
+
+    `log`: a file that gets a line for each call.
+    """
     shim = ctypes.CDLL(os.environ["SHIM"])
     reading, writing = os.pipe()
 
     def arm():
         folder, kinds, number, error, sticky = arming
+        if log:
+            shim.shim_log(str(log).encode())
         shim.shim_arm(folder.encode(), kinds, ctypes.c_long(number), error, int(sticky), int(error == SHORT))
 
     def tell():
@@ -87,6 +96,8 @@ def one(place, config, wanted, arming):
         code, said, *_ = command(arguments, ("", 0, 0, 0, False))
         if code:
             raise Broken(f"the same command again: exit {code}: {said[-1500:]}")
+    elif kinds == KINDS["unlink"] and failed:  # what could not be removed goes at the next command
+        code, said, *_ = command(arguments, ("", 0, 0, 0, False))
     found = data_files(run)
     wrong = [name for name in {*found, *wanted} if found.get(name) != wanted.get(name)]
     if wrong or any(place.rglob(".tmp-*")):
@@ -94,32 +105,53 @@ def one(place, config, wanted, arming):
     return bool(failed)
 
 
-def main(folder, seconds, seed, most):
-    """What ``python -m torture.faults`` does."""
-    from tiny import cut_config, data_files, write_jsonl
+def all_faults(log, rng):
+    """Every fault of every call, in an order by the seed, one call of each site before the others; and the sites.
 
-    from icp.config import dump_config
-    from icp.warm import tiny_rows
-
-    folder, rng = Path(folder), random.Random(seed)
-    corpus = write_jsonl(folder / "tiny.jsonl", tiny_rows())
-    config = folder / "config.yaml"
-    config.write_text(dump_config(cut_config(folder / "whole", corpus, part_mib=0.03)))
-    prepare()
-    code, said, seen, _ = command(["run", "-c", str(config)], (str(folder / "whole" / "run"), 0, 0, 0, False))
-    if code:
-        raise Broken(f"without a fault: exit {code}: {said[-1500:]}")
-    calls = dict(zip(KINDS, seen, strict=True))
-    wanted = data_files(folder / "whole" / "run")
-    faults = [
-        (KINDS[name], number, error, sticky)
-        for name, n in calls.items()
-        for number in range(1, n + 1)
-        for error in (*ERRORS, *((SHORT,) if name == "write" else ()))
+    `log`: a line for each call, its kind and the file.
+    """
+    sites, numbers = {}, Counter()
+    for line in log.splitlines():
+        kind, name = line.split(" ", 1)
+        numbers[int(kind)] += 1
+        folder, _, file = re.sub(r"[0-9a-f]{32}|\d+", "*", name).rpartition("/")
+        site = int(kind), folder, file.rpartition(".")[2]
+        sites.setdefault(site, []).append((int(kind), numbers[int(kind)]))
+    chosen = {rng.choice(calls) for calls in sites.values()}
+    found = [
+        (place not in chosen, rank, rng.random(), (*place, error, sticky))
+        for calls in sites.values()
+        for place in calls
+        for rank, error in enumerate((*ERRORS, *((SHORT,) if place[0] == KINDS["write"] else ())))
         for sticky in (False, True)
     ]
-    rng.shuffle(faults)
-    counts, broken = {"calls": calls, "faults": 0, "failed": 0, "of": len(faults)}, []
+    return [fault for *_, fault in sorted(found)], len(sites)
+
+
+def told(fault):
+    """A fault in words."""
+    name = next(name for name, kind in KINDS.items() if kind == fault[0])
+    return f"{name} {fault[1]} {errno.errorcode.get(fault[2], 'short')}{' and all after it' if fault[3] else ''}"
+
+
+def main(folder, seconds, seed, most):
+    """What ``python -m torture.faults`` does."""
+    from tiny import data_files
+
+    folder, rng = Path(folder), random.Random(seed)
+    config, whole = small_run(folder)
+    wanted, run = data_files(whole), folder / "counted" / "run"
+    log = folder / "calls"
+    arguments = ["run", "-c", str(config), "--set", f"run={run}"]
+    code, said, seen, _ = command(arguments, (str(run), 0, 0, 0, False), log=log)
+    if code or data_files(run) != wanted:
+        raise Broken(f"without a fault: exit {code}: {said[-1500:]}")
+    calls = dict(zip(KINDS, seen, strict=True))
+    faults, n_sites = all_faults(log.read_text(), rng)
+    counts, broken = (
+        {"calls": calls, "sites": n_sites, "faults": 0, "failed": 0, "of": len(faults), "by error": Counter()},
+        [],
+    )
     deadline = time.monotonic() + seconds
     for fault in faults[:most]:
         if time.monotonic() > deadline:
@@ -128,10 +160,10 @@ def main(folder, seconds, seed, most):
             try:
                 counts["failed"] += one(Path(place), config, wanted, fault)
             except Broken as error:
-                name = next(name for name, kind in KINDS.items() if kind == fault[0])
-                code = errno.errorcode.get(fault[2], "short")
-                broken.append(f"{name} {fault[1]} {code}{' and all after it' if fault[3] else ''}: {error}")
+                broken.append(f"{told(fault)}: {error}")
+                sys.stderr.write(f"{broken[-1]}\n")
         counts["faults"] += 1
+        counts["by error"][told((fault[0], "", *fault[2:])).split("  ")[1]] += 1
     sys.stdout.write("".join(f"{line}\n" for line in [*broken, json.dumps(counts)]))
     return bool(broken)
 

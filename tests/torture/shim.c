@@ -12,36 +12,44 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WRITE = 1, FSYNC = 2, RENAME = 4, LINK = 8, OPEN = 16, MKDIR = 32 };
+enum { WRITE = 1, FSYNC = 2, RENAME = 4, LINK = 8, OPEN = 16, MKDIR = 32, CLOSE = 64, UNLINK = 128 };
 static char below[PATH_MAX];
-static long counted[64], wanted;  /* calls seen, by kind; the one that fails, 0 for none */
-static int kinds, error, sticky, is_short, failed;
+static long counted[129], wanted;  /* calls seen, by kind; the one that fails, 0 for none */
+static int kinds, error, sticky, is_short, failed, log_fd = -1;
+static __thread char seen[PATH_MAX];  /* the path last looked at */
 
 void shim_arm(const char *folder, int kinds_, long n, int error_, int sticky_, int short_) {
   snprintf(below, sizeof below, "%s", folder);
   kinds = kinds_, wanted = n, error = error_, sticky = sticky_, is_short = short_, failed = 0;
   memset(counted, 0, sizeof counted);
 }
+void shim_log(const char *path) { log_fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644) : -1; }
 long shim_counted(int kind) { return counted[kind]; }
 int shim_failed(void) { return failed; }
 
-static int of_ours(const char *path) { return below[0] && path && !strncmp(path, below, strlen(below)); }
+static int of_ours(const char *path) {
+  if (!below[0] || !path || strncmp(path, below, strlen(below))) return 0;
+  if (path != seen) snprintf(seen, sizeof seen, "%s", path);
+  return 1;
+}
 static int fd_of_ours(int fd) {
-  char link[64], path[PATH_MAX];
+  char link[64];
   if (!below[0]) return 0;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t n = readlink(link, path, sizeof path - 1);
+  ssize_t n = readlink(link, seen, sizeof seen - 1);
   if (n <= 0) return 0;
-  path[n] = 0;
-  return of_ours(path);
+  seen[n] = 0;
+  return of_ours(seen);
 }
 static int fails(int kind, int ours) {
   if (!ours) return 0;
   long n = __sync_add_and_fetch(&counted[kind], 1);
+  if (log_fd >= 0) dprintf(log_fd, "%d %s\n", kind, seen + strlen(below));
   if (!(kinds & kind) || !wanted || !(n == wanted || (sticky && n > wanted))) return 0;
   failed = 1;
   return 1;
 }
+static int is_there(int folder, const char *path) { return !faccessat(folder, path, F_OK, AT_SYMLINK_NOFOLLOW); }
 #define REAL(name) static __typeof__(&name) real; if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 #define FAIL return errno = error, -1
 
@@ -70,6 +78,29 @@ size_t fwrite(const void *data, size_t size, size_t n, FILE *stream) {  /* numpy
   if (!is_short && fails(WRITE, fd_of_ours(fileno(stream)))) return errno = error, 0;
   return real(data, size, n, stream);
 }
+int posix_fallocate(int fd, off_t at, off_t n) {  /* gives the error, and leaves errno alone */
+  REAL(posix_fallocate); if (!is_short && fails(WRITE, fd_of_ours(fd))) return error; return real(fd, at, n);
+}
+int posix_fallocate64(int fd, off64_t at, off64_t n) {
+  REAL(posix_fallocate64); if (!is_short && fails(WRITE, fd_of_ours(fd))) return error; return real(fd, at, n);
+}
+int ftruncate(int fd, off_t n) { REAL(ftruncate); if (!is_short && fails(WRITE, fd_of_ours(fd))) FAIL; return real(fd, n); }
+int ftruncate64(int fd, off64_t n) {
+  REAL(ftruncate64); if (!is_short && fails(WRITE, fd_of_ours(fd))) FAIL; return real(fd, n);
+}
+int close(int fd) {  /* where a network file system tells what became of the writes; the descriptor is gone all the same */
+  REAL(close);
+  int flags = below[0] ? fcntl(fd, F_GETFL) : -1;
+  int failing = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fails(CLOSE, fd_of_ours(fd));
+  int done = real(fd);
+  if (failing) FAIL;
+  return done;
+}
+int unlink(const char *path) { REAL(unlink); if (fails(UNLINK, of_ours(path) && is_there(AT_FDCWD, path))) FAIL; return real(path); }
+int rmdir(const char *path) { REAL(rmdir); if (fails(UNLINK, of_ours(path))) FAIL; return real(path); }
+int unlinkat(int fd, const char *path, int flags) {  /* shutil.rmtree names it within its folder */
+  REAL(unlinkat); if (fails(UNLINK, (of_ours(path) || fd_of_ours(fd)) && is_there(fd, path))) FAIL; return real(fd, path, flags);
+}
 int fsync(int fd) { REAL(fsync); if (fails(FSYNC, fd_of_ours(fd))) FAIL; return real(fd); }
 int rename(const char *a, const char *b) { REAL(rename); if (fails(RENAME, of_ours(b))) FAIL; return real(a, b); }
 int renameat(int x, const char *a, int y, const char *b) {
@@ -79,9 +110,11 @@ int link(const char *a, const char *b) { REAL(link); if (fails(LINK, of_ours(b))
 int linkat(int x, const char *a, int y, const char *b, int f) {
   REAL(linkat); if (fails(LINK, of_ours(b))) FAIL; return real(x, a, y, b, f);
 }
-int mkdir(const char *path, mode_t mode) { REAL(mkdir); if (fails(MKDIR, of_ours(path))) FAIL; return real(path, mode); }
+int mkdir(const char *path, mode_t mode) {
+  REAL(mkdir); if (fails(MKDIR, of_ours(path) && !is_there(AT_FDCWD, path))) FAIL; return real(path, mode);
+}
 int mkdirat(int fd, const char *path, mode_t mode) {
-  REAL(mkdirat); if (fails(MKDIR, of_ours(path))) FAIL; return real(fd, path, mode);
+  REAL(mkdirat); if (fails(MKDIR, of_ours(path) && !is_there(fd, path))) FAIL; return real(fd, path, mode);
 }
 #define OPENS(name, ...) \
   mode_t mode = 0; if (flags & (O_CREAT | O_TMPFILE)) { va_list l; va_start(l, flags); mode = va_arg(l, mode_t); va_end(l); } \
