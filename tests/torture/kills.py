@@ -15,32 +15,30 @@ import tempfile
 import time
 from pathlib import Path
 
-from tiny import cut_config, data_files, write_jsonl
+from tiny import data_files
 
-from icp.config import dump_config
 from icp.run.names import STEPS
-from icp.warm import tiny_rows
 from torture import Broken
-from torture.commands import prepare, start
+from torture.commands import small_run, start
 
 MOST_KILLS = 60
-PART_MIB = 0.03
 
 
 class Killer:
     """Does commands that are killed, and counts.
 
-    `longest`: seconds after which none is killed any more.
+    `longest`: seconds after which none is killed any more; less for a command that takes less.
     """
 
     def __init__(self, rng, longest):
-        self.rng, self.longest = rng, longest
+        self.rng, self.longest, self.took = rng, longest, {}
         self.kills = self.commands = 0
 
     def until_done(self, arguments, first=None):
         """Do a command, `first` the first time, until it ends by itself; its exit code: 0, or 4 of a slice."""
         for attempt in range(MOST_KILLS):
-            wait = None if attempt == MOST_KILLS - 1 else self.rng.uniform(0, self.longest)
+            most = min(self.longest, self.took.get(arguments[0], self.longest))
+            wait = None if attempt == MOST_KILLS - 1 else self.rng.uniform(0, most)
             code = self.once(first if first and not attempt else arguments, wait)
             if code is not None:
                 return code
@@ -49,6 +47,7 @@ class Killer:
     def once(self, arguments, wait):
         """Do a command, and kill it after so many seconds (None: never); its exit code, None if it was killed."""
         with tempfile.TemporaryFile("w+") as said:
+            started = time.monotonic()
             child = start(arguments, said, before=os.setpgrp)
             killed = self._kill(child, wait)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -59,6 +58,7 @@ class Killer:
                 waits_for_others = arguments[0] == "step" and code == 4
                 if (code and not waits_for_others) or "Traceback" in text:
                     raise Broken(f"{' '.join(arguments)}: exit {code}: {text[-1500:]}")
+                self.took[arguments[0]] = time.monotonic() - started
                 return code
             self.kills += 1
             return None
@@ -70,7 +70,7 @@ class Killer:
         while time.monotonic() < deadline:
             if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 return False
-            time.sleep(0.01)
+            time.sleep(0.002)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         return True
@@ -95,6 +95,8 @@ def killed_pack(killer, place, config, whole):
     killer.until_done(["pack", "-c", str(config), "--set", f"run={place / 'run'}", "--name", "again"])
     shutil.rmtree(place / "run/packs/main")
     (place / "run/packs/again").rename(place / "run/packs/main")
+    for name in ("README.md", "export.json"):  # they name the pack
+        shutil.copy(whole / "packs/main/exports/parquet" / name, place / "run/packs/main/exports/parquet" / name)
 
 
 def killed_export(killer, place, config, whole):
@@ -113,6 +115,7 @@ def killed_slices(killer, place, config, whole):
             arguments = ["step", step, "-c", str(config), "--set", f"run={place / 'run'}", "--parts", f"{turn % 2}/2"]
             if killer.until_done(arguments) == 0 and turn % 2 == 0:
                 break
+    killer.until_done(["run", "-c", str(config), "--set", f"run={place / 'run'}"])  # says the rest, and exports
 
 
 def killed_workers(killer, place, config, whole, *, options=("--workers", "2")):
@@ -145,14 +148,12 @@ FORKED = ("run", "fresh", "pack", "export", "slices")
 
 def attack(seconds, seed, *, folder, scenarios=FORKED, longest=None):
     """Go through scenarios until the time is over; counts by scenario, of runs and kills."""
-    prepare()
     rng, folder = random.Random(seed), Path(folder)
-    config = folder / "config.yaml"
-    corpus = write_jsonl(folder / "tiny.jsonl", tiny_rows())
-    config.write_text(dump_config(cut_config(folder / "whole", corpus, part_mib=PART_MIB)))
-    whole, started = folder / "whole" / "run", time.monotonic()
-    Killer(rng, 0).once(["run", "-c", str(config)], None)
+    config, whole = small_run(folder)
+    corpus, started = folder / "rows.jsonl", time.monotonic()
+    Killer(rng, 0).once(["run", "-c", str(config), "--set", f"run={folder / 'timed'}"], None)
     killer = Killer(rng, longest or 0.6 * (time.monotonic() - started))
+    shutil.rmtree(folder / "timed")
     wanted, before, counts = data_files(whole), corpus.read_bytes(), {}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
