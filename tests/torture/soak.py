@@ -12,6 +12,7 @@ from tiny import make_run, tiny_config, write_jsonl
 
 from icp.audit import verify_run
 from icp.dataset.windows import WindowDataset
+from icp.errors import IcpError
 from torture import Broken
 
 WARM_RUNS, EVERY = 4, 25
@@ -59,14 +60,17 @@ def once(place, rng, seed):
 
 def attack(seconds, seed, *, folder, most=None):
     """Runs until the time is over; how many, and what was held after the first of them, on the way and at the end."""
-    rng, deadline, done, seen = random.Random(seed), time.monotonic() + seconds, 0, []
+    rng, deadline, done, seen, broken = random.Random(seed), time.monotonic() + seconds, 0, [], []
     scratch = Path(folder) / "scratch"
     scratch.mkdir()
     tempfile.tempdir = str(scratch)
     while time.monotonic() < deadline and done < (most or 10**9):
         place = Path(folder) / "soak"
         place.mkdir()
-        once(place, rng, seed * 100_000 + done)
+        try:
+            once(place, rng, seed * 100_000 + done)
+        except (Broken, IcpError) as error:
+            broken.append(f"run {done}: {error}; {(place / 'run/config.yaml').read_text()}")
         shutil.rmtree(place)
         done += 1
         if done % EVERY == WARM_RUNS:
@@ -75,5 +79,7 @@ def attack(seconds, seed, *, folder, most=None):
     first = (seen or [last])[0]
     grown = {name: last[name] - first[name] for name in last}
     if grown["mib"] > MOST_MIB or any(grown[name] > 0 for name in ("descriptors", "threads", "files")):
-        raise Broken(f"seed {seed}: after {done} runs more is held than after {WARM_RUNS}: {first}, then {last}")
+        broken.append(f"after {done} runs more is held than after {WARM_RUNS}: {first}, then {last}")
+    if broken:
+        raise Broken(f"seed {seed}, {done} runs, {seen}: {len(broken)} of them:\n" + "\n".join(broken))
     return {"runs": done, "first": first, "last": last, "mib": [round(found["mib"]) for found in seen]}
