@@ -30,6 +30,7 @@ from icp.run.names import (
     PACK_STEPS,
     STEPS,
     TOKENIZER,
+    check_pack_name,
     step_folders,
     tokens_folder,
 )  # fmt: skip
@@ -38,7 +39,6 @@ from icp.run.records import Manifest
 from icp.run.stats import step_summary, write_stats
 from icp.run.storage import address_of, mirror_of, run_folder
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 log = logging.getLogger("icp")
 
 
@@ -127,11 +127,7 @@ def load_step(name: str) -> Step:
 
 def context_of(config: Config, pack: str = "main") -> Context:
     """Where each step of a run works; the tokens folder is known once the graph is there."""
-    if not NAME.fullmatch(pack):
-        raise ConfigError(
-            f"--name {pack[:200]}: a pack is named with up to 128 letters, digits, dots, dashes and underscores, the "
-            "first a letter or digit"
-        )
+    check_pack_name(pack, "--name")
     return Context(config, "", step_folders(pack), pack=pack)
 
 

@@ -72,7 +72,7 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
     """Figures of docs/design.md, *Figures*, made again."""
     whole = tokens.lengths + sum(layout.document_specials)
     subject = (tokens.lengths > 0) & (whole <= layout.capacity)
-    n_subjects = float(max(1, np.count_nonzero(subject & (windows.appearances > 0))))
+    n_subjects: float = max(1, int(np.count_nonzero(subject & (windows.appearances > 0))))
     if windows.weight > n_subjects + 0.5:  # documents that come again count as often, as `icp.pack.similarity` says
         n_subjects = windows.weight
     return {

@@ -5,10 +5,14 @@ import re
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _SECRET = re.compile(
-    r"(?i)([?&;](?:[a-z0-9_.-]*(?:token|secret|password|passwd|signature|credential|api[_-]?key|access[_-]?key(?:id)?)"
-    r"|sig)=)[^&;#\s'\"]+"
+    r"(?i)([?&;#](?:[a-z0-9_.%-]*(?:token|secret|password|passwd|passphrase|signature|credential|authorization"
+    r"|(?:api|access|private|shared)(?:[_-]|%2d|%5f)?key(?:id)?)|sig|sas|auth|bearer|jwt|pwd|pass|session(?:_?id)?)(?:__)?=)"
+    r"[^&;#\s'\"]+"
 )
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@:'\"]*:[^\s@'\"]*@")
+_USER = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/@:'\"]*:[^\s'\"]*|(?<=http://)[^\s/'\"]+|(?<=https://)[^\s/'\"]+)@"
+)
+_WEB_USER = re.compile(r"(?i)https?://[^/?#]*@")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/]*)")
 
 
@@ -37,11 +41,12 @@ def expanded(address: str) -> str:
 def refuse_credentials(address: str) -> None:
     """Raise ValueError, without the address, if it carries a user and a secret, or a token or signature.
 
-    ``s3://key:secret@bucket`` is what is meant, with slashes in the secret too; a port is no secret.
+    ``s3://key:secret@bucket`` is what is meant, with slashes in the secret too, and ``https://token@host``; a port is
+    no secret.
     """
     found = _ADDRESS.match(address)
     _, colon, rest = (found.group(1) if found else "").partition(":")
-    if "@" in rest or (colon and "@" in address and not rest.isdecimal()):
+    if "@" in rest or _WEB_USER.match(address) or (colon and "@" in address and not rest.isdecimal()):
         raise ValueError(
             "holds credentials, which would be written into the run; take them out of the address and set them in the "
             "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and change them if others saw them"

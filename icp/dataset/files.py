@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from icp.config.addresses import refuse_credentials
 from icp.errors import ArtifactError, ConfigError
 from icp.run.forms import Facts, safe_name
-from icp.run.names import SHARDS, pack_folder
+from icp.run.names import SHARDS, check_pack_name, pack_folder
 from icp.run.records import MANIFEST, TEMPORARY, hash_file, read_facts, read_manifest
 from icp.run.storage.server import Server
 
@@ -135,11 +135,9 @@ class ShardFiles:
 def _check_address(run: str, pack: str) -> None:
     try:
         refuse_credentials(run)
-        safe_name(pack, "pack")
     except ValueError as error:
         raise ConfigError(f"the address of the run {error}") from None
-    except ArtifactError:
-        raise ConfigError(f"pack {pack[:200]!r}: is no name of a pack") from None
+    check_pack_name(pack, "pack")
 
 
 def _read_numbers(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:

@@ -21,7 +21,7 @@ from icp.export.readme import readme
 from icp.export.source import Pack, open_pack
 from icp.export.target import Target, target_at
 from icp.run import records
-from icp.run.names import EXPORT_SUMMARY, exports_folder, pack_folder
+from icp.run.names import EXPORT_SUMMARY, check_pack_name, exports_folder, pack_folder
 from icp.run.seals import sealed
 from icp.run.storage import address_of, push_folder, run_folder
 
@@ -84,6 +84,7 @@ def export_pack(
         raise ConfigError(f"--format {fmt}: no such format; use one of {', '.join(FORMATS)}")
     chosen = FORMATS[fmt]
     with target_at(out) as target:
+        check_pack_name(pack)
         opened = open_pack(run_folder(run), pack)
         _check_stride(chosen, "seq_len+1" if opened.stride > opened.seq_len else "seq_len")
         _check_order(chosen, opened, allow_reshuffle)

@@ -8,8 +8,17 @@ from typing import TypeVar
 import pyarrow as pa
 
 from icp.config import Config, load_config, parse_config
-from icp.errors import IcpError
-from icp.run.names import BUILD_STEPS, CONFIG, PACK_FOLDERS, TOKENS, pack_config, step_folders, subfolders
+from icp.errors import ArtifactError, IcpError
+from icp.run.names import (
+    BUILD_STEPS,
+    CONFIG,
+    PACK_FOLDERS,
+    TOKENS,
+    check_pack_name,
+    pack_config,
+    step_folders,
+    subfolders,
+)  # fmt: skip
 from icp.run.reader import Run, WrongForm, require_run
 from icp.run.records import MANIFEST, Manifest, read_manifest
 
@@ -49,8 +58,11 @@ def _odd(error: Exception, reason: str) -> str:
 
 
 def open_partly(folder: Path, *, pack: str) -> Partly:
-    """The run in `folder`; raises ArtifactError only if that is no run at all."""
+    """The run in `folder`; raises ArtifactError only if that is no run at all, or has no pack of another name."""
+    check_pack_name(pack)
     require_run(folder)
+    if pack != "main" and not (folder / pack_config(pack)).parent.is_dir():
+        raise ArtifactError(f"{folder}: has no pack {pack}; `icp status` lists its packs")
     problems: list[str] = []
     own = folder / pack_config(pack)
     config = _config(own if own.is_file() else folder / CONFIG, folder, problems)

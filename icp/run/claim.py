@@ -5,6 +5,7 @@ replaces and removes folders called ``documents`` or ``packs``: what somebody el
 be taken for its own.
 """
 
+import os
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -17,7 +18,19 @@ from icp import __version__
 from icp.config import Config, dump_config
 from icp.config.addresses import expanded
 from icp.errors import ArtifactError, ConfigError
-from icp.run.names import BUILD_STEPS, CONFIG, LOCK, MARKER, PACKS, STATS, TOKENS, VALIDATION, pack_config, subfolders
+from icp.run.names import (
+    BUILD_STEPS,
+    CONFIG,
+    LOCK,
+    LOG,
+    MARKER,
+    PACKS,
+    STATS,
+    TOKENS,
+    VALIDATION,
+    pack_config,
+    subfolders,
+)  # fmt: skip
 from icp.run.records import BASIS, MANIFEST, TEMPORARY, json_text
 from icp.run.seals import sealed, sealed_lines
 from icp.run.storage import Mirror, address_of, mirror_of, push_small
@@ -70,11 +83,13 @@ def check_apart(run: Path, inputs: Sequence[str]) -> None:
         if "://" in name:
             continue
         path = Path(expanded(name))
-        if path.is_dir() and place.is_relative_to(path.resolve()):
-            inside = True
+        whole, files = str(path.absolute()), [place / file for file in SAMPLES]
+        if path.is_dir():
+            inside = place.is_relative_to(path.resolve())
+        elif "**" in whole:
+            inside = any(fnmatch(str(file), whole.replace("**/", "*")) for file in files)
         else:
-            whole = str(path.absolute())
-            inside = "**" in whole and any(fnmatch(str(place / file), whole.replace("**/", "*")) for file in SAMPLES)
+            inside = any(path.match(whole) for file in files for path in (file, *file.parents))  # folders too
         if inside:
             raise ConfigError(
                 f"corpus.input: {name} holds the run folder {run} itself, whose files would be read as documents; "
@@ -126,15 +141,23 @@ def _is_run(run: Path) -> bool:
 
 
 def _refuse_links(run: Path) -> None:
-    folders = [run / name for name in (*OURS, VALIDATION)]
-    folders += [path for kind in (TOKENS, PACKS) for path in (run / kind).glob("*")]
-    folders += list((run / PACKS).glob("*/*"))
-    for path in folders:
+    places = [run / name for name in (*OURS, VALIDATION, LOG)]
+    places += [path for kind in (TOKENS, PACKS) for path in (run / kind).glob("*")]
+    places += list((run / PACKS).glob("*/*"))
+    for path in (*places, *(inside for place in places for inside in _linked_folders(place))):
         if path.is_symlink():
             raise ArtifactError(
                 f"{path}: is a link to {path.readlink()}; what lies in a run is replaced and removed, so that icp "
                 "follows no links there; put the whole run on that disk, or mount it at this place"
             )
+
+
+def _linked_folders(folder: Path) -> list[Path]:
+    """Links to folders in a folder of a run: those of a step and of exports are written to and removed as well."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [Path(entry) for entry in entries if entry.is_symlink() and entry.is_dir()]
 
 
 def _check_server(run: Path, mirror: Mirror) -> None:

@@ -81,7 +81,8 @@ class RunLock:
         return self.holder(self.path)
 
     def _release(self) -> None:
-        self.path.unlink(missing_ok=True)
+        if self._read() == self._me:  # somebody may have removed it, and another taken it
+            self.path.unlink(missing_ok=True)
 
     def _break(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -21,12 +21,16 @@ stands for one file a part; `of_part` gives the name of one of them. Scratch fil
 which go when it is done, are named by the step.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+from icp.errors import ConfigError
 
 BUILD_STEPS = ("documents", "dedup", "embeddings", "neighbors", "graph")
 PACK_STEPS = ("tokens", "order", "windows", "shards")
 STEPS = (*BUILD_STEPS, *PACK_STEPS)
+_PACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PACK_FOLDERS = {"order": "order", "windows": "plan", "shards": "shards"}
 """Where the steps of a pack lie, under ``packs/<name>/``."""
 
@@ -91,6 +95,15 @@ def part_of(file: str, name: str) -> str:
 def shard_file(number: int) -> str:
     """The file of a shard, by its number."""
     return SHARDS.replace("*", f"{number:05d}")
+
+
+def check_pack_name(pack: str, option: str = "--pack") -> None:
+    """Raise ConfigError unless `pack` is a name that stays in its folder; `option`: where the user gave it."""
+    if not isinstance(pack, str) or not _PACK_NAME.fullmatch(pack):
+        raise ConfigError(
+            f"{option} {str(pack)[:200]}: a pack is named with up to 128 letters, digits, dots, dashes and underscores,"
+            " the first a letter or digit"
+        )
 
 
 def pack_folder(pack: str, step: str) -> str:

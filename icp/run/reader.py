@@ -22,6 +22,7 @@ from icp.run.names import (
     PACKS,
     STEPS,
     TOKENS,
+    check_pack_name,
     pack_config,
     pack_folder,
     step_folders,
@@ -96,8 +97,10 @@ class Run:
 def open_run(folder: Path, *, pack: str = "main") -> Run:
     """The finished steps of the run in `folder`, and of its pack if there is one.
 
-    Raises: ArtifactError if the folder is no run, or its configuration or a manifest cannot be read.
+    Raises: ConfigError for what is no name of a pack; ArtifactError if the folder is no run, or its configuration or a
+        manifest cannot be read.
     """
+    check_pack_name(pack)
     require_run(folder)
     own = folder / pack_config(pack)
     config = read_config(own if own.is_file() else folder / CONFIG)

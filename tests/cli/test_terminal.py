@@ -37,6 +37,14 @@ def test_other_text_stays_as_it_is(text):
         ("https://h/f?x=1&X-Amz-Credential=AK%2F1&X-Amz-Signature=ab", None),
         ("https://h/f?sv=1&sig=ab'", "https://h/f?sv=1&sig=***'"),
         ("https://h:8080/f?page=2", "https://h:8080/f?page=2"),
+        ("s3://me:p@ss@bucket/x", "s3://***@bucket/x"),
+        ("https://ghp_abc@host/x: 404", "https://***@host/x: 404"),
+        ("https://host/@scope/x", "https://host/@scope/x"),
+        ("https://h/f#access_token=abc", "https://h/f#access_token=***"),
+        ("https://h/f?X%2DAmz%2DSignature=ab&a=1", "https://h/f?X%2DAmz%2DSignature=***&a=1"),
+        ("https://h/f?api%5Fkey=ab", "https://h/f?api%5Fkey=***"),
+        ("https://h/f?auth=ab&author=x", "https://h/f?auth=***&author=x"),
+        ("https://h/f?__token__=ab&SIG=cd", "https://h/f?__token__=***&SIG=***"),
     ],
 )
 def test_secrets_of_urls_are_stars(text, wanted):

@@ -358,7 +358,7 @@ def test_numbers_that_lead_outside_of_rows_are_refused(tmp_path, name, column, v
 
 @pytest.mark.parametrize("pack", ["../main", "/etc", "", "a\n"])
 def test_pack_is_named_not_pathed(tmp_path, pack):
-    with pytest.raises(ConfigError, match="is no name of a pack"):
+    with pytest.raises(ConfigError, match="a pack is named with"):
         WindowDataset(tmp_path, pack=pack)
 
 

@@ -64,7 +64,10 @@ def test_a_configuration_of_somebody_else_makes_no_run(tmp_path):
         check_folder(folder)
 
 
-@pytest.mark.parametrize("name", ["embeddings", "packs", "packs/main", "packs/main/plan", "tokens/bytes-x"])
+LINKS = ["embeddings", "packs", "packs/main", "packs/main/plan", "tokens/bytes-x", "dedup/signatures", "log.jsonl"]
+
+
+@pytest.mark.parametrize("name", [*LINKS, "packs/main/shards/windows", "packs/main/exports/parquet"])
 def test_links_inside_a_run_are_refused_by_name(tmp_path, name):
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     claim(run)
@@ -92,6 +95,11 @@ def test_a_file_and_a_link_that_leads_nowhere_are_no_folders(tmp_path):
         ("in", ["in"], True),
         ("in/a/b/run", ["other", "in"], True),
         ("in/run", ["in/**/*.parquet"], True),
+        ("in/run", ["in/*/*/*.parquet"], True),
+        ("in/run", ["in/*/[a-z]*/part-0000?.parquet"], True),
+        ("in/run", ["in/*"], True),
+        ("in/a/run", ["i*/a"], True),
+        ("in/run", ["in/*/*.parquet"], False),
         ("in/run", ["in/*.jsonl"], False),
         ("in/run", ["in/**/*.jsonl"], False),
         ("inner", ["in"], False),

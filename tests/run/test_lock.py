@@ -76,3 +76,11 @@ def test_a_file_system_without_hard_links_is_named_and_nothing_stays(tmp_path, m
     with pytest.raises(ArtifactError, match="knows no hard links"), RunLock(tmp_path, "run"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_somebody_else_is_left_where_it_is(tmp_path):
+    theirs = {"host": "elsewhere", "pid": 1, "started": "1", "command": "run"}
+    with RunLock(tmp_path, "run"):
+        (tmp_path / ".lock").unlink()  # a user who was sure that nobody held it
+        records.write_json(tmp_path / ".lock", theirs)
+    assert json.loads((tmp_path / ".lock").read_text()) == theirs

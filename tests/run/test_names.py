@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from icp.audit import verify_run
 from icp.data import DocGraph, PackPlan
+from icp.dataset.windows import WindowDataset
+from icp.errors import ConfigError
+from icp.export import export_pack
+from icp.inspect import show_window
+from icp.pipeline import context_of
+from icp.report.opening import open_partly
 from icp.run import names
-from icp.run.reader import open_run
+from icp.run.reader import open_run, read_config
 from icp.run.records import MANIFEST
 from icp.tokenizer import vocabulary
 
@@ -130,3 +137,21 @@ def test_folders_of_a_pack():
     }
     assert names.pack_config("b") == "packs/b/config.yaml"
     assert names.shard_file(3) == "shard-00003.bin"
+
+
+@pytest.mark.parametrize(
+    "pack", ["..", "../evil", "a/b", "/abs", "a\\b", "", "\uff0e\uff0e", "a\x00", ".lock", "x" * 129]
+)
+def test_every_reader_refuses_a_pack_that_is_no_name(pack, tiny_run, tmp_path):
+    readers = [
+        lambda: open_run(tiny_run, pack=pack),
+        lambda: open_partly(tiny_run, pack=pack),
+        lambda: export_pack(tiny_run, "parquet", tmp_path / "out", pack=pack),
+        lambda: WindowDataset(tiny_run, pack=pack),
+        lambda: list(show_window(tiny_run, 0, pack=pack)),
+        lambda: list(verify_run(tiny_run, pack=pack)),
+        lambda: context_of(read_config(tiny_run / "config.yaml"), pack),
+    ]
+    for read in readers:
+        with pytest.raises(ConfigError, match="a pack is named with"):
+            read()

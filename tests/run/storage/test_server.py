@@ -19,8 +19,9 @@ def test_paths_and_file_urls_are_of_this_machine():
 
 
 @pytest.mark.parametrize(
-    "address", ["s3://key:secret@bucket/run", "s3://KEY:se/cr/et@bucket/run", "https://user:secret@host/a.jsonl"]
-)
+    "address", ["s3://key:secret@bucket/run", "s3://KEY:se/cr/et@bucket/run", "https://user:secret@host/a.jsonl",
+                "https://secret@bucket/a.jsonl"]
+)  # fmt: skip
 def test_address_with_credentials_is_refused_and_not_repeated(address):
     with pytest.raises(ValueError, match="holds credentials") as refused:
         refuse_credentials(address)
@@ -35,7 +36,9 @@ def test_address_with_credentials_is_refused_and_not_repeated(address):
         assert "bucket" not in str(refused.value)
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/a:b@c", "hdfs://user@host:9000/a", "memory://a", "runs/a:b@c", "a"])
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/a:b@c", "https://host/@a", "hdfs://user@host:9000/a", "memory://a", "runs/a:b@c", "a"]
+)
 def test_address_without_credentials_passes(address):
     refuse_credentials(address)
 
