@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from icp.cli.options import PACK, shared_options
+from icp.cli.options import PACK, PLACE, shared_options
 from icp.cli.session import set_up_logging
 from icp.cli.terminal import say, shown
 from icp.errors import ConfigError
@@ -26,7 +26,7 @@ _OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option("--groups", is_flag=True, help="List the largest groups of copies."),
     click.option("--alone", is_flag=True, help="List documents that have their windows to themselves."),
     click.option("--sample", type=click.IntRange(1), metavar="N", help="Write N windows to a file; needs --out."),
-    click.option("--out", metavar="FILE", help="With --sample: a file that ends in .jsonl or .csv."),
+    click.option("--out", type=PLACE, metavar="FILE", help="With --sample: a file that ends in .jsonl or .csv."),
     click.option("--no-pager", is_flag=True, help="Print all at once, however long it is."),
 )
 
@@ -38,7 +38,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", type=PLACE, metavar="RUN")
 @_options
 @PACK
 @shared_options

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from icp.choices import EXPORT_FORMATS
-from icp.cli.options import PACK, run_options, shared_options
+from icp.cli.options import PACK, PLACE, run_options, shared_options
 from icp.cli.session import set_up_logging, start
 from icp.cli.signals import watch_signals
 from icp.cli.terminal import say
@@ -44,9 +44,9 @@ def plan_command(
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", type=PLACE, metavar="RUN")
 @click.option("--format", "fmt", required=True, metavar="F", help=f"One of {', '.join(EXPORT_FORMATS)}.")
-@click.option("--out", required=True, metavar="DIR", help="A new or empty folder, or the URL of one.")
+@click.option("--out", type=PLACE, required=True, metavar="DIR", help="A new or empty folder, or the URL of one.")
 @PACK
 @click.option("--allow-reshuffle", is_flag=True, help="Export though the loader gives up an order that matters.")
 @click.option("--allow-padding", is_flag=True, help="Export though the trainer would be trained on padding.")
@@ -66,7 +66,7 @@ def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **o
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", type=PLACE, metavar="RUN")
 @PACK
 @shared_options
 def verify(run_folder: str, pack_name: str, **options: Any) -> None:
@@ -90,7 +90,7 @@ def _audit(run_folder: str, pack_name: str) -> None:
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", type=PLACE, metavar="RUN")
 @shared_options
 def status(run_folder: str, **options: Any) -> None:
     """Progress of a run: steps, parts done, failed parts with their last error."""
@@ -127,14 +127,14 @@ def doctor(as_json: bool, wants_licences: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", type=PLACE, metavar="RUN")
 @PACK
 @click.option(
     "--sample-mib", default=8.0, show_default=True, type=click.FloatRange(0.01), help="Text of each kind of windows."
 )
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Windows of a step of training.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of samples and controls.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="All figures, into a file.")
+@click.option("--json", "json_path", type=PLACE, metavar="FILE", help="All figures, into a file.")
 @shared_options
 def probe(run_folder: str, pack_name: str, json_path: str | None, **options: Any) -> None:
     """What the documents of a window save one another, beside cheap controls: no training, no GPU."""

@@ -4,7 +4,25 @@ from collections.abc import Callable
 
 import click
 
+from icp.config.addresses import expanded
+from icp.errors import ConfigError
 from icp.run.names import STEPS
+
+
+class Place(click.ParamType):
+    """A path or URL; ``~`` and variables are filled in as in a configuration, also where no shell has done it."""
+
+    name = "path"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See `click.ParamType.convert`; raises ConfigError as `expanded` raises ValueError."""
+        try:
+            return expanded(value)
+        except ValueError as error:
+            raise ConfigError(f"{value}: {error}") from None
+
+
+PLACE = Place()
 
 
 def shared_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -30,7 +48,9 @@ def run_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. pack.seq_len=4096."
         ),
-        click.option("-c", "--config", "config_path", required=True, metavar="FILE", help="The YAML configuration."),
+        click.option(
+            "-c", "--config", "config_path", required=True, type=PLACE, metavar="FILE", help="The YAML configuration."
+        ),
     ):
         function = option(function)
     return shared_options(function)

@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from icp.cli.options import PACK, shared_options
+from icp.cli.options import PACK, PLACE, shared_options
 from icp.cli.session import set_up_logging
 from icp.cli.terminal import say
 
 
 @click.command()
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", type=PLACE, metavar="RUN")
 @PACK
-@click.option("--out", metavar="FILE", default="report.html", show_default=True, help="Where to write it.")
+@click.option("--out", type=PLACE, metavar="FILE", default="report.html", show_default=True, help="Where to write it.")
 @click.option("--verify", "audit", is_flag=True, help="Audit the run first, and show the verdict.")
 @shared_options
 def report(run_folder: str, pack_name: str, out: str, audit: bool, **options: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from icp.cli.options import shared_options
+from icp.cli.options import PLACE, shared_options
 from icp.cli.session import set_up_logging
 from icp.cli.terminal import say
 from icp.errors import ConfigError, InputError
@@ -16,7 +16,7 @@ SEQ_LEN = 8192
 
 @click.command()
 @click.argument("inputs", metavar="FILES...", nargs=-1, required=True)
-@click.option("--out", default="icp.yaml", show_default=True, metavar="FILE", help="Where to write it.")
+@click.option("--out", type=PLACE, default="icp.yaml", show_default=True, metavar="FILE", help="Where to write it.")
 @click.option("--run", "run_name", default="runs/mine", show_default=True, metavar="RUN", help="The folder of the run.")
 @click.option("--seq-len", type=click.IntRange(2), metavar="N", help=f"Context length of the model; default {SEQ_LEN}.")
 @shared_options

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.config.addresses import refuse_credentials
+from icp.config.addresses import expanded, refuse_credentials
 from icp.errors import ArtifactError, ConfigError
 from icp.run.forms import Facts, safe_name
 from icp.run.names import SHARDS, check_pack_name, pack_folder
@@ -43,8 +43,8 @@ class ShardFiles:
     """
 
     def __init__(self, run: str | Path, pack: str, cache: str | Path | None) -> None:
-        _check_address(str(run), pack)
-        self._url = f"{str(run).rstrip('/')}/{pack_folder(pack, 'shards')}" if "://" in str(run) else None
+        run = _checked_address(run, pack)
+        self._url = f"{run.rstrip('/')}/{pack_folder(pack, 'shards')}" if "://" in run else None
         if self._url is None:
             self.folder = Path(run) / pack_folder(pack, "shards")
         else:
@@ -132,12 +132,19 @@ class ShardFiles:
         return temporary
 
 
-def _check_address(run: str, pack: str) -> None:
+def _checked_address(run: str | Path, pack: str) -> str:
+    """The folder or URL of a run, with ``~`` and variables filled in; raises ConfigError for what is neither."""
+    check_pack_name(pack, "pack")
+    if not isinstance(run, str | Path):
+        raise ConfigError(f"run is {str(run)[:80]!r}, expected the folder or URL of a run")
     try:
-        refuse_credentials(run)
+        refuse_credentials(str(run))
     except ValueError as error:
         raise ConfigError(f"the address of the run {error}") from None
-    check_pack_name(pack, "pack")
+    try:
+        return expanded(str(run))
+    except ValueError as error:
+        raise ConfigError(f"run {run}: {error}") from None
 
 
 def _read_numbers(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -39,6 +40,7 @@ class Target:
 
     def __enter__(self) -> "Target":
         try:
+            self._is_new = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             there = [path.name for path in self.folder.iterdir() if not path.name.startswith(records.TEMPORARY)]
             if there:
@@ -61,6 +63,9 @@ class Target:
                 path.replace(self.folder / path.name)
         shutil.rmtree(self._staging)
         os.close(self._held)
+        if kind is not None and self._is_new:
+            with suppress(OSError):  # not empty: somebody else uses it by now
+                self.folder.rmdir()
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed export left here, unless it is one that still runs: it holds a lock of the system."""

@@ -67,6 +67,10 @@ class RunLock:
         holder = self._read()
         if holder is None:
             return
+        if "host" not in holder or "pid" not in holder:
+            raise ArtifactError(
+                f"{self._run}/{LOCK}: says nobody who holds the run: it is damaged; remove it if no command is at work"
+            )
         if holder.get("host") != self._me["host"] or is_alive(holder):
             raise ConfigError(
                 f"{self._run}: in use by process {holder.get('pid')} on {holder.get('host')} "

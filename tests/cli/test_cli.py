@@ -4,9 +4,12 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import icp
 from icp import cli
+from icp.cli import main
+from icp.dataset.windows import WindowDataset
 from icp.run.names import BUILD_STEPS, PACK_STEPS, STEPS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -52,3 +55,35 @@ def test_importing_icp_and_asking_for_help_load_no_library(arguments):
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert {"icp", "icp.cli", "click"} <= loaded
     assert loaded & {"numpy", "numba", "pyarrow", "pydantic", "yaml", "tokenizers", "fsspec", "faiss", "torch"} == set()
+
+
+@pytest.mark.parametrize("home", ["~", "$SOMEWHERE"])
+def test_paths_of_the_command_line_are_those_of_a_configuration(tiny_run, tmp_path, monkeypatch, home):
+    """``--out=~/x`` reaches a program as it is."""
+    (tmp_path / "run").symlink_to(tiny_run)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    for name in ("HOME", "SOMEWHERE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    run = f"{home}/run"
+    for command in (
+        ["status", run],
+        ["inspect", run, "--sample", "2", f"--out={home}/sample.jsonl"],
+        ["export", run, "--format", "parquet", f"--out={home}/export"],
+        ["init", f"{home}/run/documents/part-00000.parquet", f"--out={home}/mine.yaml"],
+    ):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    assert len(WindowDataset(run)) == len(WindowDataset(tiny_run))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cwd", "export", "mine.yaml", "run", "sample.jsonl"]
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
+def test_what_no_variable_or_user_stands_for_is_refused_before_anything_is_written(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in ("$NO_SUCH_VARIABLE/x", "~nobody-of-this-name/x"):
+        done = CliRunner().invoke(main, ["export", str(tiny_run), "--format", "parquet", "--out", out])
+        assert done.exit_code == 2, done.output
+    done = CliRunner().invoke(main, ["export", str(tmp_path / "none"), "--format", "parquet", "--out", "new"])
+    assert done.exit_code == 3
+    assert list(tmp_path.iterdir()) == []

@@ -84,3 +84,11 @@ def test_the_lock_of_somebody_else_is_left_where_it_is(tmp_path):
         (tmp_path / ".lock").unlink()  # a user who was sure that nobody held it
         records.write_json(tmp_path / ".lock", theirs)
     assert json.loads((tmp_path / ".lock").read_text()) == theirs
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"pid": 1}', bytes(99), b"[" * 10_000])
+def test_a_damaged_lock_is_named_and_stays(tmp_path, data):
+    (tmp_path / ".lock").write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"\.lock: says nobody who holds the run"), RunLock(tmp_path, "run"):
+        pass
+    assert (tmp_path / ".lock").read_bytes() == data
