@@ -9,7 +9,7 @@ from icp.errors import ConfigError
 from icp.run.names import STEPS
 
 
-class Place(click.ParamType):
+class Place(click.ParamType):  # type: ignore[type-arg] # generic in the newest click alone
     """A path or URL; ``~`` and variables are filled in as in a configuration, also where no shell has done it."""
 
     name = "path"
