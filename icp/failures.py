@@ -1,4 +1,4 @@
-"""Failures of libraries on single texts: what is one, what is said of it, which texts are to blame.
+"""Failures on single texts: what is one, what is said of it, which texts are to blame, and how many end a run.
 
 Libraries in Rust panic, and a panic is no Exception: it would end the process that does a part, again and again.
 """
@@ -6,6 +6,21 @@ Libraries in Rust panic, and a panic is no Exception: it would end the process t
 from collections.abc import Callable
 
 from icp.errors import IcpError
+
+TOLERATED = 10
+"""So many failed documents are let pass whatever their share, if another one is left."""
+
+
+def too_many(n_failed: int, n_docs: int, most: float, *, is_none_left: bool) -> bool:
+    """Whether more documents failed than a run may lose.
+
+    Args:
+        n_failed: of the documents.
+        n_docs: all of them.
+        most: the share that may fail, `corpus.max_rejected`.
+        is_none_left: whether no document is left: then `TOLERATED` excuses nothing.
+    """
+    return n_failed > most * n_docs and (n_failed > TOLERATED or is_none_left)
 
 
 def pass_on(error: BaseException) -> None:

@@ -19,7 +19,7 @@ FLOORS = {
         "icp.failures",
         "icp.machine",
         "icp.streams",
-        "icp.wording",
+        "icp.plurals",
         "icp.words",
     ],
     "library": ["icp.dedup", "icp.embed", "icp.knn", "icp.order", "icp.pack", "icp.tokenizer"],

@@ -18,13 +18,13 @@ from icp.audit.shingles import jaccard, shingles
 from icp.config import Config
 from icp.dedup.overlap import Overlaps, references_of
 from icp.errors import ConfigError, InputError
+from icp.plurals import counted
 from icp.run.names import DOCUMENTS, HOLDOUT
 from icp.run.reader import Run, read_groups
 from icp.steps.documents.apart import references_by_length
 from icp.steps.documents.evaluation import evaluation_texts
 from icp.steps.documents.lines import listed_ids
 from icp.texts import text_buffers
-from icp.wording import counted
 
 SAMPLE = 100
 """Documents, of either kind, that are compared in plain Python too."""

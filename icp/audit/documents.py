@@ -11,9 +11,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
+from icp.plurals import counted
 from icp.run.names import DOCUMENTS, HOLDOUT, REJECTED_ROWS
 from icp.run.reader import Run, WrongForm, integers, read_groups
-from icp.wording import counted
 
 COLUMNS = ("doc", "key", "id", "source", "file", "row")
 

@@ -14,6 +14,7 @@ from icp.engine import basis_of, differences
 from icp.errors import IcpError, InputError
 from icp.forecast.estimate import amount
 from icp.pipeline import context_of, load_step, with_tokens
+from icp.plurals import counted
 from icp.run import records
 from icp.run.context import Context, document_parts
 from icp.run.names import BUILD_STEPS, CONFIG, PACK_STEPS
@@ -23,7 +24,6 @@ from icp.run.storage import address_of
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.read_tasks import part_bytes
 from icp.steps.documents.telling import paragraph_lines, paragraphs_of_input
-from icp.wording import counted
 
 BAR = 40  # columns of a probability of 1
 

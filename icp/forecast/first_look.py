@@ -16,10 +16,10 @@ from icp.errors import InputError
 from icp.forecast.estimate import amount
 from icp.forecast.sizes import HEAD_BYTES, corpus_size, unpacked
 from icp.pipeline import context_of
+from icp.plurals import counted
 from icp.steps.documents.decoded import batch_rows
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.rows import open_source
-from icp.wording import counted
 
 ROWS = 200
 TEXTS = ("text", "content", "body", "raw_content", "document", "markdown", "abstract", "article")

@@ -14,12 +14,12 @@ from icp.forecast.rates import Rates
 from icp.forecast.sizes import corpus_size
 from icp.machine import Machine, this_machine
 from icp.pipeline import context_of
+from icp.plurals import counted
 from icp.run.names import BUILD_STEPS
 from icp.run.records import MANIFEST
 from icp.run.storage import run_folder
 from icp.steps.documents.read_tasks import PARTS, SMALLEST_PART
 from icp.warm import fill_kernel_cache
-from icp.wording import counted
 
 HEADS = ("one core", "in all", "process", "left", "scratch", "read", "files")
 log = logging.getLogger("icp")

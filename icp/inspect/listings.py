@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from icp.inspect.lookup import excerpt, open_documents, width
+from icp.plurals import counted
 from icp.report.copies import groups, hubs
 from icp.report.corpus import Corpus, load_corpus
 from icp.report.opening import open_partly
 from icp.run.texts import TextReader
-from icp.wording import counted
 
 SHOWN = 20
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from icp.config import Config, load_config
 from icp.engine.step import ALL, Step
 from icp.errors import IcpError
+from icp.plurals import counted
 from icp.run.context import Context
 from icp.run.lock import RunLock, is_alive
 from icp.run.names import (
@@ -40,7 +41,6 @@ from icp.run.reader import require_run
 from icp.run.records import MANIFEST, RECORDS, Manifest, read_manifest, read_mapping
 from icp.run.storage import address_of, mirror_of, run_folder
 from icp.steps.documents.telling import paragraph_lines
-from icp.wording import counted
 
 ROWS = {
     "documents": (DOCUMENTS, "document"),

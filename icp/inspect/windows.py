@@ -13,10 +13,10 @@ from icp.audit.segments import SEGMENT_COLUMNS, Layout, TokenFiles, layout_of
 from icp.audit.tails import repeated_pieces
 from icp.errors import ConfigError
 from icp.inspect.lookup import open_pack, readable, wrapped
+from icp.plurals import counted
 from icp.run.names import SEGMENTS, SURVIVORS, WINDOWS, of_part, part_of, shard_file
 from icp.run.reader import Run, WrongForm, read_columns
 from icp.run.texts import TextReader
-from icp.wording import counted
 
 INDENT = "     "
 FIGURES = ("window", "shard", "row", "n_docs", "n_pad", "path_rank", "mean_similarity", "max_pair_similarity", "source")

@@ -11,10 +11,10 @@ import yaml
 
 from icp import __version__
 from icp.config import Config
+from icp.plurals import counted
 from icp.run.names import CARD, CONFIG, PACKS, pack_folder
 from icp.run.stats import read_stats
 from icp.run.storage import mirror_of, run_folder
-from icp.wording import counted
 
 log = logging.getLogger("icp")
 _TEXT = """---

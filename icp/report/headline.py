@@ -6,10 +6,10 @@ In: manifests. Out: plain values; what is not known yet is left out.
 from collections.abc import Mapping
 from typing import Any
 
+from icp.plurals import counted
 from icp.report.corpus import Corpus
 from icp.report.opening import Partly
 from icp.run.names import STEPS
-from icp.wording import counted
 
 
 def cards(partly: Partly, corpus: Corpus | None) -> list[dict[str, str]]:

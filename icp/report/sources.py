@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from icp.plurals import counted
 from icp.report.corpus import ADDRESSES, LANGUAGES, Corpus, Labels
-from icp.wording import counted
 
 SHOWN_ROWS = 60
 SHOWN_DOMAINS = 500

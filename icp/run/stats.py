@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from icp.plurals import counted
 from icp.run import records
 from icp.run.names import BUILD_STEPS, PACK_FOLDERS, PACKS, STATS, pack_folder, subfolders
 from icp.run.records import Manifest
 from icp.run.seals import sealed
 from icp.run.storage import push_small
-from icp.wording import counted
 
 COSTS = ("seconds", "peak_rss_mib", "cpu_seconds")
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 
 from icp.config import CorpusConfig
 from icp.errors import InputError
+from icp.failures import too_many
 from icp.run.records import PartRecord
-
-TOLERATED = 10
-"""So many refused rows are let pass whatever their share, if a document is left."""
 
 
 def check_seen(config: CorpusConfig, seen: set[str]) -> None:
@@ -47,9 +45,8 @@ class _Tally:
 
     def is_bad(self, most: float) -> bool:
         """Whether more was refused than may be; a few rows may be if a document is left."""
-        refused = self.reasons.total()
         is_odd = self.documents == 0 and not self.reasons.keys() <= _HOSTILE
-        return refused > most * self.rows and (refused > TOLERATED or is_odd)
+        return too_many(self.reasons.total(), self.rows, most, is_none_left=is_odd)
 
     def __str__(self) -> str:
         shown = ", ".join(f"{n:,} {reason}" for reason, n in sorted(self.reasons.items(), key=lambda r: (-r[1], r[0])))

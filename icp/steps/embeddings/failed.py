@@ -7,13 +7,11 @@ import pyarrow as pa
 
 from icp.engine.step import PartOutput
 from icp.errors import InputError
-from icp.failures import failing, pass_on
+from icp.failures import failing, pass_on, too_many
 from icp.run.arrays import survivors
 from icp.run.context import Context
 from icp.texts import Texts, text_buffers
 
-TOLERATED = 10
-"""So many are let pass whatever their share, if another document is left; as of rows of input."""
 _SHOWN = 3
 _ANY_TEXT = "a word"
 Made = TypeVar("Made")
@@ -52,7 +50,7 @@ def check_failed(context: Context) -> None:
     records = [record for phase in ("read", "embed") for record in context.records(phase).values()]
     n_failed, n_rows = sum(record.counts.get("failed", 0) for record in records), survivors(context).size
     limit = context.config.corpus.max_rejected
-    if n_failed > limit * n_rows and (n_failed > TOLERATED or n_failed == n_rows):
+    if too_many(n_failed, n_rows, limit, is_none_left=n_failed == n_rows):
         some = [name for record in records for name in record.info.get("failed", ())][:_SHOWN]
         raise InputError(
             f"embed.model {context.config.embed.model} fails on {n_failed:,} of {n_rows:,} documents "

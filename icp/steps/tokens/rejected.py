@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 
 from icp.engine.step import PartOutput
 from icp.errors import InputError
+from icp.failures import too_many
 from icp.run.context import Context
 from icp.run.names import REJECTED_ROWS, of_part
 
-TOLERATED = 10
-"""So many are let pass whatever their share, if another document is left; as of rows of input."""
 _SHOWN = 3
 _SCHEMA = pa.schema([("doc", pa.int64()), ("id", pa.string()), ("reason", pa.string())])
 
@@ -53,7 +52,7 @@ def check_rejected(context: Context) -> None:
     n_rejected = sum(record.counts.get("rejected", 0) for record in records)
     n_docs = sum(record.counts.get("documents", 0) for record in records)
     limit = context.config.corpus.max_rejected
-    if n_rejected > limit * n_docs and (n_rejected > TOLERATED or n_rejected == n_docs):
+    if too_many(n_rejected, n_docs, limit, is_none_left=n_rejected == n_docs):
         some = [name for record in records for name in record.info.get("rejected", ())][:_SHOWN]
         raise InputError(
             f"tokenizer.name: {context.config.tokenizer.name} fails on {n_rejected:,} of {n_docs:,} documents "

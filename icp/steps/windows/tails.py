@@ -8,10 +8,10 @@ from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput
 from icp.errors import InputError
 from icp.pack.tail import Related, left_out, without_open_windows
+from icp.plurals import counted
 from icp.run.arrays import load_order, token_offsets
 from icp.run.context import Context
 from icp.steps.windows.inputs import Inputs, save_array
-from icp.wording import counted
 
 MUCH = 0.01
 """Share of all tokens from which what is left out is worth a warning."""

@@ -23,8 +23,8 @@ from document_rows import ROWS, context_of, jsonl
 from icp.engine import basis_of
 from icp.engine.executor import ProcessExecutor
 from icp.errors import InputError
+from icp.failures import TOLERATED
 from icp.steps.documents import decoded, jsonl_and_text, lines, parquet_and_arrow, rows
-from icp.steps.documents.refusals import TOLERATED
 from icp.steps.documents.step import STEP, config_keys
 
 

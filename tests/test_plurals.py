@@ -1,4 +1,4 @@
-from icp.wording import counted
+from icp.plurals import counted
 
 
 def test_one_thing_is_singular():
