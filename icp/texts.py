@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +17,9 @@ from icp.errors import InputError
 
 BLOCK_BYTES = 1 << 24
 """Bytes of text that go through a kernel at once (a longer text: its own); words and pieces take several times that."""
+
+_AROUND = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_WHOLE = re.compile(r"-?[0-9]+\.0+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +139,18 @@ def _joined(chunks: list[Texts]) -> Texts:
 
 
 def cleaned_id(line: str) -> str:
-    """The id on a line of a list: without byte order mark, blanks around, and quotes around, as tables write them."""
-    value = line.removeprefix("\ufeff").strip()
+    """The id on a line of a list: without byte order mark, blanks around, quotes around and a comma behind, as tables
+    and lists of JSON write them."""
+    value = line.strip(_AROUND)
+    if value.endswith(('",', "',")):
+        value = value[:-1]
     if len(value) > 1 and value[0] == value[-1] == '"':
         return next(csv.reader(io.StringIO(value)))[0]
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value
+
+
+def key_of(doc_id: str) -> str:
+    """An id as it is compared with those that are never to be used: in form NFC, without blanks and invisible
+    characters around, and ``3.0`` as ``3``, since a column of integers with a gap is written so."""
+    value = unicodedata.normalize("NFC", doc_id).strip(_AROUND)
+    return value.partition(".")[0] if _WHOLE.fullmatch(value) else value

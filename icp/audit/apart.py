@@ -24,7 +24,7 @@ from icp.run.reader import Run, read_groups
 from icp.steps.documents.apart import references_by_length
 from icp.steps.documents.evaluation import evaluation_texts
 from icp.steps.documents.lines import listed_ids
-from icp.texts import text_buffers
+from icp.texts import key_of, text_buffers
 
 SAMPLE = 100
 """Documents, of either kind, that are compared in plain Python too."""
@@ -91,7 +91,7 @@ def _check_listed(run: Run, path: str, key: str, found: Breaches) -> str:
         return f"{key} is not there to be looked at ({error})"
     for name, first, table in _documents(run):
         names = table["id"].to_pylist()
-        rows = np.array([row for row, one in enumerate(names) if one in listed], np.int64)
+        rows = np.array([row for row, one in enumerate(names) if key_of(one) in listed], np.int64)
         found.add_all(f"documents that {key} names in training", rows, _at(name, first, names))
     return f"none is one of {len(listed):,} ids of {key}"
 

@@ -54,10 +54,12 @@ def show_plan(config: Config, *, pack: str = "main", needs_input: bool = True) -
 
 
 def _input_lines(context: Context) -> Iterator[str]:
-    files = corpus_files(context.config.corpus)
+    told: list[str] = []
+    files = corpus_files(context.config.corpus, told)
     known = [file.size for file in files if file.size >= 0]
     unknown = f", {len(files) - len(known):,} of unknown size" if len(known) < len(files) else ""
     yield f"input       {counted(len(files), 'file')}, {amount(sum(known))}{unknown}"
+    yield from (f"{'':<11} {line}" for line in told)
     n_bytes = part_bytes(files, context.config.corpus.part_mib)
     if (context.folder("documents") / MANIFEST).exists():
         n_docs = int(context.doc_bounds()[-1])

@@ -3,7 +3,9 @@
 In: `corpus.input`, or the finished step documents. Out: (documents, bytes of text).
 """
 
+import io
 import json
+import lzma
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +16,7 @@ from icp.config import CorpusConfig
 from icp.errors import InputError
 from icp.run.context import Context, document_paths
 from icp.run.records import MANIFEST
+from icp.steps.documents import contents
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.rows import open_source
 
@@ -88,18 +91,14 @@ def _lines(file: InputFile, text: str) -> tuple[float, float]:
 
 def unpacked(path: str, head: bytes) -> bytes:
     """The beginning of a file, unpacked as far as it goes."""
-    name = path.lower().partition("?")[0]
-    packing = {".gz": "gzip", ".zst": "zstd"}.get(name[name.rfind(".") :])
-    if packing is None:
-        return head
+    stream = contents.unpacked(path, io.BytesIO(head))
     found, left = [], UNPACKED_BYTES
-    with pa.CompressedInputStream(pa.BufferReader(head), packing) as stream:
-        try:
-            while left > 0 and (block := stream.read(1 << 16)):
-                found.append(block)
-                left -= len(block)
-        except OSError:  # the file goes on where the head ends
-            pass
+    try:
+        while left > 0 and (block := stream.read(1 << 16)):
+            found.append(block)
+            left -= len(block)
+    except (OSError, EOFError, lzma.LZMAError):  # the file goes on where the head ends
+        pass
     return b"".join(found)
 
 

@@ -29,7 +29,7 @@ from icp.steps.documents.evaluation import evaluation_texts
 from icp.steps.documents.lines import listed_ids
 from icp.steps.documents.read_tasks import STEP_NAME, read_parts
 from icp.steps.documents.stages import groups_of
-from icp.texts import Texts, text_buffers
+from icp.texts import Texts, key_of, text_buffers
 
 EVALUATION, HELD = "evaluation", "held"
 _FIELDS = ("hashes", "owners", "sizes", "screen")
@@ -117,7 +117,11 @@ def is_held(config: Config, ids: pa.ChunkedArray) -> NDArray[np.bool_]:
     """Whether each document is one to be held out: by a list, or by a hash of its id, the same in every run."""
     wanted, edge = held_ids(config), int(config.holdout.fraction * 2**64)
     return np.array(
-        [name in wanted or xxhash.xxh3_64_intdigest(name.encode()) < edge for name in ids.to_pylist()], np.bool_
+        [
+            (wanted and key_of(name) in wanted) or xxhash.xxh3_64_intdigest(name.encode()) < edge
+            for name in ids.to_pylist()
+        ],
+        np.bool_,
     )
 
 

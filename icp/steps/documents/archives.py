@@ -5,6 +5,7 @@ In: one file, which may be compressed. Out: `Batch` after `Batch`; at most the t
 
 import json
 import tarfile
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,10 +14,11 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
 from icp.errors import InputError
+from icp.steps.documents.contents import unpacked
 from icp.steps.documents.jsonl_and_text import ROWS
-from icp.steps.documents.lines import unpacked
-from icp.steps.documents.row_values import Refused, RowBuffer, document_of
-from icp.steps.documents.rows import BLOCK, Batch, Findings, Rules, longest_line, open_source, reading
+from icp.steps.documents.kinds import is_hidden, listed, suffix_of
+from icp.steps.documents.row_values import Refused, RowBuffer, check_excluded, check_writable, document_of
+from icp.steps.documents.rows import BLOCK, Batch, Findings, Rules, fault_of, longest_line, open_source, reading
 
 _TEXTS = ("conversion", "resource", "response")
 """Types of WARC records that may be documents; the others describe the crawl."""
@@ -38,16 +40,18 @@ def read_warc(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
     Raises: InputError for a file that is cut short or damaged.
     """
     buffer = RowBuffer(rules.keep)
-    row = 0
+    row, is_empty = 0, True
     with reading(path), open_source(path) as source:
+        stream = unpacked(path, source)
         try:
-            for record in ArchiveIterator(_Bounded(unpacked(path, source), path, longest_line(rules))):
+            for record in ArchiveIterator(_Bounded(stream, path, longest_line(rules))):
+                is_empty = False
                 if record.rec_type not in _TEXTS:
                     continue
                 raw = b""
                 try:
                     raw = _payload(record, longest_line(rules))
-                    buffer.accept(document_of(_fields(record, raw), path, row, rules, findings))
+                    buffer.accept(_document(record, raw, path, row, rules, findings))
                 except UnicodeDecodeError:
                     buffer.reject(path, row, "not UTF-8", raw)
                 except Refused as refusal:
@@ -56,7 +60,9 @@ def read_warc(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
                 if buffer.n_chars > BLOCK or len(buffer) >= ROWS:
                     yield buffer.take()
         except (ArchiveLoadFailed, AttributeError, LookupError, TypeError, ValueError) as error:  # all of warcio
-            raise InputError(f"{path}: is no sound WARC file ({error}); fetch it again") from None
+            raise InputError(f"{path}: {fault_of(path, f'is no sound WARC file ({error}); fetch it again')}") from None
+        if is_empty and stream is source and source.tell():
+            raise EOFError("no record in it")
     yield buffer.take()
 
 
@@ -64,7 +70,7 @@ def _payload(record: Any, limit: int) -> bytes:
     """The content of a text record; raises Refused, EOFError for one that is cut short."""
     headers = record.http_headers or record.rec_headers
     kind = headers.get_header("Content-Type") or ""
-    if not kind.startswith("text/plain"):
+    if not kind.lower().startswith("text/plain"):
         raise Refused("not plain text")
     raw: bytes = record.content_stream().read(limit + 1)
     if len(raw) > limit:
@@ -75,11 +81,17 @@ def _payload(record: Any, limit: int) -> bytes:
     return raw
 
 
+def _document(record: Any, raw: bytes, path: str, row: int, rules: Rules, findings: Findings) -> tuple[Any, ...]:
+    # a list may hold the id as it stands in the file
+    check_excluded((record.rec_headers.get_header("WARC-Record-ID") or "",), rules, findings)
+    return document_of(_fields(record, raw), path, row, rules, findings)
+
+
 def _fields(record: Any, raw: bytes) -> dict[str, Any]:
     headers = dict(record.rec_headers.headers)
     url = headers.get("WARC-Target-URI", "")
     name = headers.get("WARC-Record-ID", "").removeprefix("<urn:uuid:").removesuffix(">")
-    return {**headers, "text": raw.decode(), "id": name, "url": url, "host": _host(url)}
+    return {**headers, "text": raw.removeprefix(BOM_UTF8).decode(), "id": name, "url": url, "host": _host(url)}
 
 
 def _host(url: str) -> str | None:
@@ -123,11 +135,11 @@ class _Member(tarfile.TarInfo):
 
 
 def read_tar(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
-    """The samples of a webdataset tar: members that follow one another and are named alike up to the first dot.
+    """The samples of a tar: members ``.txt`` and ``.json`` that follow one another and have one name, as in webdataset.
 
     A row has the fields of the member ``.json``, the member ``.txt`` as ``text``, and the common name as ``id`` if the
-    JSON has none. Other members are counted, not read. Row numbers count samples with a text or JSON from 0.
-    Raises: InputError for a file that is cut short or damaged, or without such members.
+    JSON has none. Other members, links among them, are counted, not read. Row numbers count samples from 0.
+    Raises: InputError for a file that is cut short or damaged, or with other members only.
     """
     buffer = RowBuffer(rules.keep)
     row = 0
@@ -136,18 +148,21 @@ def read_tar(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
             with tarfile.open(fileobj=unpacked(path, source), mode="r|", tarinfo=_Member) as tar:
                 for name, members in _samples(tar, longest_line(rules), findings):
                     try:
-                        tree = _sample(name, members)
-                        buffer.accept(document_of(tree, path, row, rules, findings))
+                        found = document_of(_sample(name, members), path, row, rules, findings)
+                        check_writable(found, "lone surrogate")
+                        buffer.accept(found)
                     except Refused as refusal:
                         buffer.reject(path, row, str(refusal), b" ".join(members.values()))
                     row += 1
                     if buffer.n_chars > BLOCK or len(buffer) >= ROWS:
                         yield buffer.take()
         except tarfile.TarError as error:
-            raise InputError(f"{path}: is cut short, damaged or no tar ({error}); fetch it again") from None
-    if not row:
-        held = ", ".join(sorted(findings.unread)) or "nothing"
-        raise InputError(f"{path}: holds no .txt or .json member but {held}; unpack it and name its files")
+            found_fault = fault_of(path, f"is cut short, damaged or no tar ({error}); fetch it again")
+            raise InputError(f"{path}: {found_fault}") from None
+    if not row and findings.unread:
+        raise InputError(
+            f"{path}: holds no .txt or .json member but {listed(findings.unread)}; unpack it and name its files"
+        )
     yield buffer.take()
 
 
@@ -155,22 +170,22 @@ def _samples(tar: tarfile.TarFile, limit: int, findings: Findings) -> Iterator[t
     """The name of each sample and its members by suffix; of a member that is too long, one byte more than may be."""
     name, members = "", dict[str, bytes]()
     for member in tar:
-        if not member.isfile():
+        if member.isdir():
             continue
-        folder, _, file = member.name.rpartition("/")
-        first, _, suffix = file.partition(".")
-        if suffix.lower() not in ("txt", "json") or not first:
-            findings.unread["." + suffix.lower()] += 1
+        path = member.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        key, _, suffix = path.rpartition(".")
+        suffix = suffix.lower()
+        if not member.isfile() or suffix not in ("txt", "json") or is_hidden(path.rpartition("/")[2]):
+            findings.unread[suffix_of(path) if member.isfile() else "links and devices"] += 1
             continue
-        key = f"{folder}/{first}" if folder else first
-        if key != name and members:
+        if members and (key != name or suffix in members):
             yield name, members
             members = {}
         opened = tar.extractfile(member)
         assert opened is not None, "a file"
-        name, members[suffix.lower()] = key, opened.read(limit + 1)
-        if len(members[suffix.lower()]) > limit:
-            members[suffix.lower()], members["long"] = members[suffix.lower()][:1000], b""
+        name, members[suffix] = key, opened.read(limit + 1)
+        if len(members[suffix]) > limit:
+            members[suffix], members["long"] = members[suffix][:1000], b""
     if members:
         yield name, members
 
@@ -182,7 +197,7 @@ def _sample(name: str, members: dict[str, bytes]) -> dict[str, Any]:
         tree = json.loads(members["json"]) if "json" in members else {}
         if not isinstance(tree, dict):
             raise Refused("not a JSON object")
-        texts = {"text": members["txt"].decode()} if "txt" in members else {}
+        texts = {"text": members["txt"].removeprefix(BOM_UTF8).decode()} if "txt" in members else {}
     except UnicodeDecodeError:
         raise Refused("not UTF-8") from None
     except RecursionError:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from icp.steps.documents.field_types import is_view
+
 SLICE = 8 << 20
 """Bytes of text looked at together, or one row."""
 BATCH = 32 << 20
@@ -27,13 +29,20 @@ def decoded_bytes(column: pa.Array) -> NDArray[np.int64]:
         lengths = np.append(decoded_bytes(column.dictionary), 0)
         codes = column.indices.fill_null(len(lengths) - 1).to_numpy(zero_copy_only=False)
         return np.asarray(lengths[codes], np.int64)
-    if types.is_string_view(kind) or types.is_binary_view(kind):
+    if is_view(kind):
         views = column.buffers()[1]
         sizes = np.frombuffer(views if views is not None else b"", "<i4")
         return sizes[4 * column.offset :: 4][: len(column)].astype(np.int64)
     if any(check(kind) for check in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)):
         return np.asarray(pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False), np.int64)
     return np.full(len(column), -(-column.nbytes // max(1, len(column))), np.int64)
+
+
+def as_dictionary(column: pa.Array) -> pa.Array:
+    """A run-end encoded column as a dictionary of its runs."""
+    rows = np.arange(column.offset, column.offset + len(column))
+    runs = np.searchsorted(column.run_ends.to_numpy(), rows, side="right")
+    return pa.DictionaryArray.from_arrays(pa.array(runs.astype(np.int32)), column.values)
 
 
 def slices(columns: Sequence[pa.Array], n_rows: int) -> list[tuple[int, int]]:
@@ -56,9 +65,8 @@ def batch_rows(source: Any, file: pq.ParquetFile, group: int, columns: Sequence[
         source: the open file.
         columns: those that are read, top level or dotted.
     """
-    described = file.metadata.row_group(group)
-    leaves = [described.column(i) for i in range(described.num_columns) if _is_read(described.column(i), columns)]
-    n_rows = max(1, described.num_rows)
+    leaves = read_chunks(file, group, columns)
+    n_rows = max(1, file.metadata.row_group(group).num_rows)
     mean = sum(leaf.total_uncompressed_size for leaf in leaves) // n_rows
     most = int(np.clip(SLICE // max(1, mean), 1, _MOST_ROWS))
     texts = [leaf for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
@@ -70,8 +78,11 @@ def batch_rows(source: Any, file: pq.ParquetFile, group: int, columns: Sequence[
     return most
 
 
-def _is_read(leaf: Any, columns: Sequence[str]) -> bool:
-    return any((leaf.path_in_schema + ".").startswith(name + ".") for name in columns)
+def read_chunks(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> list[Any]:
+    """The metadata of those leaves of a row group that are read."""
+    described = file.metadata.row_group(group)
+    chunks = (described.column(index) for index in range(described.num_columns))
+    return [chunk for chunk in chunks if any((chunk.path_in_schema + ".").startswith(name + ".") for name in columns)]
 
 
 def _longest(source: Any, file: pq.ParquetFile, group: int, repeated: Sequence[str], prefixed: Sequence[str]) -> int:

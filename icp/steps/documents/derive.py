@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from icp.errors import ConfigError
 from icp.steps.documents.kept_fields import is_json
+from icp.steps.documents.kinds import PACKINGS
 
 N_CHARS = 1000
 """Characters of a text that its language is told by."""
 UNKNOWN = "und"
 """The language of a text without letters, as ISO 639 has it."""
-_PACKED = (".gz", ".zst", ".bz2", ".xz")
 
 
 def detector_version() -> str:
@@ -65,7 +65,7 @@ def _name(value: Any) -> str:
 def extension_of(path: str) -> str | None:
     """The extension of a file name without its dot, in small letters, that of a packing aside; None for none."""
     name = (path.partition("?")[0] if "://" in path else path).rpartition("/")[2].lower()
-    for packed in _PACKED:
+    for packed in PACKINGS:
         name = name.removesuffix(packed)
     before, dot, extension = name.rpartition(".")
     return extension or None if dot and before else None

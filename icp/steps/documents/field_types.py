@@ -22,6 +22,11 @@ def is_string(kind: pa.DataType) -> bool:
     return any(check(kind) for check in checks)
 
 
+def is_view(kind: pa.DataType) -> bool:
+    """Whether values are strings or bytes that lie in buffers which several may share."""
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
+
+
 def is_uuid(kind: pa.DataType) -> bool:
     """Whether values are UUIDs, which are read as their text."""
     return isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.uuid"
@@ -29,11 +34,15 @@ def is_uuid(kind: pa.DataType) -> bool:
 
 def _plain(kind: pa.DataType) -> pa.DataType:
     """The type of the values of a dictionary or an extension; a view's the type with offsets."""
-    while pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+    while _holds_values(kind) or isinstance(kind, pa.BaseExtensionType):
         if is_uuid(kind):
             return pa.string()
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind.storage_type
+        kind = kind.value_type if _holds_values(kind) else kind.storage_type
     return pa.string() if pa.types.is_string_view(kind) else pa.binary() if pa.types.is_binary_view(kind) else kind
+
+
+def _holds_values(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind))
 
 
 def type_of(schema: pa.Schema, name: str) -> pa.DataType | None:
@@ -65,7 +74,7 @@ def _servable(kind: pa.DataType, key: str) -> bool:
     checks = (types.is_null, types.is_integer, types.is_floating, types.is_temporal, types.is_decimal)
     return (
         is_string(kind)
-        or any(check(kind) for check in (*checks, types.is_fixed_size_binary))
+        or (any(check(kind) for check in (*checks, types.is_fixed_size_binary)) and not types.is_interval(kind))
         or (key == "source" and types.is_boolean(kind))
     )
 

@@ -6,8 +6,8 @@ their documents are numbered: patterns as given, matches sorted, the shards of a
 
 import glob
 import json
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from typing import Any
 from icp.config import CorpusConfig
 from icp.config.addresses import expanded
 from icp.errors import ConfigError, InputError
-from icp.steps.documents.kinds import SUPPORTED, counted, fits, is_hidden, is_side_file, kind_of
+from icp.plurals import counted
+from icp.steps.documents.kinds import SUPPORTED, fits, is_hidden, is_side_file, kind_of, suffixes_of
 from icp.steps.documents.stores import Disk, Server, refuse_pipe, store_of
 
 OUR_COLUMNS = ("doc", "key", "id", "text", "source", "file", "row")
-log = logging.getLogger("icp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +39,49 @@ class InputFile:
     stamp: str
 
 
-def corpus_files(config: CorpusConfig) -> list[InputFile]:
+def corpus_files(config: CorpusConfig, told: list[str] | None = None) -> list[InputFile]:
     """The files of a corpus, in the order in which their documents are numbered.
 
+    Args:
+        told: gets a line for what is left out.
+
     Raises: InputError where a pattern matches nothing, a file is of no known kind or cannot be looked at;
-        ConfigError for a file named twice and for a kept field that has the name of one of our columns.
+        ConfigError for a file named by two patterns and for a kept field that has the name of one of our columns.
     """
     _check_kept(config.keep)
+    told = [] if told is None else told
     files: list[InputFile] = []
-    owners: dict[str, str] = {}
-    for pattern in config.input:
+    owners: dict[str, int] = {}
+    for number, pattern in enumerate(config.input):
         store = store_of(pattern)
-        try:
-            found = _matches(store, pattern, config)
-            described = [(store.identity(path), _describe(store, path, pattern, config)) for path in found]
-        except OSError as error:
-            raise InputError(f"{pattern}: cannot be read ({error.strerror or error}); check corpus.input") from None
-        for identity, file in described:
-            if identity in owners:
+        with _looking_at(pattern):
+            paths = _matches(store, pattern, config, told)
+        linked = []
+        for path in paths:
+            identity = store.identity(path)
+            owner = owners.get(identity, number)
+            if owner < number:
                 raise ConfigError(
-                    f"corpus.input: {file.path} is named twice, by {owners[identity]} and by {pattern}; "
+                    f"corpus.input: {path} is named twice, by {config.input[owner]} and by {pattern}; "
                     "each document is used once: name each file by one pattern"
                 )
-            owners[identity] = pattern
-            files.append(file)
+            if identity in owners:
+                linked.append(path)
+                continue
+            owners[identity] = number
+            with _looking_at(path):
+                files.append(_describe(store, path, pattern, config))
+        if linked:
+            told.append(f"{pattern}: {counted(len(linked), 'link')} to a file that is read already, e.g. {linked[0]}")
     return files
+
+
+@contextmanager
+def _looking_at(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check corpus.input") from None
 
 
 def _check_kept(names: Iterable[str]) -> None:
@@ -74,7 +92,7 @@ def _check_kept(names: Iterable[str]) -> None:
         taken[name] = "named twice"
 
 
-def _matches(store: Disk | Server, pattern: str, config: CorpusConfig) -> list[str]:
+def _matches(store: Disk | Server, pattern: str, config: CorpusConfig, told: list[str]) -> list[str]:
     """Paths of files: a name that exists is taken as it stands, otherwise as a glob; folders are looked into."""
     name = expanded(pattern)
     found = [name] if store.exists(name) else sorted(store.glob(name)) if glob.has_magic(name) else []
@@ -85,20 +103,21 @@ def _matches(store: Disk | Server, pattern: str, config: CorpusConfig) -> list[s
         tops = [f for f in folders if not any(f != top and f.startswith(top.rstrip("/") + "/") for top in folders)]
         found = [e for e in found if e in tops or not any(e.startswith(top.rstrip("/") + "/") for top in tops)]
     if found == [name]:
-        return _inside(store, name, config) if folders else found
+        return _inside(store, name, config, told) if folders else found
     base = _before_glob(name)
     loose = [entry for entry in found if entry not in folders]
     for entry in found:
         if entry in folders and is_hidden(entry, base):
             loose += store.walk(entry)
-    files = _chosen(loose, pattern, config, base) if loose else []
+    files = _chosen(loose, pattern, config, base, told) if loose else []
     for entry in found:
         if entry in folders and not is_hidden(entry, base):
-            files = files + _inside(store, entry, config)
+            files = files + _inside(store, entry, config, told)
     if not files and loose:
         raise InputError(
-            f"corpus.input: {pattern} matches {len(loose):,} files, none of a kind that is read ({counted(loose)}), "
-            f"e.g. {loose[0]}; expected {SUPPORTED}, or name them in corpus.include, e.g. '*.py'"
+            f"corpus.input: {pattern} matches {len(loose):,} files, none of a kind that is read "
+            f"({suffixes_of(loose)}), e.g. {loose[0]}; expected {SUPPORTED}, or name them in corpus.include, "
+            "e.g. '*.py'"
         )
     return sorted(files) if loose else files
 
@@ -111,7 +130,7 @@ def _before_glob(pattern: str) -> str:
     return pattern if asks else written
 
 
-def _inside(store: Disk | Server, folder: str, config: CorpusConfig) -> list[str]:
+def _inside(store: Disk | Server, folder: str, config: CorpusConfig, told: list[str]) -> list[str]:
     """The files of a folder: the shards of a saved dataset, else tables, else texts."""
     root = folder.rstrip("/")
     found = sorted(store.walk(folder))
@@ -125,31 +144,32 @@ def _inside(store: Disk | Server, folder: str, config: CorpusConfig) -> list[str
             f"e.g. {where}/{splits[0] if splits else 'train'}"
         )
     if f"{root}/state.json" in shown:
-        return _saved_shards(store, root)
+        return _saved_shards(store, root, told)
     saved = [path for path in shown if path.endswith("/state.json")]
     if saved:
         where = saved[0].rpartition("/")[0]
         raise InputError(f"{folder}: holds a saved dataset in {where}; name that folder itself in corpus.input")
-    files = _chosen(found, folder, config, root + "/")
+    files = _chosen(found, folder, config, root + "/", told)
     if not files:
-        held = f" ({counted(found)})" if found else " (it is empty)"
+        held = f" ({suffixes_of(found)})" if found else " (it is empty)"
         raise InputError(
             f"{folder}: holds no file that can be read{held}; expected {SUPPORTED}, or name them in corpus.include"
         )
     return files
 
 
-def _chosen(paths: list[str], where: str, config: CorpusConfig, base: str) -> list[str]:
+def _chosen(paths: list[str], where: str, config: CorpusConfig, base: str, told: list[str]) -> list[str]:
     """Of the files of a folder or glob those that are read: tables, else texts; what is left out is told.
 
     Args:
         base: what stands before the names that are looked at.
+        told: gets a line for what is left out.
 
     Raises: InputError if more than side files is left out, and `corpus.ignore` or `corpus.include` does not say so.
     """
-    left = [path for path in paths if not fits(path, config.ignore)]
+    left = [path for path in paths if not fits(path, config.ignore, base)]
     if config.include:
-        chosen = [path for path in left if fits(path, config.include)]
+        chosen = [path for path in left if fits(path, config.include, base)]
     else:
         shown = [path for path in left if not is_hidden(path, base)]
         tables = [path for path in shown if kind_of(path) not in (None, "text") and not is_side_file(path)]
@@ -157,7 +177,8 @@ def _chosen(paths: list[str], where: str, config: CorpusConfig, base: str) -> li
         chosen = tables or texts
     others = sorted(set(left) - set(chosen))
     if others and chosen:
-        log.warning("%s: %d files are not read (%s), e.g. %s", where, len(others), counted(others), others[0])
+        are = "is" if len(others) == 1 else "are"
+        told.append(f"{where}: {counted(len(others), 'file')} {are} not read ({suffixes_of(others)}), e.g. {others[0]}")
     if config.include or not chosen:
         return chosen
     unknown = [path for path in others if not is_side_file(path) and not is_hidden(path, base)]
@@ -166,14 +187,14 @@ def _chosen(paths: list[str], where: str, config: CorpusConfig, base: str) -> li
         unknown = sorted(set(unknown) - set(notes))
     if unknown:
         raise InputError(
-            f"{where}: {len(unknown)} of its files would not be read ({counted(unknown)}), e.g. {unknown[0]}; "
-            f"{len(chosen)} would ({counted(chosen)}); name those to leave out in corpus.ignore, e.g. '*.bin', or "
+            f"{where}: {len(unknown)} of its files would not be read ({suffixes_of(unknown)}), e.g. {unknown[0]}; "
+            f"{len(chosen)} would ({suffixes_of(chosen)}); name those to leave out in corpus.ignore, e.g. '*.bin', or "
             "those to read in corpus.include"
         )
     return chosen
 
 
-def _saved_shards(store: Disk | Server, folder: str) -> list[str]:
+def _saved_shards(store: Disk | Server, folder: str, told: list[str]) -> list[str]:
     state = _json_in(store, f"{folder}/state.json")
     try:
         shards = [f"{folder}/{row['filename']}" for row in state["_data_files"]]
@@ -182,7 +203,7 @@ def _saved_shards(store: Disk | Server, folder: str) -> list[str]:
     if state.get("_indices_data_files"):
         raise InputError(f"{folder}: saved with an indices mapping; save it again after flatten_indices()")
     if not shards:
-        log.warning("%s: holds a saved dataset without rows", folder)
+        told.append(f"{folder}: holds a saved dataset without rows")
     missing = [shard for shard in shards if not store.exists(shard)]
     if missing:
         raise InputError(f"{missing[0]}: missing, though {folder}/state.json lists it; save the dataset again")
@@ -200,7 +221,8 @@ def _json_in(store: Disk | Server, path: str) -> dict[str, Any]:
 
 
 def _describe(store: Disk | Server, path: str, pattern: str, config: CorpusConfig) -> InputFile:
-    kind = kind_of(path) or ("text" if fits(path, config.include) else None)
+    is_asked_for = path != expanded(pattern) or fits(path, config.include)  # others of no known kind were left out
+    kind = kind_of(path) or ("text" if is_asked_for else None)
     if "\udc80" <= max(path, default="") <= "\udcff":
         raise InputError(f"{path!r}: its name is not UTF-8; rename it")
     if kind is None:

@@ -1,42 +1,23 @@
 """Lines of a file that may be compressed; a file that is one JSON array gives each of its objects as a line."""
 
-import bz2
 import codecs
-import gzip
 import json
-import logging
-import lzma
 import re
 from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 from typing import Any
 
-import pyarrow as pa
-
 from icp.config.addresses import expanded
 from icp.errors import InputError
+from icp.steps.documents.contents import HEAD, otherwise, unpacked
 from icp.steps.documents.rows import BLOCK, EXCERPT, LONGEST_LINE, open_source, reading
 from icp.steps.documents.stores import file_identity
-from icp.texts import cleaned_id
+from icp.texts import cleaned_id, key_of
 
 _BLANK = b" \t\r\n"
 _INDENTED = re.compile(rb'\{[ \t\r]*\n\s*"')
+_SCAN = json.JSONDecoder(parse_int=bool).raw_decode  # only ends are sought: a number may have any length
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
-_OPENERS: dict[str, Any] = {
-    ".gz": lambda source: gzip.GzipFile(fileobj=source),  # Arrow's takes the zeros after a padded member for damage
-    ".tgz": lambda source: gzip.GzipFile(fileobj=source),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-    ".zst": lambda source: pa.CompressedInputStream(source, "zstd"),
-}
-log = logging.getLogger("icp")
-
-
-def unpacked(path: str, source: Any) -> Any:
-    """The uncompressed bytes of an open file, to be read; by the end of its name."""
-    name = path.partition("?")[0] if "://" in path else path
-    opener = next((make for end, make in _OPENERS.items() if name.lower().endswith(end)), None)
-    return opener(source) if opener else source
 
 
 def line_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
@@ -60,19 +41,27 @@ def line_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
 
 
 def json_blocks(path: str, limit: int) -> Iterator[tuple[list[bytes], bool]]:
-    """As `line_blocks`, but objects in one array, or indented over several lines, come as lines."""
+    """As `line_blocks`, but objects in one array, indented over several lines, or without line ends between them come
+    as lines."""
     with reading(path):
         blocks = _blocks(path)
         head = next(blocks, b"").removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
         is_array = head[:1] == b"[" and head[1:].lstrip(_BLANK)[:1] in (b"{", b"]")
-        is_indented = _INDENTED.match(head) is not None
+        is_loose = _INDENTED.match(head) is not None or _runs_on(head)
         blocks.close()
-    if not is_array and not is_indented:
+    if not is_array and not is_loose:
         yield from line_blocks(path, limit)
         return
     with reading(path):
         for lines in _objects(path, limit, is_array):
             yield lines, False
+
+
+def _runs_on(head: bytes) -> bool:
+    """Whether another object follows the first one without a newline between them."""
+    text = head.decode(errors="replace")
+    end = _end_of(text, 0, _SCAN) if text.startswith("{") else 0
+    return end > 0 and text[end:].lstrip(" \t\r")[:1] == "{"
 
 
 def _objects(path: str, limit: int, is_array: bool) -> Iterator[list[bytes]]:
@@ -81,7 +70,6 @@ def _objects(path: str, limit: int, is_array: bool) -> Iterator[list[bytes]]:
     Raises: InputError for what is not JSON; EOFError for an array or an object without its end.
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")()
-    scan = json.JSONDecoder(parse_int=bool).raw_decode  # only ends are sought: a number may have any length
     text, n_objects, begun = "", 0, not is_array
     blocks = _blocks(path)
     for block in blocks:
@@ -101,11 +89,12 @@ def _objects(path: str, limit: int, is_array: bool) -> Iterator[list[bytes]]:
                 if text[at] == "]":
                     if text[at + 1 :].strip() or any(block.strip() for block in blocks):
                         raise InputError(f"{path}: more follows its JSON array; save it with one JSON object a line")
-                    yield found
+                    if found:
+                        yield found
                     return
                 at += 1
                 continue
-            end = _end_of(text, at, scan)
+            end = _end_of(text, at, _SCAN)
             if not end:
                 break
             found.append(text[at:end].encode("utf-8", "surrogatepass"))
@@ -152,8 +141,9 @@ def _blocks(path: str) -> Generator[bytes, None, None]:
     with open_source(path) as source:
         stream = unpacked(path, source)
         head = block = stream.read(BLOCK)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise InputError(f"{path}: is UTF-16; save it as UTF-8, e.g. iconv -f UTF-16 -t UTF-8")
+        form = otherwise(path, head[:HEAD], inside=stream is not source)
+        if form:
+            raise InputError(f"{path}: {form}")
         while block:
             yield block
             block = stream.read(BLOCK)
@@ -162,7 +152,7 @@ def _blocks(path: str) -> Generator[bytes, None, None]:
 
 
 def listed_ids(path: str, key: str) -> frozenset[str]:
-    """The ids in a file that `key` of the configuration names, one a line, without byte order mark, blanks and quotes.
+    """The ids in a file that `key` of the configuration names, one a line, as `key_of` compares them.
 
     Raises: InputError if the file cannot be read or is not UTF-8.
     """
@@ -174,7 +164,7 @@ def _ids_in(path: str, identity: str, key: str) -> frozenset[str]:
     ids: set[str] = set()
     try:
         for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
-            ids.update(cleaned_id(line.decode()) for line in lines)
+            ids.update(key_of(cleaned_id(one)) for line in lines for one in line.decode().split("\r"))
     except UnicodeDecodeError:
         raise InputError(f"{path}: {key} is not UTF-8; save it with one id a line, as UTF-8") from None
     ids.discard("")

@@ -13,13 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from icp.errors import InputError
-from icp.steps.documents.decoded import batch_rows, slices
-from icp.steps.documents.field_types import is_string, is_uuid, leaf_names, missing_text, serving, type_of
+from icp.steps.documents.arrow_bounds import check_unpacked
+from icp.steps.documents.decoded import as_dictionary, batch_rows, read_chunks, slices
+from icp.steps.documents.field_types import is_string, is_uuid, is_view, leaf_names, missing_text, serving, type_of
+from icp.steps.documents.parquet_bounds import check_pages
 from icp.steps.documents.rows import Batch, Findings, Rules, open_source, reading
 from icp.steps.documents.screen import screen
 from icp.steps.documents.values import uuid_texts
 
 _CONTINUES = b"\xff\xff\xff\xff"
+_ROWS = 1 << 20
+"""Rows of a record batch looked at together: a column of nulls takes no bytes, whatever its length."""
 
 
 def read_parquet(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
@@ -33,6 +37,8 @@ def read_parquet(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]
         fields = fields_of(path, file.schema_arrow, rules, findings)
         first = 0
         for group in range(file.num_row_groups):
+            for chunk in read_chunks(file, group, list(fields)):
+                check_pages(path, source, chunk)
             n_rows = batch_rows(source, file, group, list(fields))
             for batch in file.iter_batches(n_rows, [group], list(fields), use_threads=False):
                 yield from screened(path, first, batch, fields, rules, findings)
@@ -67,6 +73,7 @@ def _open_arrow(path: str) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]
             # four zero bytes end a stream, and since 2019 every message begins with a mark
             if not source.read(8).endswith((_CONTINUES if head.startswith(_CONTINUES) else b"") + bytes(4)):
                 raise EOFError("no end mark")
+        check_unpacked(path, source, is_file=head == b"ARROW1")
         source.seek(0)
         if head == b"ARROW1":
             reader = pa.ipc.open_file(source)
@@ -85,6 +92,12 @@ def fields_of(path: str, schema: pa.Schema, rules: Rules, findings: Findings) ->
         if name is not None and kind is not None:
             found[name] = kind
             findings.seen.add(name)
+    for name in rules.keep:
+        if name in found and not _can_be_kept(found[name]):
+            raise InputError(
+                f"{path}: field {name!r} is of type {found[name]}, which Parquet cannot hold; leave it out of "
+                "corpus.keep"
+            )
     if rules.text not in found:
         raise InputError(missing_text(path, rules.text, findings.names))
     if not is_string(found[rules.text]) and not pa.types.is_null(found[rules.text]):
@@ -95,18 +108,28 @@ def fields_of(path: str, schema: pa.Schema, rules: Rules, findings: Findings) ->
     return found
 
 
+def _can_be_kept(kind: pa.DataType) -> bool:
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([("kept", kind)])).close()
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
 def screened(
     path: str, first: int, batch: pa.RecordBatch, fields: dict[str, pa.DataType], rules: Rules, findings: Findings
 ) -> Iterable[Batch]:
     """The rows of a record batch, decoded and judged a bounded number of bytes at a time."""
-    columns = {name: _column(batch, name) for name in fields}
-    for start, stop in slices(list(columns.values()), batch.num_rows):
-        part = {name: _as(column.slice(start, stop - start), fields[name]) for name, column in columns.items()}
-        yield screen(path, first + start, part, rules, findings)
+    for begin in range(0, batch.num_rows, _ROWS):
+        rows = batch.slice(begin, _ROWS)
+        columns = {name: _column(rows, name) for name in fields}
+        for start, stop in slices(list(columns.values()), rows.num_rows):
+            part = {name: _as(column.slice(start, stop - start), fields[name]) for name, column in columns.items()}
+            yield screen(path, first + begin + start, part, rules, findings)
 
 
 def _column(batch: pa.RecordBatch, name: str) -> Any:
-    """A column by its name or dotted path, extensions as what they are stored as."""
+    """A column by its name or dotted path, extensions as what they are stored as, runs as a dictionary."""
     if batch.schema.get_field_index(name) >= 0:
         column = batch.column(name)
     else:
@@ -114,8 +137,12 @@ def _column(batch: pa.RecordBatch, name: str) -> Any:
         column = pc.struct_field(batch.column(head), steps)
     while isinstance(column, pa.ExtensionArray):
         column = uuid_texts(column.storage) if is_uuid(column.type) else column.storage
-    return column
+    return as_dictionary(column) if pa.types.is_run_end_encoded(column.type) else column
 
 
 def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    return column.cast(kind) if column.type != kind else column
+    if column.type == kind:
+        return column
+    if pa.types.is_dictionary(column.type) and is_view(column.type.value_type):  # Arrow takes nothing out of views
+        return pa.array(column.to_pylist(), kind)
+    return column.cast(kind)

@@ -27,6 +27,7 @@ from icp.steps.documents.derive import with_derived
 from icp.steps.documents.field_types import missing_text
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.jsonl_and_text import read_csv, read_jsonl, read_texts
+from icp.steps.documents.kinds import PACKINGS
 from icp.steps.documents.lines import listed_ids
 from icp.steps.documents.paragraphs import ParagraphCount
 from icp.steps.documents.parquet_and_arrow import read_arrow, read_parquet
@@ -46,7 +47,8 @@ def list_files(context: Context, part: str, output: PartOutput) -> None:
     """Write ``list.json``: for each read task its files. The list is made once, so that all tasks see the same."""
     tasks: list[list[InputFile]] = []
     n_bytes = 0
-    for file in corpus_files(context.config.corpus):
+    told: list[str] = []
+    for file in corpus_files(context.config.corpus, told):
         fits = tasks and len(tasks[-1]) < TEXTS_PER_TASK and n_bytes + file.size <= TEXT_BYTES_PER_TASK
         if fits and file.kind == tasks[-1][-1].kind == "text":
             tasks[-1].append(file)
@@ -54,6 +56,8 @@ def list_files(context: Context, part: str, output: PartOutput) -> None:
         else:
             tasks.append([file])
             n_bytes = file.size
+    if told:
+        output.info["warnings"] = told
     rows = [[asdict(file) for file in task] for task in tasks]
     output.path("list.json").write_text(json.dumps(rows), encoding="utf-8")
 
@@ -75,9 +79,7 @@ def part_bytes(files: Iterable[InputFile], part_mib: float) -> int:
 
 
 def _is_packed(file: InputFile) -> bool:
-    return file.kind in ("parquet", "arrow") or file.path.lower().partition("?")[0].endswith(
-        (".gz", ".zst", ".bz2", ".xz")
-    )
+    return file.kind in ("parquet", "arrow") or file.path.lower().partition("?")[0].endswith(PACKINGS)
 
 
 def read_parts(context: Context) -> list[str]:

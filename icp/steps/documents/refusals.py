@@ -28,6 +28,22 @@ _HOSTILE = {"too long", "nested too deep", "number too long"}
 _NOT_HELD_AGAINST = ("rejected.excluded", "rejected.empty line")
 
 
+def reasons_of(counts: Mapping[str, int]) -> Counter[str]:
+    """Why rows were refused, of the counts of a record; excluded ones and blank lines are not refused."""
+    return Counter(
+        {
+            name.removeprefix("rejected."): n
+            for name, n in counts.items()
+            if name.startswith("rejected.") and name not in _NOT_HELD_AGAINST
+        }
+    )
+
+
+def ranked(reasons: Counter[str]) -> str:
+    """Reasons with their counts, the most frequent first."""
+    return ", ".join(f"{n:,} {reason}" for reason, n in sorted(reasons.items(), key=lambda r: (-r[1], r[0])))
+
+
 @dataclass
 class _Tally:
     """Rows of one file, or of all text files together; excluded ones and blank lines are not refused."""
@@ -39,9 +55,7 @@ class _Tally:
     def add(self, counts: Mapping[str, int]) -> None:
         self.rows += counts.get("read", 0)
         self.documents += counts.get("documents", 0)
-        for name, n in counts.items():
-            if name.startswith("rejected.") and name not in _NOT_HELD_AGAINST:
-                self.reasons[name.removeprefix("rejected.")] += n
+        self.reasons += reasons_of(counts)
 
     def is_bad(self, most: float) -> bool:
         """Whether more was refused than may be; a few rows may be if a document is left."""
@@ -49,8 +63,7 @@ class _Tally:
         return too_many(self.reasons.total(), self.rows, most, is_none_left=is_odd)
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{n:,} {reason}" for reason, n in sorted(self.reasons.items(), key=lambda r: (-r[1], r[0])))
-        return f"{self.reasons.total():,} of {self.rows:,} rows ({shown})"
+        return f"{self.reasons.total():,} of {self.rows:,} rows ({ranked(self.reasons)})"
 
 
 def _stands_in(key: str, tallies: Iterable[_Tally]) -> bool:
@@ -81,7 +94,8 @@ def check_refused(config: CorpusConfig, records: Iterable[PartRecord]) -> None:
             + "".join(
                 f"; corpus.{key}: null uses no {key}" for key in ("id", "source") if _stands_in(key, bad.values())
             )
-            + "; mend the files, or raise corpus.max_rejected"
+            + ("; make them UTF-8, e.g. iconv -f WINDOWS-1252 -t UTF-8" if _stands_in("UTF-8", bad.values()) else "")
+            + "; mend the files, leave them out (corpus.ignore), or raise corpus.max_rejected"
         )
     if not total.documents:
         raise InputError(f"{', '.join(config.input)}: no documents in {total.rows:,} rows; check corpus.input")

@@ -4,13 +4,14 @@ In: a mapping of names to JSON values. Out: rows gathered into a `Batch`, kept f
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from icp.steps.documents.rows import DOCUMENT, EXCERPT, JSON_TEXT, REJECTED, Batch, Findings, Rules
 from icp.steps.documents.values import id_text, source_text
+from icp.texts import key_of
 
 JSON_KINDS = {bool: "bool", int: "int", float: "float", str: "string"}
 DEEPEST = 900
@@ -67,10 +68,16 @@ def document_of(tree: Any, path: str, row: int, rules: Rules, findings: Findings
     doc_id = _id(_value(tree, rules.id, findings), f"{path}:{row}", rules, findings)
     source = _source(_value(tree, rules.source, findings), rules, findings)
     kept = [_kept(_value(tree, name, findings), name, findings) for name in rules.keep]
-    if doc_id in rules.excluded:
-        findings.excluded.add(doc_id)
-        raise Refused("excluded")
+    check_excluded((doc_id,), rules, findings)
     return (doc_id, text, source, path, row, *kept)
+
+
+def check_excluded(names: Iterable[str], rules: Rules, findings: Findings) -> None:
+    """Raise Refused if one of the names of a document is an id never to be used."""
+    for key in map(key_of, names) if rules.excluded else ():
+        if key in rules.excluded:
+            findings.excluded.add(key)
+            raise Refused("excluded")
 
 
 def check_writable(row: tuple[Any, ...], reason: str) -> None:

@@ -13,6 +13,7 @@ import xxhash
 
 from icp.errors import InputError
 from icp.run.storage.server import trouble_of
+from icp.steps.documents.contents import HEAD, otherwise
 from icp.steps.documents.stores import server_of
 
 BLOCK = 4 << 20
@@ -124,7 +125,16 @@ def reading(path: str) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read by this pyarrow ({error}); write it anew in a plainer form") from None
     except (OSError, EOFError, pa.ArrowInvalid, zlib.error, lzma.LZMAError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:EXCERPT]
-        raise InputError(f"{path}: is cut short or damaged ({reason}); fetch it again") from None
+        raise InputError(f"{path}: {fault_of(path, f'is cut short or damaged ({reason}); fetch it again')}") from None
+
+
+def fault_of(path: str, found: str) -> str:
+    """What is wrong with a file that cannot be read: that it is not what its name says, or what was found."""
+    try:
+        with open_source(path) as source:
+            return otherwise(path, source.read(HEAD)) or found
+    except Exception:  # noqa: BLE001 - the first failure is the one to tell
+        return found
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from icp.steps.documents.field_types import is_string
 from icp.steps.documents.rows import DOCUMENT, EXCERPT, REJECTED, Batch, Findings, Rules
 from icp.steps.documents.values import column_text, decoded
+from icp.texts import key_of
 
 _REASONS = ("", "null text", "not UTF-8", "too short", "too long", "null id", "excluded")
 _Refuse = Callable[[str, NDArray[np.bool_]], None]
@@ -40,9 +41,9 @@ def screen(path: str, first_row: int, columns: dict[str, pa.Array], rules: Rules
         refuse("not UTF-8", bad)
     kept = [_kept(columns, name, n_rows, refuse) for name in rules.keep]
     if rules.excluded:
-        is_excluded = np.array([value in rules.excluded for value in ids.to_pylist()], dtype=np.bool_)
-        refuse("excluded", is_excluded)
-        findings.excluded.update(ids.filter(pa.array(is_excluded)).to_pylist())
+        keys = [key_of(value) for value in ids.fill_null("").to_pylist()]
+        refuse("excluded", np.array([key in rules.excluded for key in keys], dtype=np.bool_))
+        findings.excluded.update(rules.excluded.intersection(keys))
     files = pa.array([path], pa.string()).take(pa.array(np.zeros(n_rows, np.int32)))
     arrays = [ids, text, source, files, rows, *kept]
     schema = pa.schema([*DOCUMENT, *(pa.field(n, a.type) for n, a in zip(rules.keep, kept, strict=True))])

@@ -5,7 +5,6 @@ documents that may be trained on; ``sift/<task>.rejected.parquet``, the refused 
 ``sift/<task>.overlaps.parquet``, what each of these shares with what.
 """
 
-import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,10 +20,9 @@ from icp.steps.documents.apart import EVALUATION, HELD, found_in, held_ids, is_h
 from icp.steps.documents.read_tasks import part_bytes_of, read_parts
 from icp.steps.documents.rows import EXCERPT, REJECTED
 from icp.steps.documents.stages import groups_of, rejected_before
-from icp.steps.documents.telling import tell_listed
-from icp.texts import Texts, text_buffers
+from icp.steps.documents.telling import listed_in_corpus
+from icp.texts import Texts, key_of, text_buffers
 
-log = logging.getLogger("icp")
 CONTAMINATED, NEAR = "text of an evaluation set", "near to a held-out document"
 OVERLAP = pa.schema(
     [
@@ -68,23 +66,24 @@ def sift(context: Context, part: str, output: PartOutput) -> None:
         _write(output, f"sift/{part}.overlaps.parquet", sifted.overlaps)
 
 
-def tell_apart(context: Context) -> None:
-    """Say what is kept out of training, and warn of ids that stand nowhere and of texts too short to look for."""
+def told_apart(context: Context) -> tuple[list[str], list[str]]:
+    """What to warn of and what to note of what is kept out of training: ids that stand nowhere, texts too short."""
     config = context.config
+    warnings, notes = list[str](), list[str]()
     for record in context.records("evaluation").values():
         n_texts, n_short = record.info["texts"], record.info["short"]
         if n_short:
             least = config.decontaminate.least_words
-            log.warning(
-                "decontaminate: %s of %s strings have fewer than %d words and are not looked for",
-                f"{n_short:,}", f"{n_texts:,}", least,
-            )  # fmt: skip
+            short = f"{n_short:,} of {n_texts:,} strings have fewer than {least} words"
+            warnings.append(f"decontaminate: {short} and are not looked for")
     records = context.records("sift").values()
     if config.holdout.ids is not None:
         met = {value for record in records for value in record.info["listed"]}
-        tell_listed(config.holdout.ids, "holdout.ids", met, "are held out")
+        found, is_whole = listed_in_corpus(config.holdout.ids, "holdout.ids", met, "held out")
+        (notes if is_whole else warnings).append(found)
     if config.holdout.is_set and not sum(record.counts.get("held_out", 0) for record in records):
-        log.warning("holdout: no document is held out; raise holdout.fraction, or correct holdout.ids")
+        warnings.append("holdout: no document is held out; raise holdout.fraction, or correct holdout.ids")
+    return warnings, notes
 
 
 class _Sifted:
@@ -138,7 +137,8 @@ class _Sifted:
 
     def _note_listed(self, ids: pa.ChunkedArray) -> None:
         wanted = held_ids(self._config)
-        self.listed.update(xxhash.xxh3_64_intdigest(name.encode()) for name in ids.to_pylist() if name in wanted)
+        keys = wanted.intersection(map(key_of, ids.to_pylist())) if wanted else ()
+        self.listed.update(xxhash.xxh3_64_intdigest(key.encode()) for key in keys)
 
 
 def _told(

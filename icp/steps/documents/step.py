@@ -10,7 +10,6 @@ what was refused, settle the types of kept fields, count), *number*. Held-out do
 """
 
 import json
-import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -35,31 +34,36 @@ from icp.steps.documents.kept_fields import common_field, convert, is_json
 from icp.steps.documents.read_tasks import STEP_NAME, list_files, read_files, read_parts
 from icp.steps.documents.refusals import check_refused, check_seen
 from icp.steps.documents.rows import DOCUMENT, document_keys
-from icp.steps.documents.sift import sift, sift_parts, tell_apart
+from icp.steps.documents.sift import sift, sift_parts, told_apart
 from icp.steps.documents.stages import is_piece, rejected_of, stages
 from icp.steps.documents.stores import file_identity
 from icp.steps.documents.strip_tasks import find_repeated, repeated_parts, strip, strip_parts
-from icp.steps.documents.telling import sampled_paragraphs, tell
+from icp.steps.documents.telling import sampled_paragraphs, told
 
-log = logging.getLogger("icp")
 KEY = pa.field("key", pa.binary(16))
 NOTHING_LEFT = {
     "read": "the corpus holds no document",
     "strip": "corpus.strip_repeated leaves nothing of any document; raise it",
     "sift": "holdout and decontaminate leave no document for training; look at documents/rejected, and lower them",
 }
+_READ_AS = {"csv": ", quotes closed", "tar": ", names to the last dot", "warc": ", types in any case"}
+"""How files of a kind are read since that changed; other kinds have the bytes that they had."""
 
 
 def corpus_identity(config: Config) -> list[tuple[str, str]]:
     """``(name, identity)`` of all files read: path, size and stamp; text files together as one hash."""
     files = corpus_files(config.corpus)
-    rows = [(file.path, f"{file.size} bytes, {file.stamp}") for file in files if file.kind != "text"]
+    rows = [
+        (file.path, f"{file.size} bytes, {file.stamp}{_READ_AS.get(file.kind, '')}")
+        for file in files
+        if file.kind != "text"
+    ]
     texts = [asdict(file) for file in files if file.kind == "text"]
     if texts:
         rows.append(("text files", f"{len(texts)}, {sha256(json.dumps(texts).encode()).hexdigest()}"))
     for path in (config.corpus.exclude, config.holdout.ids):
         if path is not None:
-            rows.append((path, f"{file_identity(path)}, cleaned"))
+            rows.append((path, f"{file_identity(path)}, compared by key"))
     if config.decontaminate.is_set:
         rows += [(file.path, f"{file.size} bytes, {file.stamp}") for file in evaluation_files(config.decontaminate)]
     if "language" in config.corpus.derive.values():
@@ -84,9 +88,11 @@ def merge(context: Context, part: str, output: PartOutput) -> None:
     records = context.records("read")
     config = context.config.corpus
     check_refused(config, records.values())
-    tell(config, records)
     check_seen(config, {name for record in records.values() for name in record.info["seen"]})
-    tell_apart(context)
+    warnings, notes = (
+        of_input + apart for of_input, apart in zip(told(config, records), told_apart(context), strict=True)
+    )
+    output.info["warnings"], output.info["notes"] = warnings, notes
     pieces, first = [], 0
     for record in context.records(stages(context.config)[-1]).values():
         for name, file in record.files.items():

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,11 +12,15 @@ import xxhash
 
 from icp.config import CorpusConfig
 from icp.errors import InputError
+from icp.plurals import counted
+from icp.run.names import REJECTED_ROWS
 from icp.run.records import PartRecord
 from icp.steps.documents.input_files import corpus_files
+from icp.steps.documents.kinds import listed
 from icp.steps.documents.lines import listed_ids
 from icp.steps.documents.paragraphs import most_frequent
 from icp.steps.documents.read_tasks import batches_of, rules_of
+from icp.steps.documents.refusals import ranked, reasons_of
 from icp.steps.documents.repeated_ids import repeated_ids
 from icp.steps.documents.rows import EXCERPT, Findings
 
@@ -26,39 +30,63 @@ _PIECES, _ROWS = 8, 250
 _SHOWN_SHARE, _SHOWN = 0.02, 60
 
 
-def tell(config: CorpusConfig, records: Mapping[str, PartRecord]) -> None:
-    """Warn of what the read tasks left out, of ids that come again, and of ids to exclude that stand nowhere."""
+def told(config: CorpusConfig, records: Mapping[str, PartRecord]) -> tuple[list[str], list[str]]:
+    """What to warn of, and what to note: values left out, ids that come again, ids to exclude; rows refused."""
     infos = [record.info for record in records.values()]
-    for key in ("id", "source"):
-        n_rows = sum(info["left_out"].get(key, 0) for info in infos)
-        if n_rows:
-            what = f"the field {key}: {n_rows:,} values cannot serve and are left out"
-            log.warning("%s; name another field in corpus.%s, or set it to null to use none", what, key)
+    warnings, notes = [*_left_out(infos)], [*_refused(records)]
     unread: Counter[str] = Counter()
     for info in infos:
         unread.update(info["unread"])
     if unread:
-        shown = ", ".join(f"{n:,} {suffix}" for suffix, n in sorted(unread.items()))
-        log.warning("members of tar files that are not read: %s", shown)
+        warnings.append(f"members of tar files that are not read: {listed(unread)}")
     n_repeated, is_exact = repeated_ids(info["ids"] for info in infos)
     if n_repeated:
-        about = "" if is_exact else "about "
-        what = f"{about}{n_repeated:,} documents have the id of another one"
-        log.warning("%s: --doc and corpus.exclude find all of an id; name another field in corpus.id", what)
+        about, have = "" if is_exact else "about ", "has" if n_repeated == 1 else "have"
+        what = f"{about}{counted(n_repeated, 'document')} {have} the id of another one"
+        warnings.append(f"{what}: --doc and corpus.exclude find all of an id; name another field in corpus.id")
     if config.exclude is not None:
         met = {value for info in infos for value in info["excluded"]}
-        tell_listed(config.exclude, "corpus.exclude", met, "are left out")
+        found, is_whole = listed_in_corpus(config.exclude, "corpus.exclude", met, "left out")
+        (notes if is_whole else warnings).append(found)
+    return warnings, notes
 
 
-def tell_listed(path: str, key: str, met: set[int], fate: str) -> None:
-    """Say how many ids of a list stand in the corpus, and warn of those that do not; `met` are hashes of ids."""
+def _refused(records: Mapping[str, PartRecord]) -> Iterator[str]:
+    reasons: Counter[str] = Counter()
+    files: list[str] = []
+    for record in records.values():
+        found = reasons_of(record.counts)
+        reasons += found
+        files += record.info["rows"] if found else ()
+    if reasons:
+        where = f" of {files[0]}" if len(files) == 1 else ""
+        yield f"{counted(reasons.total(), 'row')}{where} refused ({ranked(reasons)}): documents/{REJECTED_ROWS}"
+
+
+def _left_out(infos: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for key in ("id", "source"):
+        n_rows = sum(info["left_out"].get(key, 0) for info in infos)
+        if n_rows:
+            are = "is" if n_rows == 1 else "are"
+            what = f"the field {key}: {counted(n_rows, 'value')} cannot serve and {are} left out"
+            yield f"{what}; name another field in corpus.{key}, or set it to null to use none"
+
+
+def listed_in_corpus(path: str, key: str, met: set[int], fate: str) -> tuple[str, bool]:
+    """How many ids of a list stand in the corpus, with one of the others, and whether all do.
+
+    Args:
+        key: of the configuration, that names the list.
+        met: hashes of those that do.
+        fate: what becomes of them.
+    """
     ids = sorted(listed_ids(path, key))
     missing = [doc_id for doc_id in ids if xxhash.xxh3_64_intdigest(doc_id.encode()) not in met]
-    found = f"{path}: {len(ids) - len(missing):,} of its {len(ids):,} ids stand in the corpus and {fate}"
+    found = f"{path}: {len(ids) - len(missing):,} of its {counted(len(ids), 'id')} stand in the corpus and are {fate}"
     if missing:
-        log.warning("%s; %s others do not, e.g. %s: check how they are written", found, f"{len(missing):,}", missing[0])
-    else:
-        log.info("%s", found)
+        others = "1 other does not" if len(missing) == 1 else f"{len(missing):,} others do not"
+        found += f"; {others}, e.g. {missing[0]}: check how they are written"
+    return found, not missing
 
 
 def paragraph_lines(found: object) -> Iterator[str]:

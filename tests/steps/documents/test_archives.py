@@ -148,7 +148,7 @@ def test_tar_that_is_damaged_or_holds_no_texts_is_named(tmp_path):
     with pytest.raises(InputError, match=r"a\.tar: is cut short"):
         read(read_tar, tmp_path / "a.tar")
     (tmp_path / "b.tar").write_bytes(tar([("a.jpg", b"x")]))
-    with pytest.raises(InputError, match=r"no \.txt or \.json member but \.jpg"):
+    with pytest.raises(InputError, match=r"no \.txt or \.json member but 1 \.jpg"):
         read(read_tar, tmp_path / "b.tar")
 
 
@@ -158,3 +158,52 @@ def test_header_of_a_tar_that_promises_too_much_is_refused(tmp_path):
     (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.USTAR_FORMAT) + bytes(10_000))
     with pytest.raises(InputError, match="a header of 7,516,192,768 bytes"):
         read(read_tar, tmp_path / "a.tar")
+
+
+def test_no_member_of_a_tar_is_lost_without_a_word(tmp_path):
+    members = [
+        ("a.txt", b"one"),
+        ("a.txt", b"two"),
+        ("2310.10638.txt", b"three"),
+        ("2310.10639.txt", b"\xef\xbb\xbffour"),
+    ]
+    raw = io.BytesIO(tar(members))
+    with tarfile.open(fileobj=raw, mode="a") as more:
+        for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE):
+            link = tarfile.TarInfo("link.txt")
+            link.type, link.linkname = kind, "a.txt"
+            more.addfile(link)
+        more.addfile(tarfile.TarInfo("._b.txt"))
+    (tmp_path / "a.tar").write_bytes(raw.getvalue())
+    rows, refused, findings = read(read_tar, tmp_path / "a.tar")
+    assert [(row["id"], row["text"]) for row in rows] == [
+        ("a", "one"), ("a", "two"), ("2310.10638", "three"), ("2310.10639", "four"),
+    ]  # fmt: skip
+    assert not refused
+    assert findings.unread == {"links and devices": 2, ".txt": 1}
+
+
+def test_names_and_texts_of_a_tar_that_are_no_unicode_end_no_run(tmp_path):
+    (tmp_path / "a.tar").write_bytes(tar([("caf\udce9.txt", b"one"), ("b.json", b'{"text": "\\ud800"}')]))
+    rows, refused, _ = read(read_tar, tmp_path / "a.tar")
+    assert [row["id"] for row in rows] == ["caf\\xe9"]
+    assert refused == [(1, "lone surrogate")]
+
+
+def test_empty_tar_has_no_rows(tmp_path):
+    (tmp_path / "a.tar").write_bytes(tar([]))
+    assert read(read_tar, tmp_path / "a.tar")[:2] == ([], [])
+
+
+def test_type_of_a_record_may_be_written_in_any_case(tmp_path):
+    (tmp_path / "a.wet").write_bytes(record("conversion", "Text/Plain; charset=UTF-8", b"text"))
+    assert [row["text"] for row in read(read_warc, tmp_path / "a.wet")[0]] == ["text"]
+
+
+@pytest.mark.parametrize("listed", ["0000-1", "<urn:uuid:0000-1>"])
+def test_record_is_excluded_by_its_id_in_either_form(tmp_path, listed):
+    (tmp_path / "a.wet").write_bytes(wet(TEXTS, packed=False))
+    rows, refused, findings = read(read_warc, tmp_path / "a.wet", excluded=frozenset([listed]))
+    assert [row["text"] for row in rows] == [TEXTS[0], TEXTS[2]]
+    assert refused == [(1, "excluded")]
+    assert findings.excluded == {listed}

@@ -1,18 +1,25 @@
 """Input that was made to hurt: bounded memory, one reason, and the rest of the corpus goes on."""
 
+import bz2
+import contextlib
 import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
+import tarfile
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
 import pytest
 from document_rows import ROWS, jsonl
 
 from icp.config import CorpusConfig
 from icp.errors import InputError
-from icp.steps.documents import rows
+from icp.steps.documents import arrow_bounds, contents, parquet_bounds, rows
 from icp.steps.documents.read_tasks import rules_of
 
 GOOD = json.dumps(ROWS[0]).encode()
@@ -87,6 +94,88 @@ def test_rows_of_csv_with_other_numbers_of_values_are_refused_alone(step):
     odd = "another number of values than the header"
     assert found.reasons == [(1, odd), (2, odd), (3, "empty line"), (4, "not UTF-8")]
     assert found["id"] == ["1", "5"]
+
+
+def test_quotes_that_are_not_as_in_csv_swallow_no_rows(step):
+    found = step({"a.tsv": b'id\ttext\n1\t"5 inches" wide\n2\tfine\n3\t"said \\"so\\""\n4\t5" wide\n'}, max_rejected=1)
+    assert found.reasons == [(0, "not sound CSV"), (2, "not sound CSV")]
+    assert (found["id"], found["text"]) == (["2", "4"], ["fine", '5" wide'])
+    with pytest.raises(InputError, match=r"b\.tsv: row 1 cannot be read .*is a quote not closed"):
+        step({"b.tsv": b'id\ttext\n1\tfine\n2\t"Hello, he said.\n3\tlost\n'})
+
+
+def test_two_columns_of_the_name_of_the_text_are_refused(step):
+    with pytest.raises(InputError, match=r"a\.csv: 2 of its columns have the name 'text'"):
+        step({"a.csv": b"text,text\na,b\n"})
+
+
+@pytest.mark.parametrize("kind", ["jsonl.gz", "csv.zst", "txt.bz2", "tar.xz", "wet.gz"])
+def test_packed_file_out_of_all_proportion_is_refused(step, kind, monkeypatch):
+    monkeypatch.setattr(contents, "MOST", 1 << 20)
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}.get(kind.rpartition(".")[2])
+    raw = b'{"text": "' + bytes(40 << 20)
+    if kind.startswith("tar"):
+        member = tarfile.TarInfo("a.txt")
+        member.size = 40 << 20
+        raw = member.tobuf() + bytes(40 << 20)
+    elif kind.startswith("wet"):
+        raw = b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 41943040\r\n\r\n" + bytes(40 << 20)
+    elif kind.startswith("csv"):
+        raw = b"id,text\n" + b"1,aaaaaaaaaa\n" * (3 << 20)
+    data = pack(raw) if pack else pa.compress(raw, "zstd", asbytes=True)
+    with pytest.raises(InputError, match=rf"^a\.{kind}: unpacks to more than 250 times its size"):
+        step({f"a.{kind}": data})
+
+
+def as_ipc(path, new, table, compression="zstd"):
+    with new(path, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+@pytest.mark.parametrize("is_dictionary", [False, True])
+def test_record_batch_that_unpacks_to_too_much_is_refused(step, tmp_path, monkeypatch, new, compression, is_dictionary):
+    monkeypatch.setattr(arrow_bounds, "MOST", 1 << 20)
+    texts = pa.array(["x" * (1 << 18)] * 8)
+    if is_dictionary:
+        texts = pa.DictionaryArray.from_arrays(pa.array(range(8), pa.int32()), texts)
+    as_ipc(tmp_path / "a.arrow", new, pa.table({"text": texts}), compression)
+    with pytest.raises(InputError, match=r"^a\.arrow: message \d unpacks to 2,09\d,\d+ bytes, 1,048,576 may be"):
+        step(input="a.arrow")
+    rng = np.random.default_rng(0)
+    honest = [bytes(rng.integers(97, 123, 1 << 18, np.uint8)).decode() for _ in range(8)]
+    as_ipc(tmp_path / "b.arrow", new, pa.table({"text": honest}), compression)
+    assert step(input="b.arrow")["text"] == honest
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_damaged_heads_of_arrow_files_are_named(tmp_path, new):
+    as_ipc(tmp_path / "a", new, pa.Table.from_pylist(ROWS))
+    raw = (tmp_path / "a").read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        damaged = bytearray(raw)
+        for at in rng.integers(0, len(raw), 3):
+            damaged[at] = rng.integers(256)
+        source = pa.BufferReader(bytes(damaged))
+        with contextlib.suppress(InputError, EOFError, OSError, pa.ArrowInvalid):
+            arrow_bounds.check_unpacked("a", source, is_file=new is pa.ipc.new_file)
+
+
+@pytest.mark.parametrize("options", [{}, {"data_page_version": "2.0"}, {"use_dictionary": True}])
+def test_page_that_unpacks_to_too_much_is_refused(step, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(parquet_bounds, "MOST", 1 << 20)
+    texts = [f"{n % 2}" * (1 << 18) for n in range(8)]
+    options = {"use_dictionary": False, "write_statistics": True, "compression": "zstd"} | options
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", data_page_size=1 << 30, **options)
+    if not options["use_dictionary"]:
+        with pytest.raises(InputError, match=r"a\.parquet: a page of the field 'text' unpacks to 2,097,\d+ bytes"):
+            step(input="a.parquet")
+    else:  # the two texts stand in the dictionary
+        assert step(input="a.parquet")["text"] == texts
+    pq.write_table(pa.table({"text": texts}), tmp_path / "b.parquet", data_page_size=1, write_batch_size=1, **options)
+    assert step(input="b.parquet")["text"] == texts
 
 
 def test_list_of_ids_that_is_a_pipe_is_refused(tmp_path):

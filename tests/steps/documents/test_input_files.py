@@ -1,6 +1,5 @@
 """Which files a corpus is made of."""
 
-import logging
 import os
 
 import fsspec
@@ -27,6 +26,13 @@ def put(folder, *names):
 
 def paths(*patterns, **values):
     return [file.path for file in corpus_files(CorpusConfig(input=patterns, **values))]
+
+
+def left_out(*patterns, **values):
+    """What is said of files that are not read."""
+    told = []
+    corpus_files(CorpusConfig(input=patterns, **values), told)
+    return told
 
 
 def test_file_is_described(here):
@@ -75,11 +81,10 @@ def test_linked_folder_is_looked_into_once(here):
     assert paths("u/") == ["u/a.txt"]
 
 
-def test_tables_of_a_folder_win_over_its_readme(here, caplog):
+def test_tables_of_a_folder_win_over_its_readme(here):
     put(here, "d/README.md", "d/part-0.parquet/x.parquet", "d/a.parquet")
-    with caplog.at_level(logging.WARNING, logger="icp"):
-        assert paths("d") == ["d/a.parquet", "d/part-0.parquet/x.parquet"]
-    assert "d/README.md" in caplog.text
+    assert paths("d") == ["d/a.parquet", "d/part-0.parquet/x.parquet"]
+    assert left_out("d") == ["d: 1 file is not read (1 .md), e.g. d/README.md"]
 
 
 def test_case_of_the_suffix_does_not_matter(here):
@@ -211,24 +216,22 @@ def test_pipe_is_refused(here):
         paths("p.jsonl")
 
 
-def test_names_with_an_underscore_are_left_out_and_counted(here, caplog):
+def test_names_with_an_underscore_are_left_out_and_counted(here):
     put(here, "d/a.jsonl", "d/_SUCCESS", "d/_temporary/0/b.jsonl", "d/.cache/c.jsonl")
     assert paths("d") == ["d/a.jsonl"]
-    assert "d: 3 files are not read (2 .jsonl" in caplog.text
-    caplog.clear()
+    assert left_out("d") == ["d: 3 files are not read (2 .jsonl, 1 without a suffix), e.g. d/.cache/c.jsonl"]
     assert paths("d/*") == ["d/a.jsonl"]
-    assert "d/*: 2 files are not read" in caplog.text
+    assert "d/*: 2 files are not read" in left_out("d/*")[0]
     assert paths("d/_temporary/*/*.jsonl") == ["d/_temporary/0/b.jsonl"]
 
 
-def test_a_table_beside_many_texts_is_refused(here, caplog):
+def test_a_table_beside_many_texts_is_refused(here):
     put(here, "d/a.md", "d/b.md", "d/c.md", "d/settings.json")
     with pytest.raises(InputError, match=r"d: 3 of its files would not be read \(3 \.md\), .*; 1 would \(1 \.json\)"):
         paths("d")
     assert paths("d", ignore=("*.json",)) == ["d/a.md", "d/b.md", "d/c.md"]
-    caplog.clear()
     assert paths("d", include=("*.md",)) == ["d/a.md", "d/b.md", "d/c.md"]
-    assert "d: 1 files are not read (1 .json)" in caplog.text
+    assert "d: 1 file is not read (1 .json)" in left_out("d", include=("*.md",))[0]
     put(here, "e/a.jsonl", "e/README.md", "e/notes.md")
     assert paths("e") == ["e/a.jsonl"]
 
@@ -239,18 +242,58 @@ def test_glob_of_unknown_kinds_says_what_it_matches(here):
         paths("d/*")
 
 
-def test_saved_dataset_without_rows_is_told_and_stops_nothing(here, caplog):
+def test_saved_dataset_without_rows_is_told_and_stops_nothing(here):
     put(here, "d/a.jsonl")
     (here / "e").mkdir()
     (here / "e/state.json").write_text('{"_data_files": []}')
     assert paths("d", "e") == ["d/a.jsonl"]
-    assert "e: holds a saved dataset without rows" in caplog.text
+    assert left_out("d", "e") == ["e: holds a saved dataset without rows"]
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a.warc.wet.gz", "warc"), ("a.WARC", "warc"), ("a.tar.zst", "tar"), ("a.tgz", "tar"), ("a.txt.gz", "text")],
-)
-def test_archives_and_packed_texts_are_known(here, name, kind):
+    [
+        ("a.warc.wet.gz", "warc"), ("a.WARC", "warc"), ("a.tar.zst", "tar"), ("a.tgz", "tar"), ("a.txz", "tar"),
+        ("a.txt.gz", "text"), ("a.jsonl.zstd", "jsonl"), ("a.csv.gzip", "csv"), ("a.pq", "parquet"),
+        ("df.parquet.gzip", "parquet"), ("a.feather", "arrow"), ("a.arrows", "arrow"),
+    ],
+)  # fmt: skip
+def test_kinds_go_by_the_end_of_a_name(here, name, kind):
     put(here, name)
     assert [file.kind for file in corpus_files(CorpusConfig(input=(name,)))] == [kind]
+
+
+def test_link_to_a_file_of_the_same_folder_is_told_and_not_read_twice(here):
+    put(here, "blobs/abc", "s/one/a.jsonl")
+    for revision in ("two", "three"):
+        (here / "s" / revision).mkdir()
+        (here / "s" / revision / "b.jsonl").symlink_to(here / "blobs/abc")
+    assert paths("s") == ["s/one/a.jsonl", "s/three/b.jsonl"]
+    assert left_out("s") == ["s: 1 link to a file that is read already, e.g. s/two/b.jsonl"]
+
+
+def test_dangling_link_in_a_folder_is_named(here):
+    put(here, "d/a.jsonl")
+    (here / "d/b.jsonl").symlink_to(here / "gone")
+    with pytest.raises(InputError, match=r"^d/b\.jsonl: cannot be read \(No such file"):
+        paths("d")
+
+
+@pytest.mark.parametrize("pattern", ["old", "old/", "old/*", "d/old/*", "*.bin", "d/old"])
+def test_files_to_ignore_are_named_by_folder_path_or_name(here, pattern):
+    put(here, "d/a.jsonl", "d/old/x.bin", "d/old/deep/y.bin")
+    assert paths("d", ignore=(pattern,)) == ["d/a.jsonl"]
+    assert paths("d", include=("old",)) == ["d/old/deep/y.bin", "d/old/x.bin"]
+
+
+def test_table_named_like_a_side_file_is_data(here):
+    put(here, "d/license_texts.jsonl", "d/changelogs.parquet", "d/a.jsonl", "d/LICENSE", "d/readme.txt")
+    assert paths("d") == ["d/a.jsonl", "d/changelogs.parquet", "d/license_texts.jsonl"]
+
+
+def test_many_suffixes_are_not_all_listed(here):
+    put(here, "d/a.jsonl", *(f"d/part-{n}.x{n}" for n in range(40)), "d/part-00000", "d/part-00001")
+    with pytest.raises(
+        InputError, match=r"42 of its files .*\(2 without a suffix, (1 \.x\d+, ){7}33 of other suffixes\)"
+    ):
+        paths("d")

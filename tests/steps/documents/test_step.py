@@ -228,7 +228,7 @@ def test_ids_and_sources_of_columns_become_strings(step, caplog):
     found = step({"a.parquet": table, "b.parquet": table.select(["text"])})
     assert found["id"] == ["12", "a.parquet:1", "b.parquet:0", "b.parquet:1"]
     assert found["source"] == ["true", None, None, None]
-    assert "the field id: 1 values cannot serve and are left out" in caplog.text
+    assert "the field id: 1 value cannot serve and is left out" in caplog.text
 
 
 IDS = [
@@ -326,7 +326,7 @@ def test_columns_of_default_names_that_cannot_serve_are_left_out(step, caplog):
     table = pa.Table.from_pylist([{"text": "a", "id": {"x": 1}, "source": [1]}])
     found = step({"a.parquet": table})
     assert (found["id"], found["source"]) == (["a.parquet:0"], [None])
-    assert "the field source: 1 values cannot serve and are left out" in caplog.text
+    assert "the field source: 1 value cannot serve and is left out" in caplog.text
 
 
 def test_text_field_without_a_value_is_refused(step):
@@ -379,7 +379,7 @@ def test_few_refused_rows_are_let_pass(step):
         step({"a.jsonl": content + b"[]\n", "b.jsonl": jsonl(ROWS)})
     assert str(refusal.value) == (
         "too many rows refused (corpus.max_rejected is 0.01): a.jsonl: 11 of 12 rows (10 bad JSON, 1 not a JSON object)"
-        "; mend the files, or raise corpus.max_rejected"
+        "; mend the files, leave them out (corpus.ignore), or raise corpus.max_rejected"
     )
     assert step({"a.jsonl": content + b"[]\n"}, max_rejected=0.95)["id"] == ["d0"]
 
@@ -541,16 +541,40 @@ def test_array_that_is_cut_short_or_goes_on_is_refused(step):
         step({"a.json": json.dumps(ROWS).encode() + b"{}"})
 
 
-@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.tsv.gz", "\t")])
+@pytest.mark.parametrize(
+    ("name", "separator"), [("a.csv", ","), ("a.tsv.gz", "\t"), ("a.csv", ";"), ("a.csv", "\t"), ("a.csv", "|")]
+)
 def test_csv_values_are_strings(step, name, separator):
     raw = '"id",text\n007,"two\nlines ""quoted"""\n8,x\n'.replace(",", separator).encode()
     found = step({name: gzip.compress(raw) if name.endswith("gz") else raw})
     assert (found["id"], found["text"]) == (["007", "8"], ['two\nlines "quoted"', "x"])
 
 
-def test_list_of_ids_is_cleaned(step):
-    ids = "\ufeffd3\r\n \"d5\" \n'd6'\n\n".encode()
-    assert step({"a.jsonl": jsonl(ROWS), "ids": ids}, input="a.jsonl", exclude="ids")["id"] == ["d0", "d1", "d2", "d4"]
+@pytest.mark.parametrize(
+    "ids",
+    [
+        "\ufeffd3\r\n \"d5\" \n'd6'\n\n",
+        "d3\rd5\rd6",
+        "\u200bd3\u00a0\nd5\u3000\nd6\t\n",
+        '"d3",\n"d5",\n"d6"\n',
+    ],
+)
+def test_list_of_ids_is_cleaned(step, ids):
+    files = {"a.jsonl": jsonl(ROWS), "ids": ids.encode()}
+    assert step(files, input="a.jsonl", exclude="ids")["id"] == ["d0", "d1", "d2", "d4"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_ids_are_compared_by_what_they_say(step, kind):
+    rows = [{"id": name, "text": "x"} for name in ("d0 ", "e\u0301", "\ufeffd2", "7", "3.5", "d5")]
+    files = {f"a.{kind}": jsonl(rows) if kind == "jsonl" else pa.Table.from_pylist(rows)}
+    files["ids"] = "d0\n\u00e9\nd2\n7.0\n3\n".encode()
+    assert step(files, input=f"a.{kind}", exclude="ids")["id"] == ["3.5", "d5"]
+
+
+def test_text_file_is_excluded_by_its_name(step):
+    files = {"d/a.txt": b"one", "d/b.txt": b"two", "ids": b"d/a.txt\n"}
+    assert step(files, input="d", exclude="ids")["id"] == ["d/b.txt:0"]
 
 
 def test_blank_lines_are_held_against_nobody(step):
@@ -565,9 +589,85 @@ def test_id_and_source_can_be_switched_off(step):
     assert (found["id"], found["source"]) == (["a.jsonl:0", "b.parquet:0"], [None, None])
 
 
-def test_utf16_is_named(step):
-    with pytest.raises(InputError, match="is UTF-16"):
-        step({"a.jsonl": jsonl(ROWS).decode().encode("utf-16")})
+@pytest.mark.parametrize(
+    ("name", "raw", "message"),
+    [
+        ("a.jsonl", jsonl(ROWS).decode().encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("a.csv", b"id,text\n1,fine\n".decode().encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
+        ("a.jsonl", jsonl(ROWS).decode().encode("utf-32"), "is UTF-32; save it as UTF-8"),
+        ("a.jsonl", gzip.compress(jsonl(ROWS)), r"is gzip; let its name end with \.gz"),
+        ("a.csv", pa.compress(jsonl(ROWS), "zstd", asbytes=True), r"is zstd; let its name end with \.zst"),
+        ("a.json.gz", gzip.compress(gzip.compress(jsonl(ROWS))), "is gzip packed as gzip; unpack it once"),
+        ("a.jsonl", b"PAR1\x15\x04", r"is Parquet; let its name end with \.parquet"),
+        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS; run git lfs pull"),
+        ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS; run git lfs pull"),
+        ("a.jsonl.gz", b"<!DOCTYPE html><html>", "is a web page or XML; fetch it again"),
+        ("a.tar", b"<!DOCTYPE html><html>" * 100, "is a web page or XML; fetch it again"),
+        ("a.csv", b"id,text\r1,x\r", "its lines end with CR alone"),
+    ],
+)
+def test_file_that_is_something_else_than_its_name_says_is_named(step, name, raw, message):
+    with pytest.raises(InputError, match=rf"^{name}: .*{message}"):
+        step({name: raw})
+
+
+def test_text_files_that_are_no_text_are_refused_by_what_they_are(step):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+    without_mark = "without a mark".encode("utf-16-le")
+    found = step({"a.txt": b"fine", "b.txt": gzip.compress(b"x"), "c.txt": without_mark, "d.txt": pointer})
+    assert found["text"] == ["fine"]
+    assert [reason for _, reason in found.reasons] == [
+        "gzip, not text", "UTF-16, not text", "a pointer of Git LFS, not text",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("between", ["", " ", "\r", "\r\r"])
+def test_objects_without_a_newline_between_them_are_read(step, between, monkeypatch):
+    monkeypatch.setattr(lines, "BLOCK", 150)
+    found = step({"a.jsonl": between.join(json.dumps(row) for row in ROWS).encode()})
+    assert found["id"] == [row["id"] for row in ROWS]
+
+
+def test_files_with_byte_order_marks_may_be_put_together(step):
+    one = b"\xef\xbb\xbf" + jsonl(ROWS[:2])
+    assert step({"a.jsonl": one + one})["id"] == ["d0", "d1"] * 2
+
+
+def test_empty_array_has_no_rows(step):
+    assert step({"a.json": b" [ ]\n", "b.jsonl": jsonl(ROWS)})["id"] == [row["id"] for row in ROWS]
+
+
+def by_runs(values):
+    return pa.RunEndEncodedArray.from_arrays(pa.array(range(1, len(values) + 1), pa.int32()), pa.array(values))
+
+
+def of_views(values):
+    codes = pa.array(range(len(values)), pa.uint8())
+    return pa.DictionaryArray.from_arrays(codes, pa.array(values, pa.string_view()))
+
+
+@pytest.mark.parametrize("make", [by_runs, of_views])
+def test_arrow_columns_by_runs_and_of_views_are_read(step, tmp_path, make):
+    table = pa.table({name: make([row[name] for row in ROWS]) for name in ("id", "text", "source")})
+    table = table.append_column("k", make([f"k{n}" for n in range(7)]))
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_batch(table.to_batches()[0].slice(1))
+    found = step(input="a.arrow", keep=["k"])
+    for name in ("id", "text", "source"):
+        assert found[name] == [row[name] for row in ROWS][1:]
+    assert found["k"] == [f"k{n}" for n in range(1, 7)]
+
+
+def test_column_that_parquet_cannot_hold_is_left_out_or_refused(step, tmp_path):
+    spans = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
+    with pa.ipc.new_file(tmp_path / "a.arrow", pa.table({"text": ["x"], "id": spans}).schema) as writer:
+        writer.write_table(pa.table({"text": ["x"], "id": spans}))
+    assert step(input="a.arrow")["id"] == ["a.arrow:0"]
+    kept = pa.table({"text": ["x"], "span": spans})
+    with pa.ipc.new_file(tmp_path / "b.arrow", kept.schema) as writer:
+        writer.write_table(kept)
+    with pytest.raises(InputError, match=r"b\.arrow: field 'span' is of type month_day_nano_interval, which Parquet"):
+        step(input="b.arrow", keep=["span"])
 
 
 def test_value_nested_too_deep_is_refused(step):

@@ -41,5 +41,5 @@ def test_ids_to_exclude_that_stand_nowhere_are_told(step, caplog):
     caplog.clear()
     caplog.set_level("INFO", "icp")
     step({"ids": b"d3\nd3\n"}, input="a.jsonl", exclude="ids")
-    assert "ids: 1 of its 1 ids stand in the corpus and are left out" in caplog.text
+    assert "ids: 1 of its 1 id stand in the corpus and are left out" in caplog.text
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
