@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from icp.config import Config
-from icp.embed import check_model
+from icp.embed import check_model, embedder_of, rest_of
 from icp.engine import basis_of, differences, run_slice, run_step
 from icp.engine.basis import made_otherwise, other_tokenizer, refuse_other
 from icp.engine.executor import Executor
@@ -192,6 +192,10 @@ def _check_own_files(step: Step, context: Context) -> None:
     """Raise InputError for a model, or vectors, that are not there: before hours of work for the steps in front."""
     if step.sources is not None and not (context.folder(step.name) / records.MANIFEST).exists():
         step.sources(context.config)
+        if embedder_of(model := context.config.embed.model).has_transformer:
+            from icp.embed.model_source import check_hub
+
+            check_hub(rest_of(model))
 
 
 def _check_graph(context: Context) -> None:

@@ -57,7 +57,7 @@ def load_tokenizer() -> Any:
     """MiniLM's tokenizer, of the tokenizers library, that neither cuts nor pads."""
     from tokenizers import Tokenizer
 
-    from icp.embed.transformer import model_source
+    from icp.embed.model_source import model_source
 
     tokenizer = Tokenizer.from_file(str(Path(model_source("minilm")) / "tokenizer.json"))
     tokenizer.no_truncation()
@@ -179,7 +179,7 @@ def piece_vectors(tokenizer: Any) -> NDArray[np.float32]:
     import torch
     from transformers import AutoModel
 
-    from icp.embed.transformer import model_source
+    from icp.embed.model_source import model_source
 
     torch.set_num_threads(1)
     model = AutoModel.from_pretrained(model_source("minilm")).eval()

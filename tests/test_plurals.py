@@ -1,4 +1,4 @@
-from icp.plurals import counted
+from icp.plurals import counted, either
 
 
 def test_one_thing_is_singular():
@@ -8,3 +8,7 @@ def test_one_thing_is_singular():
         "2 documents",
         "12,345 documents",
     ]
+
+
+def test_a_choice_ends_with_or():
+    assert [either(names) for names in (("a",), ("a", "b"), ("a", "b", "c"))] == ["a", "a or b", "a, b or c"]

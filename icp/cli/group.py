@@ -31,7 +31,10 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Group.invoke`."""
+        from icp.cli.progress import tell_warnings
+
         open_files(raised=True)
+        tell_warnings()
         try:
             return super().invoke(ctx)
         except IcpError as error:

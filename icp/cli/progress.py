@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from icp.cli.signals import stop_if_asked
 from icp.cli.terminal import Lines
+from icp.plurals import counted
 from icp.run.log import JsonLines
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Reporter:
         if step != before.partition(": ")[0]:
             self._say(f"{step}{self._place(step)}", logging.DEBUG if self._panel is not None else logging.INFO)
         elif self._panel is None and time.monotonic() - self._spoke > LINE_SECONDS:
-            self._say(f"{label}: {done} of {total} parts{self._told_left()}")
+            self._say(f"{label}: {done} of {counted(total, 'part')}{self._told_left()}")
 
     def attend(self, label: str) -> None:
         """Tell that something without parts is at work, when it has taken long enough to be worth a line."""
@@ -180,6 +181,10 @@ def set_up_logging(*, as_json: bool, verbose: bool) -> None:
     log.handlers[:] = [handler]
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     log.propagate = False
+
+
+def tell_warnings() -> None:
+    """Send Python's warnings to the library's log, each as one line."""
     warnings.showwarning = _tell_warning
 
 
@@ -192,4 +197,6 @@ def _tell_warning(
     line: str | None = None,
 ) -> None:
     """A warning as one line of the log: Python's own form shows lines of code, which tell a user nothing."""
-    log.log(logging.WARNING if issubclass(category, UserWarning) else logging.DEBUG, "%s", message)
+    told_elsewhere = filename.endswith("_jit.py")  # of where kernels are kept: the line that they are compiled names it
+    is_for_user = issubclass(category, UserWarning) and not told_elsewhere
+    log.log(logging.WARNING if is_for_user else logging.DEBUG, "%s", message)

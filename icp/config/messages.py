@@ -38,8 +38,14 @@ def message_of(error: Mapping[str, Any], where: str, overridden: Mapping[str, st
     if error["type"] == "missing":
         return f"{where}: {'.'.join(str(part) for part in error['loc'])} is missing and has no default"
     if error["type"] == "value_error":
-        return f"{where}: " + f"{key} {error['ctx']['error']}".strip()
+        return f"{where}: " + _of_section(key, str(error["ctx"]["error"]))
     return f"{where}: {key} is {_shortened(repr(value))}, {_expected(error, key)}"
+
+
+def _of_section(key: str, message: str) -> str:
+    """A message about a key; that of a section begins with the name of one of its keys."""
+    joined = "." if f"{key}.{message.split()[0].partition('.')[0]}" in _known_keys() else " "
+    return f"{key}{joined}{message}" if key else message
 
 
 def _shortened(text: str) -> str:

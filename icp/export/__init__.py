@@ -86,7 +86,8 @@ def export_pack(
     with target_at(out) as target:
         check_pack_name(pack)
         opened = open_pack(run_folder(run), pack)
-        _check_stride(chosen, "seq_len+1" if opened.stride > opened.seq_len else "seq_len")
+        padded = bool(opened.padding) and not chosen.knows_padding and not allow_padding
+        _check_stride(chosen, "seq_len+1" if opened.stride > opened.seq_len else "seq_len", padded)
         _check_order(chosen, opened, allow_reshuffle)
         _check_padding(chosen, opened, allow_padding)
         chosen.write(opened, target)
@@ -98,12 +99,18 @@ def export_pack(
 
 
 def check_exports(config: Config) -> None:
-    """Refuse what is known before anything is built: an export whose loader would cut the windows.
+    """Refuse what is known before anything is built: an export whose loader would cut windows or train on padding.
 
     Raises: ConfigError.
     """
     for wanted in config.export:
-        _check_stride(FORMATS[wanted.format], config.pack.stride)
+        chosen = FORMATS[wanted.format]
+        _check_stride(chosen, config.pack.stride)
+        if config.pack.tail == "pad" and not (chosen.knows_padding or wanted.allow_padding):
+            raise ConfigError(
+                f"export: {chosen.trainer} would train on the padding of windows that are not full; set pack.tail: "
+                f"repeat, or allow it with export: {{format: {chosen.name}, allow_padding: true}}"
+            )
 
 
 def export_all(config: Config, *, pack: str) -> list[Exported]:
@@ -133,12 +140,12 @@ def _is_current(folder: Path, run: Path, pack: str) -> bool:
     return manifest is not None and (facts.get("shards"), facts.get("icp")) == (manifest.digest, __version__)
 
 
-def _check_stride(chosen: Format, stride: str) -> None:
+def _check_stride(chosen: Format, stride: str, padded: bool = False) -> None:
     if stride not in chosen.strides:
         raise ConfigError(
             f"{chosen.name}: pack.stride is {stride}, but the loader of {chosen.trainer} cuts rows of "
-            f"{chosen.strides[0]} tokens: every window would drift; pack again with pack.stride: {chosen.strides[0]} "
-            "(`icp pack --name NAME`)"
+            f"{chosen.strides[0]} tokens: every window would drift; pack again with "
+            f"`icp pack --name NAME --set pack.stride={chosen.strides[0]}{' --set pack.tail=repeat' * padded}`"
         )
 
 

@@ -20,7 +20,7 @@ from icp.audit.facts import stated_otherwise
 from icp.audit.segments import layout_of
 from icp.errors import ArtifactError, BrokenPromise
 from icp.run.names import PACK_FOLDERS, PACKS, SEGMENTS, SHARDS, TOKENIZER, WINDOWS, of_part, pack_folder, part_name
-from icp.run.reader import open_run
+from icp.run.reader import open_run, pack_names, require_run
 from icp.run.records import MANIFEST, Manifest, hash_file, hash_json, read_facts, read_manifest
 from icp.run.seals import broken_seal
 from icp.tokenizer.vocabulary import read_files
@@ -194,13 +194,14 @@ def open_pack(run: Path, name: str) -> Pack:
         hash, steps that do not belong together, and a type of token that cannot hold the vocabulary.
     Cost: every file of the pack is read once.
     """
+    require_run(run)
     found = {step: read_manifest(run / pack_folder(name, step)) for step in PACK_FOLDERS}
     manifests = {step: manifest for step, manifest in found.items() if manifest is not None}
     missing = [step for step in PACK_FOLDERS if step not in manifests]
     if missing:
         raise ArtifactError(
-            f"{run / PACKS / name}: step {missing[0]} is not finished, or no such pack; run `icp pack`, or "
-            "name another with --pack"
+            f"{run / PACKS / name}: step {missing[0]} is not finished, or there is no such pack (finished packs: "
+            f"{', '.join(pack_names(run)) or 'none'}); run `icp pack`, or name another with --pack"
         )
     facts = read_facts(run / pack_folder(name, "shards"))
     opened = Pack(run, name, manifests, facts)

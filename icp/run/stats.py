@@ -101,7 +101,7 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
     if "dedup" in stats.get("steps", BUILD_STEPS):
         semantic = f", {documents['semantic_duplicates']:,} semantic" if "graph" in stats else ""
         lines[0] += (
-            f", {removed:,} duplicates removed ({documents['exact_duplicates']:,} exact, "
+            f", {counted(removed, 'duplicate')} removed ({documents['exact_duplicates']:,} exact, "
             f"{documents['near_duplicates']:,} near{semantic}), {documents['kept']:,} kept"
         )
     if graph := stats.get("graph"):
@@ -157,8 +157,8 @@ def step_summary(manifest: Manifest) -> str:
         "dedup": f"{n.get('exact_duplicates', none)} exact and {n.get('near_duplicates', none)} near copies removed",
         "embeddings": f"{n.get('rows', none)} vectors of {facts.get('dim')} dimensions, {facts.get('model')}",
         "neighbors": f"{facts.get('method')}" + _recall(facts),
-        "graph": f"{n.get('edges', none)} edges of {n.get('nodes', none)} documents, "
-        f"{n.get('semantic_duplicates', none)} semantic duplicates removed",
+        "graph": f"{counted(counts.get('edges', 0), 'edge')} of {counted(counts.get('nodes', 0), 'document')}, "
+        f"{counted(counts.get('semantic_duplicates', 0), 'semantic duplicate')} removed",
         "tokens": f"{n.get('tokens', none)} tokens",
         "order": f"similarity {facts.get('similarity', 0.0):,.1f} along the path",
         "windows": f"{facts.get('count', 0):,} of {facts.get('seq_len', 0):,} tokens, "

@@ -59,7 +59,7 @@ def test_bundled_presets_are_valid_and_found_by_name():
         (changed("pack", method="tree"), "pack.method is 'tree'"),
         (
             changed("pack", split="never", method="path-cut"),
-            "split is never, which pack.method path-cut cannot do; use windows or path-fit or best-fit",
+            "split is never, which pack.method path-cut cannot do; use windows, path-fit or best-fit",
         ),
         (
             changed("pack", group_by=["lang"]),
@@ -123,7 +123,7 @@ def test_a_wrong_override_is_named_not_the_file(tmp_path):
 
 def test_values_that_do_not_go_together_name_the_file_and_the_override(tmp_path):
     (tmp_path / "c.yaml").write_text("run: r\ncorpus: {input: [a.jsonl]}\npack: {method: random}\n")
-    with pytest.raises(ConfigError, match=r"c\.yaml with --set pack\.split=never: pack split is never"):
+    with pytest.raises(ConfigError, match=r"c\.yaml with --set pack\.split=never: pack\.split is never"):
         load_config(tmp_path / "c.yaml", ["pack.split=never", "seed=3"])
 
 

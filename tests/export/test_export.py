@@ -121,7 +121,7 @@ def test_a_pack_with_a_changed_file_is_refused(run, tmp_path, damaged):
 
 
 def test_a_missing_shard_and_a_missing_pack_are_named(run, tmp_path):
-    with pytest.raises(ArtifactError, match="packs/other: step order is not finished, or no such pack"):
+    with pytest.raises(ArtifactError, match="packs/other: step order is not finished, or there is no such pack"):
         export_pack(run, "megatron", tmp_path / "out", pack="other")
     (run / SHARDS / "shard-00001.bin").unlink()
     with pytest.raises(ArtifactError, match=r"shard-00001.bin: No such file"):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from icp.embed.model_source import MINILM_PACKAGE
 from icp.embed.static import UNKNOWN, static_model
-from icp.embed.transformer import MINILM_PACKAGE
 from icp.kernels import embed_lexical, embed_wordpiece, text_words
 from icp.texts import text_buffers
 
@@ -37,7 +37,7 @@ def library():
 
     from tokenizers import Tokenizer
 
-    from icp.embed.transformer import model_source
+    from icp.embed.model_source import model_source
 
     tokenizer = Tokenizer.from_file(str(Path(model_source("minilm")) / "tokenizer.json"))
     tokenizer.no_truncation()

@@ -48,6 +48,7 @@ class Format:
         tested: the loader, with its version, that the tests read it with.
         strides: values of ``pack.stride`` whose rows its loader takes whole.
         order_kept: what is left of training order behind the loader, with the settings of the guide.
+        knows_padding: False if the trainer trains on padding whatever its id.
         masks_padding: whether the trainer gives padding no loss, with the settings of the guide.
         labels: labels of a window that are lost, and that belong to another window.
         write: fills the folder.
@@ -63,3 +64,4 @@ class Format:
     labels: Callable[[Pack], tuple[int, int]]
     write: Callable[[Pack, Target], None]
     guide: Callable[[Pack], Guide]
+    knows_padding: bool = True

@@ -51,4 +51,5 @@ FORMAT = Format(
     labels=lambda pack: (0, 0),
     write=write,
     guide=guide,
+    knows_padding=False,
 )

@@ -84,4 +84,5 @@ FORMAT = Format(
     labels=lambda pack: (0, 0) if pack.stride > pack.seq_len else (1, 0),
     write=write,
     guide=guide,
+    knows_padding=False,
 )

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.embed import FILES, check_model, embedder_of, is_of_corpus, rest_of
-from icp.embed.transformer import load_transformer, model_source
+from icp.embed.model_source import model_source
+from icp.embed.transformer import load_transformer
 from icp.embed.two_pass import first_not_finite
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.run.arrays import mapped
