@@ -94,7 +94,7 @@ def test_pieces_are_those_of_the_segments(packed):
 def test_rows_of_another_stride_are_refused(packed, tmp_path, fmt, name):
     with pytest.raises(ConfigError, match=rf"{fmt}: pack.stride is seq_len\+1, .* every window would drift"):
         export_pack(packed, fmt, tmp_path / "out", pack=name)
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_not_empty_is_refused(packed, tmp_path):
@@ -216,9 +216,17 @@ def test_an_interrupted_export_leaves_nothing_and_goes_again(packed, tmp_path, m
     monkeypatch.setattr(megatron, "_index", fail)
     with pytest.raises(KeyboardInterrupt):
         export_pack(packed, "megatron", tmp_path / "out")
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
     monkeypatch.undo()
     assert export_pack(packed, "megatron", tmp_path / "out").facts["windows"]
+
+
+def test_an_export_that_would_train_on_padding_is_refused_before_the_run(tmp_path):
+    for fmt, options in (("litdata", {}), ("datatrove", {"stride": "seq_len+1"})):
+        with pytest.raises(ConfigError, match=r"export: .* would train on the padding .* set pack\.tail: repeat"):
+            check_exports(config_for(tmp_path, **options).model_copy(update={"export": parse([fmt])}))
+        filled = config_for(tmp_path, tail="repeat", **options).model_copy(update={"export": parse([fmt])})
+        check_exports(filled)
 
 
 def test_the_configuration_names_formats_that_pack_writes(packed, tmp_path):
