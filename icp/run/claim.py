@@ -21,6 +21,8 @@ from icp.errors import ArtifactError, ConfigError
 from icp.run.names import (
     BUILD_STEPS,
     CONFIG,
+    EXPORT_SUMMARY,
+    EXPORTS,
     LOCK,
     LOG,
     MARKER,
@@ -115,7 +117,8 @@ def leave_config(run: Path, config: Config, pack: str | None = None) -> None:
 
 def remove_leftovers(run: Path) -> None:
     """Remove what killed commands left under temporary names; the lock must be held."""
-    for folder in (run, *subfolders(run, PACKS)):
+    done = [path.parent for path in (run / PACKS).glob(f"*/{EXPORTS}/*/{EXPORT_SUMMARY}")]
+    for folder in (run, *subfolders(run, PACKS), *done):
         for path in folder.glob(f"{TEMPORARY}*"):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

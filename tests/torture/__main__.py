@@ -63,7 +63,7 @@ class Attacks:
         return inputs.attack(*self.budget, run=self.run_of(0), folder=self.folder, most=self.options.most)
 
     def faults(self):
-        return faults.attack(*self.budget, folder=self.folder, most=self.options.most)
+        return faults.attack(*self.budget, folder=self.folder, most=self.options.most, skip=self.options.skip)
 
     def kills(self):
         return kills.attack(*self.budget, folder=self.folder)
@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60.0, help="for each")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--most", type=int, help="calls, changes, inputs, faults or runs at most")
+    parser.add_argument("--skip", type=int, default=0, help="faults that were tried before by the same seed")
     parser.add_argument("--uses", type=float, default=0.5, help="share of damages after which all commands are tried")
     parser.add_argument("--part-mib", type=float, default=0.02)
     options, failed = parser.parse_args(), False

@@ -35,14 +35,26 @@ WRITABLE_SOON, NOT_OURS = 4, 3
 """Exit codes: 4 wherever something was begun; 3 where the folder of the run itself may not be written (EACCES)."""
 
 
-def attack(seconds, seed, *, folder, most=None):
-    """Start a process in front of whose C library the shim lies, and give what it counted."""
+def attack(seconds, seed, *, folder, most=None, skip=0):
+    """Start a process in front of whose C library the shim lies, and give what it counted.
+
+    `most`: faults at most; `skip`: so many that were tried before by the same seed.
+    """
     library = Path(folder) / "shim.so"
     compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
     if compiler is None:
         raise FileNotFoundError("no C compiler")
     subprocess.run([compiler, "-O1", "-fPIC", "-shared", "-o", library, HERE / "shim.c", "-ldl"], check=True)
-    command = [sys.executable, "-m", "torture.faults", str(folder), str(seconds), str(seed), str(most or 10**9)]
+    command = [
+        sys.executable,
+        "-m",
+        "torture.faults",
+        str(folder),
+        str(seconds),
+        str(seed),
+        str(most or 10**9),
+        str(skip),
+    ]
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "LD_PRELOAD": str(library), "SHIM": str(library), "PYTHONPATH": path}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -134,7 +146,7 @@ def told(fault):
     return f"{name} {fault[1]} {errno.errorcode.get(fault[2], 'short')}{' and all after it' if fault[3] else ''}"
 
 
-def main(folder, seconds, seed, most):
+def main(folder, seconds, seed, most, skip):
     """What ``python -m torture.faults`` does."""
     from tiny import data_files
 
@@ -153,7 +165,7 @@ def main(folder, seconds, seed, most):
         [],
     )
     deadline = time.monotonic() + seconds
-    for fault in faults[:most]:
+    for fault in faults[skip : skip + most]:
         if time.monotonic() > deadline:
             break
         with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -169,4 +181,4 @@ def main(folder, seconds, seed, most):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main(sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:6])))
