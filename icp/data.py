@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from tokenize import TokenError
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icp.machine import open_files
+
+
+def load_npy(path: Path, mode: Literal["r", "c"] | None) -> NDArray[Any]:
+    """A ``.npy`` file, mapped or in memory.
+
+    Raises: OSError; ValueError if it is damaged, whatever numpy's reader of headers says.
+    """
+    try:
+        found: NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except (SyntaxError, TokenError, TypeError, OverflowError, RecursionError, MemoryError, EOFError) as error:
+        raise ValueError(f"{path}: its header is damaged ({type(error).__name__})") from None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +128,7 @@ class RowParts:
     """
 
     def __init__(self, paths: Sequence[Path], rows: NDArray[np.int64] | None = None) -> None:
-        shapes = [
-            (part.shape, part.dtype) for part in (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
-        ]
+        shapes = [(part.shape, part.dtype) for part in (load_npy(path, "r") for path in paths)]
         self._paths = tuple(paths)
         self._bounds = np.concatenate(([0], np.cumsum([shape[0] for shape, _ in shapes], dtype=np.int64)))
         self._rows = rows
@@ -142,7 +153,7 @@ class RowParts:
                 if number not in mapped:
                     if len(mapped) >= self._most:
                         mapped = self._mapped = {}
-                    mapped[number] = np.load(self._paths[number], mmap_mode="r", allow_pickle=False)
+                    mapped[number] = load_npy(self._paths[number], "r")
                 block[here] = mapped[number][wanted[here] - first]
         return block
 

@@ -14,6 +14,7 @@ from icp.audit.small_files import check_small_files, differing
 from icp.errors import ArtifactError
 from icp.run.names import (
     CARD,
+    CONFIG,
     CONFLICTS,
     INDICES,
     INDPTR,
@@ -28,6 +29,7 @@ from icp.run.names import (
     TAIL,
     VECTORS,
     WEIGHTS,
+    pack_config,
 )  # fmt: skip
 from icp.run.reader import Run, WrongForm, parquet_rows, read_array
 from icp.run.records import MANIFEST, RECORDS, TEMPORARY, FileRecord, hash_file, hash_json
@@ -128,13 +130,20 @@ def _check_type(name: str, array: NDArray[Any], shown: str, found: Breaches) -> 
         )
 
 
+def _config_of(run: Run) -> str:
+    """The file that the configuration of the pack was read from."""
+    own = pack_config(run.pack)
+    return own if (run.folder / own).is_file() else CONFIG
+
+
 def _check_basis(run: Run, step: str, found: Breaches) -> None:
     """The manifest says of what the step was made: that is the configuration and the other steps as they are now."""
     manifest, named = run.manifests[step], f"{step} ({run.shown(run.folders[step] / MANIFEST)})"
     if hash_json(manifest.basis) != manifest.fingerprint:
         found.add("manifests whose fingerprint is not that of what they name", named)
     for key, was, now in differing(run.config, manifest.basis.get("config", {})):
-        found.add("steps made with another configuration", f"{named}: {key} was {was!r}, is {now!r}")
+        stated = f"is {now!r} in {_config_of(run)}"
+        found.add("steps made with another configuration", f"{named}: {key} was {was!r}, {stated}")
     for name, digest in manifest.basis.get("inputs", {}).items():
         if name in run.manifests and run.manifests[name].digest != digest:
             found.add("steps made of other files than are there", f"{named} of {name}")

@@ -22,7 +22,7 @@ from icp.run.names import (
     pack_config,
 )  # fmt: skip
 from icp.run.reader import Run, read_config
-from icp.run.records import MANIFEST, hash_file, read_json, read_mapping
+from icp.run.records import MANIFEST, TEMPORARY, hash_file, read_json, read_mapping
 from icp.run.seals import broken_lines, broken_seal
 from icp.run.storage import StagedPath
 
@@ -32,6 +32,10 @@ def check_small_files(run: Run, found: Breaches) -> int:
     n_files = 0
     must = _is_sealed(run, found)
     exports = sorted((run.folder / exports_folder(run.pack)).glob(f"*/{EXPORT_SUMMARY}"))
+    for path in (run.folder / exports_folder(run.pack)).glob("*/*"):
+        if not path.name.startswith(TEMPORARY) and not (path.parent / EXPORT_SUMMARY).exists():
+            found.add("exports that are not whole", f"{run.shown(path.parent / EXPORT_SUMMARY)}: is missing")
+            break
     for path in (*(run.folders[step] / MANIFEST for step in STEPS), run.folder / STATS, *exports):
         _note(run, path, broken_seal(path), must, found)
         n_files += 1
@@ -49,6 +53,8 @@ def _is_sealed(run: Run, found: Breaches) -> bool:
     """Whether the run was begun when every file had a seal already, as its marker says by its own."""
     path = run.folder / MARKER
     if not path.exists():
+        if any(broken_seal(run.folders[step] / MANIFEST) is not None for step in STEPS):
+            found.add("files that are missing", run.shown(path))
         return False
     marker = check_mapping(read_json(path, what="marker"), path, "marker")
     broken = broken_seal(path)

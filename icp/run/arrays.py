@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.data import DocGraph, PackPlan, RowParts
+from icp.data import DocGraph, PackPlan, RowParts, load_npy
 from icp.errors import ArtifactError
 from icp.run.checks import check_ascending, check_below, check_offsets, check_permutation
 from icp.run.context import Context, part_paths
@@ -35,12 +35,12 @@ MOST_SPECIALS = 2
 
 def mapped(path: Path) -> NDArray[Any]:
     """A ``.npy`` file, read-only and left on disk."""
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    return np.asarray(load_npy(path, "r"))
 
 
 def mapped_privately(path: Path) -> NDArray[Any]:
     """A ``.npy`` file left on disk, its pages private: to kernels it is of the type that arrays in memory are of."""
-    array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    array: NDArray[Any] = load_npy(path, "c").view(np.ndarray)
     return array
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.config import Config, load_config
+from icp.data import load_npy
 from icp.errors import ArtifactError, IcpError
 from icp.run import records
 from icp.run.names import (
@@ -130,7 +131,7 @@ def read_array(path: Path, *, ndim: int = 1, kinds: str = "iu") -> NDArray[Any]:
     Raises: ArtifactError if it cannot be read; WrongForm if it has other dimensions or another kind of type.
     """
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = load_npy(path, "r")
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from None
     if array.ndim != ndim or array.dtype.kind not in kinds:

@@ -6,6 +6,7 @@ or looked for.
 
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,6 +58,9 @@ class Reference:
         self.name = f"tokenizers {tokenizers.__version__}"
         self.block_bytes = (1 << 20) // definition.growth  # it needs some hundred bytes a character
         self._definition = definition
+        # the library keeps what it made of words with the thread, for each tokenizer, until the thread ends: this one
+        # ends with its engine, the main thread with the process
+        self._thread = ThreadPoolExecutor(1)
         self._is_new = not hasattr(tokenizers.Tokenizer, "from_str")
         unknown, as_bytes = definition.unknown_ids, definition.byte_ids
         self._spelled = _Spelled(unknown[0], as_bytes) if unknown and as_bytes and not self._is_new else None
@@ -82,7 +86,7 @@ class Reference:
     def encode(self, texts: Texts) -> Encoded:
         """See `Engine.encode`."""
         try:
-            return joined(self._encode(texts.strings()))
+            return joined(self._thread.submit(self._encode, texts.strings()).result())
         except BaseException as error:  # noqa: BLE001 - panics of Rust are no Exceptions
             pass_on(error)
             raise RefusedTextError(first_line(error)) from None

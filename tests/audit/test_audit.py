@@ -410,7 +410,7 @@ def test_a_fact_by_which_readers_go_is_compared_with_what_gives_it(run, name, tm
     assert f"shards manifest, {name} is {FACTS[name]!r}, counted" in " ".join(broken(run)[5])
     with pytest.raises(IcpError, match=rf"shards/manifest.json: says {name} is .*expected"):
         export_pack(run, "parquet", tmp_path / "out")
-    assert not any((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_manifest_that_says_two_things_is_damaged(run):
@@ -427,7 +427,9 @@ def test_a_configuration_that_is_not_the_one_of_the_steps_is_found(run, name, is
     path = run / name
     text = path.read_text().rpartition("# sha256")[0].replace("seed: 0", "seed: 1")
     path.write_text(sealed_lines(text) if is_sealed else text)
-    assert "seed was 0, is 1" in " ".join(broken(run)[5])
+    told = " ".join(broken(run)[5])
+    assert "seed was 0, is 1" in told
+    assert name in told
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "packs/main/config.yaml"])
@@ -598,3 +600,16 @@ def test_shingles_are_sets_of_word_ngrams():
 def test_the_plain_shingles_are_as_many_as_those_of_the_kernels(text):
     for ngram in (1, 2, 5):
         assert shingles(text, ngram=ngram).size == shingle_hashes(text, ngram=ngram).size
+
+
+def test_a_lost_marker_and_a_lost_summary_of_an_export_are_named(run):
+    (run / ".icp-run.json").unlink()
+    only(broken(run), 5, r"files that are missing: 1 \(\.icp-run\.json\)")
+    assert "seal" in json.loads((run / "graph/manifest.json").read_text())
+
+
+def test_an_export_beside_the_pack_without_its_summary_is_not_whole(run):
+    export_pack(run, "parquet", run / "packs/main/exports/parquet")
+    assert broken(run) == {}
+    (run / "packs/main/exports/parquet/export.json").unlink()
+    only(broken(run), 5, r"exports that are not whole: 1 \(packs/main/exports/parquet/export\.json: is missing\)")

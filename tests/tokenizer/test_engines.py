@@ -1,6 +1,8 @@
 """Every library gives the ids of the reference, or is not used. Holds for tokenizers 0.2x and 1.0."""
 
+import gc
 import json
+import threading
 from importlib.util import find_spec
 from itertools import pairwise
 
@@ -336,3 +338,16 @@ def test_only_the_list_of_added_tokens_changes_in_what_libraries_load():
     named = Tokenizer(TokenizerConfig(name="made"), files).definition
     assert "the" in named.ids
     assert "the" in [token["content"] for token in json.loads(named.marked_json)["added_tokens"]]
+
+
+def test_what_the_library_keeps_of_words_goes_with_its_engine():
+    """It keeps it with the thread, 0.6 MiB for each tokenizer that a worker loads: one a part, and parts are many."""
+    tokenizer = of_tree(json.loads(train_tokenizer(text_buffers(TEXTS), 300)))
+    hard = hard_texts(tokenizer.definition)
+    threads = set(threading.enumerate())
+    for _ in range(4):
+        Reference(tokenizer.definition).encode(hard)
+    gc.collect()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(10)
+        assert not thread.is_alive()

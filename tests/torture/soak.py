@@ -25,6 +25,7 @@ MOST_MIB = 96.0
 def held(folder):
     """Memory in MiB, descriptors, threads, and files left in the temporary folder."""
     gc.collect()
+    time.sleep(0.2)  # threads of what was collected end
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     files = sum(len(names) for _, _, names in os.walk(folder))
     return {

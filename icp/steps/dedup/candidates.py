@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.config import Config
+from icp.data import load_npy
 from icp.dedup.buckets import Found, pick_candidates, slice_bits, slice_buckets
 from icp.dedup.candidates import first_copies, length_priority, order_by_priority, pick_near, places_of
 from icp.dedup.minhash import Scheme, make_scheme
@@ -194,7 +195,7 @@ def load_array(context: Context, name: str, *, mapped: bool = False) -> NDArray[
     """
     path = context.path("dedup", name)
     try:
-        loaded: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        loaded: NDArray[Any] = load_npy(path, "r" if mapped else None)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); run again, only its part is redone") from None
     return loaded
