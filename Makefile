@@ -7,9 +7,13 @@ MDS := mosaicml-streaming==0.13.0 brotli python-snappy zstd catalogue omegaconf
 DEMO_ENV := .venv/demo
 TEST_ENV := .venv/test
 NEXT_ENV := .venv/tokenizers-1
+TRAINERS_ENV := .venv/trainers
 DEMO_RUN ?= runs/quickstart
 # as many processes as cores; PARALLEL= for one
 PARALLEL ?= -n auto
+# trainers that declare a newer Python (MaxText, Megatron), other versions of what the tests have (torchtitan), or jax
+TRAINERS := maxtext==0.2.5 megatron-core==0.19.2 triton torchtitan==0.3.0 tyro docstring-parser
+TRAINERS_WHOLE := levanter==1.2.dev1644 gitpython chex ml-collections google-cloud-storage omegaconf pathwaysutils
 PIP := -m pip install --quiet --disable-pip-version-check
 
 # seconds for each attack of make torture: 3600 for a night; ATTACKS= those of tests/torture/__main__.py, all without
@@ -17,7 +21,7 @@ SECONDS_EACH ?= 300
 ATTACKS ?=
 TORTURE_SEED ?= 1
 
-.PHONY: demo test test-tokenizers-1 lint bench loops torture boundscheck clean
+.PHONY: demo test test-tokenizers-1 lint bench loops trainers torture boundscheck clean
 
 demo: $(DEMO_ENV)/.ready
 	rm -rf $(DEMO_RUN)
@@ -57,6 +61,10 @@ bench: $(TEST_ENV)/.ready
 loops: $(TEST_ENV)/.ready
 	LOOPS=all $(TEST_ENV)/bin/python -m pytest tests/dataset/test_every_loop.py --timeout 1200
 
+# exports and windows in the loaders of trainers that do not install beside the others
+trainers: $(TRAINERS_ENV)/.ready
+	$(TRAINERS_ENV)/bin/python -m pytest tests/export/test_other_trainers.py tests/export/test_megatron.py
+
 torture: $(TEST_ENV)/.ready
 	PYTHONPATH=tests $(TEST_ENV)/bin/python -m torture $(ATTACKS) --seconds $(SECONDS_EACH) --seed $(TORTURE_SEED)
 
@@ -81,6 +89,14 @@ $(TEST_ENV)/.ready: pyproject.toml
 	$(TEST_ENV)/bin/python $(PIP) --editable ".[transformers,dev,loaders,spark]"
 	$(TEST_ENV)/bin/python $(PIP) --no-deps $(MDS)
 	$(TEST_ENV)/bin/python -m pip uninstall --quiet --yes torchvision # litdata brings it; on a CPU build of torch it breaks imports
+	touch $@
+
+$(TRAINERS_ENV)/.ready: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python -m venv $(TRAINERS_ENV)
+	$(TEST_ENV)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(TRAINERS_ENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/test.pth"
+	$(TRAINERS_ENV)/bin/python $(PIP) "$(TORCH)" $(TRAINERS_WHOLE)
+	$(TRAINERS_ENV)/bin/python $(PIP) --no-deps --ignore-requires-python $(TRAINERS)
 	touch $@
 
 $(NEXT_ENV)/.ready: $(TEST_ENV)/.ready

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from tiny import tiny_config
 
+from icp.dataset.windows import WindowDataset
+
 SEQ_LEN = 64
 
 
@@ -59,6 +61,19 @@ def pieces_of(run, name="main"):
         lengths = [b - a for a, b in zip(begins, [*begins[1:], int(ends[window])], strict=True)]
         pieces.append((lengths, [row["doc"] for row in rows]))
     return pieces
+
+
+def check_shifted_rows(run, rows):
+    """Rows of seq_len + 1 as loaders cut them: inputs and labels of the data set, but that padding is trained on."""
+    padded = 0
+    for row, end, sample in zip(rows, end_of_rows(run, "longer"), WindowDataset(run, pack="longer"), strict=True):
+        assert sample["shifted"]
+        assert np.array_equal(row[:-1], sample["input_ids"])
+        labels = sample["labels"]
+        assert np.array_equal(row[1:end], labels[: end - 1])
+        assert (labels[end - 1 :] == -100).all()
+        padded += len(row) - end
+    assert padded > 0
 
 
 def sorted_rows(rows):

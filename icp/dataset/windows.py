@@ -217,7 +217,8 @@ class WindowDataset:
         if self._place.told and seen > left:
             raise ConfigError(
                 f"samples_seen is {seen:,}, but all ranks together have {left:,} in this pass of epoch {self.epoch}; "
-                "count from 0 again after set_epoch and load_state_dict, and the last batch as what it holds"
+                "count from 0 again after set_epoch and load_state_dict, the last batch as what it holds, and nothing "
+                "that a loader gives twice"
             )
         epoch, start = self._sharing.after(self._place.get(), seen, self.n_windows)
         return {"epoch": epoch, "start": start, "shards": shards}

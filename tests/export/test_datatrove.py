@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from loader_packs import SEQ_LEN, pieces_of, rows_of, sorted_rows
+from loader_packs import SEQ_LEN, check_shifted_rows, pieces_of, rows_of, sorted_rows
 
+from icp.dataset.windows import WindowDataset
 from icp.errors import ConfigError
 
 
@@ -47,6 +48,12 @@ def test_positions_begin_anew_at_each_piece(packed, made, read):
         n_pad = SEQ_LEN + 1 - sum(lengths)
         expected = np.concatenate([np.arange(length) for length in [*lengths, n_pad]])
         assert np.array_equal(positions, expected)
+
+
+def test_inputs_labels_and_positions_are_those_of_the_data_set(packed, read):
+    check_shifted_rows(packed, read["rows"])
+    for positions, sample in zip(read["positions"], WindowDataset(packed, pack="longer", mask="intra"), strict=True):
+        assert np.array_equal(positions[:-1], sample["position_ids"])
 
 
 def test_positions_by_the_end_token_agree_where_nothing_is_padded(packed, read):

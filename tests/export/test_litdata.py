@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from loader_packs import SEQ_LEN, rows_of, sorted_rows
+from loader_packs import SEQ_LEN, check_shifted_rows, rows_of, sorted_rows
+
+from icp.dataset.windows import WindowDataset
 
 
 @pytest.fixture(scope="module", params=["main", "longer"])
@@ -55,6 +57,17 @@ def test_chunks_are_as_litdata_writes_them(made, read):
     assert ours["chunks"][0] == theirs["chunks"][0]
     known = {key: theirs["config"][key] for key in ours["config"] if key != "chunk_bytes"}
     assert {key: value for key, value in ours["config"].items() if key != "chunk_bytes"} == known
+
+
+def test_inputs_and_labels_are_those_of_the_data_set(packed, read, name):
+    """litgpt predicts each token of a row from those before it; other trainers shift inside of the row."""
+    if name == "longer":
+        check_shifted_rows(packed, read["rows"])
+    else:
+        for row, sample in zip(read["rows"], WindowDataset(packed), strict=True):
+            shown = sample["labels"] != -100
+            assert np.array_equal(row, sample["input_ids"])
+            assert np.array_equal(row[shown], sample["labels"][shown])
 
 
 def test_labels_depend_on_the_stride(made, name):

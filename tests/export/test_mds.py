@@ -27,7 +27,7 @@ def made(exported):
     return exported("mds", allow_padding=True)
 
 
-def run_ranks(folder, out, world_size):
+def run_ranks(made, out, world_size):
     """Start a process for each rank, as a launcher would; their arrays."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -37,7 +37,8 @@ def run_ranks(folder, out, world_size):
         path = os.pathsep.join(filter(None, (str(STAND_INS), os.environ.get("PYTHONPATH"))))
         env = {**os.environ, "PYTHONPATH": path, "WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size)}
         env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        command = [sys.executable, str(CLIENT), str(out / f"{rank}.npz"), json.dumps({"folder": str(folder)})]
+        arguments = json.dumps({"folder": str(made.folder), "pad": made.facts["pad_id"]})
+        command = [sys.executable, str(CLIENT), str(out / f"{rank}.npz"), arguments]
         processes.append(subprocess.Popen(command, env=env, cwd=out, stderr=subprocess.PIPE, text=True))
     for process in processes:
         _, errors = process.communicate(timeout=200)
@@ -49,7 +50,7 @@ def run_ranks(folder, out, world_size):
 def read(made, tmp_path_factory):
     if importlib.util.find_spec("streaming") is None:
         pytest.skip("mosaicml-streaming is not installed; `make test` installs it")
-    return {size: run_ranks(made.folder, tmp_path_factory.mktemp(f"mds{size}"), size) for size in (1, 2)}
+    return {size: run_ranks(made, tmp_path_factory.mktemp(f"mds{size}"), size) for size in (1, 2)}
 
 
 def test_every_window_comes_in_training_order(packed, read):
@@ -87,6 +88,21 @@ def test_lengths_of_pieces_are_those_of_the_data_set(packed, read):
     for sample, listed in zip(WindowDataset(packed), read[1][0]["doc_lens"], strict=True):
         bounds = np.unique(sample["cu_seqlens"])
         assert json.loads(str(listed)) == np.diff(bounds).tolist()
+
+
+def test_labels_of_the_collator_are_those_of_the_data_set_less_the_pad_token(packed, made, read):
+    """Padding is the end of documents here, so that their ends lose their labels too, as the README says."""
+    pad = made.facts["pad_id"]
+    assert pad == made.facts["eos_id"]
+    padded = 0
+    for label, sample in zip(read[1][0]["labels"], WindowDataset(packed), strict=True):
+        ours = np.where(sample["input_ids"] == pad, -100, sample["labels"])
+        assert np.array_equal(label, ours)
+        padded += np.count_nonzero(sample["labels"] == -100)
+    assert padded == made.facts["padding"] > 0
+    assert (
+        "The end of each document is the same token and loses its label too" in (made.folder / "README.md").read_text()
+    )
 
 
 def test_shards_are_as_streaming_writes_them(made, read):

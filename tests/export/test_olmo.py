@@ -77,12 +77,25 @@ def test_labels_are_the_windows_own_and_padding_has_none(packed, made, read):
     assert made.facts["padding"] == (SEQ_LEN - all_ends).sum() > 0
 
 
-def test_labels_are_those_of_the_data_set(packed, read):
+@pytest.mark.parametrize("loader", ["ordered_0_1", "shuffled_1_2", "composed_ordered", "composed_shuffled"])
+def test_labels_are_those_of_the_data_set(packed, read, loader):
     ours = {bytes(sample["input_ids"]): sample["labels"] for sample in WindowDataset(packed)}
-    rows, labels = read["ordered_0_1_rows"], read["ordered_0_1_labels"]
+    rows, labels = read[f"{loader}_rows"], read[f"{loader}_labels"]
     for row, label in zip(rows, labels, strict=True):
         assert np.array_equal(label[:-1], ours[bytes(row)][1:])
         assert label[-1] == -100
+
+
+def test_composed_sources_give_the_same_windows_and_documents(packed, read):
+    windows = rows_of(packed)
+    whole = len(windows) // 2 * 2
+    assert np.array_equal(read["composed_ordered_rows"], windows[:whole])
+    shuffled = read["composed_shuffled_rows"]
+    seen = (shuffled[:, None, :] == windows[None, :, :]).all(axis=2)
+    assert (len(shuffled), seen.any(axis=1).all(), seen.sum(axis=0).max()) == (whole, True, 1)
+    found = {bytes(row): n for row, n in zip(read["ordered_0_1_rows"], read["ordered_0_1_lengths"], strict=True)}
+    composed = zip(read["composed_ordered_rows"], read["composed_ordered_lengths"], strict=True)
+    assert all(found.get(bytes(row), count) == count for row, count in composed)
 
 
 def test_the_loader_joins_as_many_pieces_as_the_summary_says(packed, read_with, tmp_path):

@@ -72,9 +72,9 @@ def guide(pack: Pack) -> Guide:
         padding=hidden if by_eos else own,
         masks="`--reset-position-ids` counts positions anew after each end of a document. `--reset-attention-mask` is "
         "a dense mask that Transformer Engine ignores: do not count on it to keep documents apart. "
-        "`--dataloader-inter-document-masking` (Megatron-LM's pull request 5298, not in megatron-core 0.16.1) looks "
+        "Inter-document masking (`inter_document_masking` of megatron-core 0.19, pull request 5298) looks "
         "for joins of sequences; a window is one sequence, since the loader shuffles sequences and would take windows "
-        "of several apart, so that the flag finds no documents.",
+        "of several apart. It finds no documents, and undoes `--reset-position-ids`: leave it off.",
         resume="Nothing to set: Megatron goes on from `consumed_train_samples` of its checkpoint, with any number of "
         "ranks, as long as the files and their order on the command line stay the same.",
     )
@@ -83,7 +83,7 @@ def guide(pack: Pack) -> Guide:
 FORMAT = Format(
     name="megatron",
     trainer="Megatron-LM",
-    tested="megatron-core 0.16.1",
+    tested="megatron-core 0.16.1 and 0.19.2",
     strides=("seq_len",),
     order_kept=lambda pack: "no",
     masks_padding=masks_padding,

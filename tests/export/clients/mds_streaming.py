@@ -7,7 +7,11 @@ import sys
 
 import guide
 import numpy as np
+import torch
 from streaming import MDSWriter, StreamingDataset
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
 if __name__ == "__main__":
     out, arguments = sys.argv[1], json.loads(sys.argv[2])
@@ -25,6 +29,13 @@ if __name__ == "__main__":
             found["rows"] = np.stack([sample["tokens"] for sample in samples]).astype(np.int64)
             for name in ("doc_lens", "doc_ids"):
                 found[name] = np.array([json.dumps(sample[name].tolist()) for sample in samples])
+            # llm-foundry's collator, with a tokenizer that names the padding
+            tokenizer = PreTrainedTokenizerFast(
+                tokenizer_object=Tokenizer(WordLevel({"x": 0, "pad": arguments["pad"]}))
+            )
+            tokenizer.pad_token = "pad"
+            tokens = [{"input_ids": torch.from_numpy(sample["tokens"].astype(np.int64))} for sample in samples]
+            found["labels"] = DataCollatorForLanguageModeling(tokenizer, mlm=False)(tokens)["labels"].numpy()
             found["type"] = np.array([str(samples[0]["tokens"].dtype)])
         for epoch in range(2):
             found[f"{kind}_{epoch}"] = np.stack([sample["tokens"] for sample in dataset]).astype(np.int64)

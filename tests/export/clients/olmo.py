@@ -7,7 +7,8 @@ from pathlib import Path
 
 import guide
 import numpy as np
-from olmo_core.data import DataCollator, NumpyFSLDataLoader
+from olmo_core.data import DataCollator, NumpyFSLDataLoader, TokenizerConfig
+from olmo_core.data.composable import ComposableDataLoaderConfig, ConcatAndChunkInstanceSourceConfig
 from olmo_core.data.utils import get_labels, iter_document_indices
 
 out, arguments = sys.argv[1], json.loads(sys.argv[2])
@@ -60,4 +61,27 @@ for rank in range(2):  # stop after three steps, go on from the state
     again.load_state_dict(state)
     again.reshuffle(epoch=1)
     take(again, f"rest_{rank}")
+tokenizer = TokenizerConfig(
+    vocab_size=arguments["vocab_size"], eos_token_id=arguments["eos"], pad_token_id=arguments["pad"]
+)
+source = ConcatAndChunkInstanceSourceConfig.from_npy(
+    *sorted(map(str, folder.glob("shard-?????.npy"))),
+    tokenizer=tokenizer,
+    sequence_length=seq_len,
+    dtype=arguments["dtype"],
+    label_mask_paths=sorted(map(str, folder.glob("*.label_mask.npy"))) or None,
+).build("work")
+for shuffle in (True, False):  # one process, two windows a step
+    config = ComposableDataLoaderConfig(
+        tokenizer=tokenizer,
+        global_batch_size=2 * seq_len,
+        work_dir="work",
+        shuffle=shuffle,
+        generate_doc_lengths=True,
+        target_device_type="cpu",
+        display_source_visualization=False,
+    )
+    composed = config.build(source)
+    composed.reshuffle(epoch=1)
+    take(composed, f"composed_{'shuffled' if shuffle else 'ordered'}")
 np.savez(out, **found)
