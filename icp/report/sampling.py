@@ -20,6 +20,7 @@ RANDOM_PAIRS = 20_000
 WINDOWS_COMPARED = 512
 NEAREST, SMOOTHED = 12, 3
 """Of the map: documents that one is moved to, and how often; else what sets one apart hides what it shares."""
+FEW_AXES, AXES_ROUNDS = 8, 30
 LAGS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -81,10 +82,20 @@ class Vectors:
             vectors = vectors[nearest].mean(axis=1)
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         centred = vectors - vectors.mean(axis=0)
-        _, axes = np.linalg.eigh(centred.T @ centred)
-        plane = centred @ axes[:, :-3:-1]
+        plane = centred @ self._widest(centred.T @ centred)[:, :2]
         signs = np.where(np.abs(plane.min(axis=0)) > plane.max(axis=0), -1, 1)  # an axis has no direction of its own
         return np.asarray(plane * signs, np.float32)
+
+    def _widest(self, spread: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(dim, few): the directions in which most lies, the widest first, near enough for a picture.
+
+        All of them, as LAPACK finds them, take its threads seconds on a machine that is busy.
+        """
+        basis = self.drawn(2).standard_normal((len(spread), min(FEW_AXES, len(spread)))).astype(np.float32)
+        for _ in range(AXES_ROUNDS):
+            basis = np.linalg.qr(spread @ basis)[0]
+        _, turned = np.linalg.eigh(basis.T @ spread @ basis)
+        return np.asarray(basis @ turned[:, ::-1], np.float32)
 
     def by_distance(self) -> list[dict[str, float]]:
         """How alike windows are that are trained some steps apart: means over stretches of training."""

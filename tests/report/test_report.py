@@ -17,6 +17,7 @@ from icp.report import write_report
 from icp.report.copies import differences
 from icp.report.corpus import Labels, load_corpus
 from icp.report.opening import open_partly
+from icp.report.sampling import Vectors
 from icp.report.sources import domains, tables_of, top_tenth
 from icp.report.writing import embedded, page
 
@@ -202,3 +203,14 @@ def test_the_command_writes_a_page_with_the_verdict(tiny_run, tmp_path):
     assert "7 holds" in done.output
     assert "7 holds" in out.read_text(encoding="utf-8")
     assert done.output.splitlines()[-1].startswith(f"report      {out} (")
+
+
+def test_the_map_lies_in_the_directions_in_which_most_varies(hostile_run):
+    vectors = Vectors(load_corpus(open_partly(hostile_run, pack="main")), 0)
+    rng = np.random.default_rng(3)
+    points = rng.standard_normal((500, 40)).astype(np.float32) * np.linspace(1, 3, 40, dtype=np.float32) ** 2
+    spread = points.T @ points
+    found = vectors._widest(spread)[:, :2]
+    true = np.linalg.eigh(spread)[1][:, :-3:-1]
+    assert np.trace(found.T @ spread @ found) > 0.99 * np.trace(true.T @ spread @ true)
+    assert np.allclose(found.T @ found, np.eye(2), atol=1e-4)
