@@ -3,15 +3,18 @@
 In: files, folders, globs, URLs. Out: a YAML file with comments, for somebody to change.
 """
 
+import csv
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icp.config import CorpusConfig, parse_config
+from icp.config.addresses import expanded
 from icp.errors import InputError
 from icp.forecast.estimate import amount
 from icp.forecast.sizes import HEAD_BYTES, corpus_size, unpacked
@@ -19,9 +22,10 @@ from icp.pipeline import context_of
 from icp.plurals import counted
 from icp.steps.documents.decoded import batch_rows
 from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.steps.documents.kinds import kind_of
 from icp.steps.documents.rows import open_source
 
-ROWS = 200
+ROWS, MOST_SUFFIXES = 200, 20
 TEXTS = ("text", "content", "body", "raw_content", "document", "markdown", "abstract", "article")
 IDS = ("id", "doc_id", "document_id", "uuid", "_id", "url", "title")
 SOURCES = ("source", "dataset", "domain", "subset", "origin", "repo_name", "lang", "language")
@@ -50,19 +54,49 @@ def first_config(inputs: Sequence[str], *, run: str, seq_len: int, out: str) -> 
 
     Raises: InputError if there is nothing to read, or no text in it; ConfigError as `corpus_files` does.
     """
-    files = corpus_files(CorpusConfig(input=tuple(inputs)))
+    include = _other_texts(inputs)
+    files = corpus_files(CorpusConfig(input=tuple(inputs), include=include))
     rows = next((found for file in files[:8] if (found := _rows(file))), [])
     fields = _fields(files[0], rows)
     known = corpus_size(
-        context_of(parse_config({"run": run, "corpus": {"input": list(inputs), "text": fields["text"]}}))
+        context_of(
+            parse_config({"run": run, "corpus": {"input": list(inputs), "text": fields["text"], "include": include}})
+        )
     )
     size = counted(len(files), "file")
     size += f", about {counted(known[0], 'document')}, {amount(known[1])} of text" if known else ", of unknown size"
     texts = [str(row.get(fields["text"], "")) for row in rows]
     return _YAML.format(
         run=run, input=json.dumps(list(inputs), ensure_ascii=False), seq_len=seq_len, size=size, out=out,
-        scripts=_scripts(texts), fields=_field_lines(fields, rows),
+        scripts=_scripts(texts), fields="\n".join([*_include_line(include), _field_lines(fields, rows)]),
     )  # fmt: skip
+
+
+def _other_texts(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Names to include where folders hold texts of no kind that is read by itself, such as code: ``*.py``, ..."""
+    folders = [folder for name in inputs if (folder := Path(expanded(name))).is_dir()]
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix and path.is_file())
+    if len(folders) < len(inputs) or any(kind_of(path.name) for path in paths):
+        return ()
+    counts = Counter(path.suffix for path in paths if not path.name.startswith("."))
+    firsts = {path.suffix: path for path in reversed(paths)}
+    return tuple(f"*{suffix}" for suffix, _ in counts.most_common(MOST_SUFFIXES) if _is_text(firsts[suffix]))
+
+
+def _is_text(path: Path) -> bool:
+    """Whether the beginning of a file is UTF-8 without zeros."""
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    try:
+        head[:4000].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return b"\0" not in head and error.start > 3990
+    return bool(head) and b"\0" not in head
+
+
+def _include_line(include: Sequence[str]) -> list[str]:
+    names = ", ".join(json.dumps(name, ensure_ascii=False) for name in include)
+    return [f"  include: [{names}]  # the folder holds no other kind that is read"] if include else []
 
 
 def _rows(file: InputFile) -> list[dict[str, Any]]:
@@ -82,6 +116,10 @@ def _rows(file: InputFile) -> list[dict[str, Any]]:
             lines = unpacked(file.path, stream.read(HEAD_BYTES)).split(b"\n")[:ROWS]
     except (OSError, pa.ArrowException):
         return []
+    if file.kind == "csv":
+        texts = [line.decode("utf-8", "replace") for line in lines]
+        separator = "\t" if ".tsv" in file.path.lower() else ","
+        return [dict(row) for row in csv.DictReader(texts, delimiter=separator, restkey="") if None not in row.values()]
     found = []
     for line in lines:
         try:

@@ -45,6 +45,28 @@ def test_init_takes_the_longest_text_of_fields_with_odd_names(tmp_path):
     assert "Cyrillic 100%" in done.output
 
 
+def test_init_of_a_folder_of_code_names_what_to_include(tmp_path):
+    folder = tmp_path / "code"
+    folder.mkdir()
+    for n in range(3):
+        (folder / f"m{n}.py").write_text("def f():\n    return 1\n" * 20)
+    (folder / "a.png").write_bytes(b"\x89PNG\0\0")
+    done = invoke("init", folder, "--out", tmp_path / "c.yaml", "--run", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert load_config(tmp_path / "c.yaml").corpus.include == ("*.py",)
+    assert "3 files, about 3 documents" in done.output
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_init_knows_the_columns_of_a_table_of_text(tmp_path, name, separator):
+    rows = [["id", "label", "body"], *([str(n), "x", f"words of row {n} " * 9] for n in range(5))]
+    (tmp_path / name).write_text("".join(separator.join(row) + "\n" for row in rows))
+    done = invoke("init", tmp_path / name, "--out", tmp_path / "c.yaml", "--run", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    config = load_config(tmp_path / "c.yaml")
+    assert (config.corpus.text, config.corpus.id) == ("body", "id")
+
+
 def test_init_of_hostile_rows_writes_nothing_but_names_of_fields(tmp_path):
     deep = '{"text": "x", "a": ' + "[" * 5000 + "]" * 5000 + "}\n"
     names = {"a\rrun: /home/somebody": "", "b\u0085pack: {}": "", "c\u2028\x1b[2J": "", "te\u2029xt": "words " * 9}
