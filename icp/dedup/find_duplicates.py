@@ -1,10 +1,12 @@
 """Which documents repeat others, and which one of each group stays.
 
-In: texts. The step ``dedup`` calls the same functions over files, part by part. Out: rows ``doc, duplicate_of,
-jaccard, kind``. Exact copies (equal canonical texts) go first, by a 128-bit hash; MinHash bands propose pairs among the
-rest of more than `ngram` words, signatures reject most, sets of shingles decide: 64-bit hashes, and the words
-themselves where sets are small. Promise with ``verify="exact"``: every removed document that is no exact copy has a
-kept one, `duplicate_of`, with Jaccard similarity of their `icp.shingle_hashes` >= threshold.
+In: texts. Out: rows ``doc, duplicate_of, jaccard, kind``. The step ``dedup`` calls the same functions over files, part
+by part.
+
+Exact copies, whose canonical texts are equal, are found first, by a 128-bit hash. Among the remaining texts of more
+than `ngram` words, MinHash bands propose pairs, signatures reject most of these, and sets of shingles decide: as 64-bit
+hashes, and word by word where sets are small. With ``verify="exact"`` every removed document that is not an exact copy
+has a kept one, `duplicate_of`, and the Jaccard similarity of their `icp.shingle_hashes` is at least `threshold`.
 """
 
 from collections.abc import Sequence
@@ -39,23 +41,25 @@ def find_duplicates(
     seed: int = 1,
     priority: ArrayLike | None = None,
 ) -> Any:
-    """The documents that repeat others.
+    """Find the documents that repeat others, and for each the document that stays in its place.
 
     Args:
         texts: a sequence of str, or a pyarrow string Array or ChunkedArray.
-        threshold: least Jaccard similarity of the sets of word n-grams, in (0, 1].
-        bands, rows: the signature has `bands` bands of `rows` values; more bands find more, more rows propose less.
+        threshold: the Jaccard similarity of two sets of word n-grams from which one document is removed, in (0, 1].
+        bands, rows: a signature consists of `bands` bands of `rows` values each; more bands find more pairs, more rows
+            propose fewer.
         ngram: words in a shingle.
-        verify: ``exact`` (sets of shingles), ``estimate`` (signatures), ``none`` (a shared band is enough: removes
-            much that is no duplicate).
-        keep: which one of a group stays: ``longest`` (bytes of text) or ``first``; ties: the lower row.
+        verify: how proposed pairs are checked: ``exact`` compares sets of shingles, ``estimate`` signatures, ``none``
+            accepts any shared band and removes many documents that are not duplicates.
+        keep: which document of a group stays: the ``longest`` (in bytes of text) or the ``first``; of equals, that of
+            the lower row.
         seed: of the permutations.
-        priority: (n,) numbers, the highest stays; replaces `keep`. NaN is lowest.
+        priority: (n,) numbers in place of `keep`: the document with the highest stays; NaN is lower than any number.
 
-    Returns: pyarrow.Table, a row for each removed document, by doc: ``doc`` int64; ``duplicate_of`` int64, a row that
-        stays; ``jaccard`` float64, exact or as `verify` says; ``kind`` exact (equal but for case, white space,
-        Unicode's canonical form, soft hyphens and characters without width) or near, which texts of up to `ngram` words
-        never are.
+    Returns: pyarrow.Table with a row for each removed document, sorted by ``doc`` (int64). ``duplicate_of``, int64, is
+        the row that stays; ``jaccard``, float64, is exact or estimated, as `verify` says; ``kind`` is ``exact`` for
+        texts that differ at most in case, white space, Unicode's canonical form, soft hyphens and zero-width
+        characters, else ``near``. Texts of up to `ngram` words are never near-duplicates.
 
     Raises: ConfigError naming the argument, InputError naming the row.
     """

@@ -68,16 +68,17 @@ class Scheme:
 def minhash_signatures(
     texts: Sequence[str] | Any, *, num_perm: int = 120, ngram: int = 5, seed: int = 1
 ) -> NDArray[np.uint32]:
-    """MinHash signatures, equal to ``datasketch.MinHash(num_perm, seed)`` over the low halves of `shingle_hashes`.
+    """MinHash signatures, equal to those of ``datasketch.MinHash(num_perm, seed)`` over the low halves of the hashes
+    that `shingle_hashes` gives.
 
     Args:
         texts: a sequence of str, or a pyarrow string Array or ChunkedArray.
-        num_perm: values in a signature.
+        num_perm: number of permutations, and so of values in a signature.
         ngram: words in a shingle.
         seed: of the permutations.
 
-    Returns: (n, num_perm) uint32; the share of equal values in two rows estimates their Jaccard similarity. A text
-        without words has all bits set.
+    Returns: (n, num_perm) uint32. The share of values in which two rows agree estimates the Jaccard similarity of the
+        texts. In the row of a text without words, all bits are set.
 
     Raises: ConfigError naming the argument, InputError naming the row.
     """
@@ -91,7 +92,7 @@ def minhash_signatures(
 
 
 def to_lean_minhash(signature: NDArray[np.uint32], seed: int = 1) -> Any:
-    """A row of `minhash_signatures` as a ``datasketch.LeanMinHash``: to query an index, or to compare with others'.
+    """A row of `minhash_signatures` as a ``datasketch.LeanMinHash``, for queries of an index or for comparisons.
 
     Args:
         signature: (num_perm,) uint32.

@@ -41,9 +41,11 @@ class ShingleSets:
 
 @public
 def shingle_hashes(text: str, *, ngram: int = 5) -> NDArray[np.uint64]:
-    """The set of word n-grams of a text as hashes; a text of fewer words has one n-gram, all of them; of none, none.
+    """The set of a text's word n-grams, as hashes.
 
-    Returns: (n,) uint64, ascending, no value twice. Signatures are made of their low halves.
+    A text of fewer than `ngram` words has a single n-gram, made of all its words; a text without words has none.
+
+    Returns: (n,) uint64, ascending and distinct. Signatures use the low 32 bits of each.
 
     Raises: InputError if `text` is not text; ConfigError for an impossible `ngram`.
     """
