@@ -152,8 +152,9 @@ def test_windows_are_led_along_paths_run_by_run(graph, small):
         {"split": "never", "min_fill": 0.9},
         {"group_by": ["source"], "min_fill": 0.9},
         {"method": "path-fit"},
+        {"tail": "repeat", "group_by": ["source"]},
     ],
-    ids=["mixed", "never", "groups", "another method"],
+    ids=["mixed", "never", "groups", "another method", "tail"],
 )
 def test_options_hold_in_partitions(graph, small, options):
     name = "-".join(options)
