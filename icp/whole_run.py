@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from icp.config import Config, load_config, parse_config
+from icp.errors import ConfigError
 
 
 def make_run(config: Config | Mapping[str, Any] | str | Path, *, workers: int | None = None) -> Path:
@@ -28,6 +29,8 @@ def make_run(config: Config | Mapping[str, Any] | str | Path, *, workers: int | 
 
     if isinstance(config, Mapping):
         config = parse_config(config)
+    elif not isinstance(config, Config | str | Path):
+        raise ConfigError(f"config is {str(config)[:80]!r}, expected a mapping, a file, or the name of a preset")
     elif not isinstance(config, Config):
         config = load_config(config)
     check_tokenizer(config)

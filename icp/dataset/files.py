@@ -44,6 +44,8 @@ class ShardFiles:
 
     def __init__(self, run: str | Path, pack: str, cache: str | Path | None) -> None:
         run = _checked_address(run, pack)
+        if not isinstance(cache, str | Path | None):
+            raise ConfigError(f"cache is {str(cache)[:80]!r}, expected a folder")
         self._url = f"{run.rstrip('/')}/{pack_folder(pack, 'shards')}" if "://" in run else None
         if self._url is None:
             self.folder = Path(run) / pack_folder(pack, "shards")

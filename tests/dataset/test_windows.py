@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hand_shards import PAD, make_shards, numbered, seen
 
+import icp
 from icp.dataset.windows import WindowDataset
 from icp.errors import ArtifactError, ConfigError
 from icp.pack.lanes import lane_order
@@ -379,3 +380,13 @@ def test_name_that_leaves_the_folder_is_refused_before_anything_is_fetched(tmp_p
         WindowDataset(f"file://{run}", cache=tmp_path / "home" / "cache")
     left = [path.name for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert left == [MANIFEST]
+
+
+@pytest.mark.parametrize("odd", [True, 5, 1.5, [], b"x", object()])
+def test_what_is_no_folder_is_refused(tmp_path, odd):
+    with pytest.raises(ConfigError, match="expected a folder"):
+        WindowDataset(tmp_path, cache=odd)
+    with pytest.raises(ConfigError, match="expected the folder or URL of a run"):
+        WindowDataset(odd)
+    with pytest.raises(ConfigError, match="expected a mapping, a file"):
+        icp.make_run(odd)
