@@ -30,9 +30,7 @@ if __name__ == "__main__":
             for name in ("doc_lens", "doc_ids"):
                 found[name] = np.array([json.dumps(sample[name].tolist()) for sample in samples])
             # llm-foundry's collator, with a tokenizer that names the padding
-            tokenizer = PreTrainedTokenizerFast(
-                tokenizer_object=Tokenizer(WordLevel({"x": 0, "pad": arguments["pad"]}))
-            )
+            tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"pad": arguments["pad"]})))
             tokenizer.pad_token = "pad"
             tokens = [{"input_ids": torch.from_numpy(sample["tokens"].astype(np.int64))} for sample in samples]
             found["labels"] = DataCollatorForLanguageModeling(tokenizer, mlm=False)(tokens)["labels"].numpy()
