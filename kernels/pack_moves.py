@@ -4,6 +4,7 @@ In: a `Search`, the item that leaves. Out: the best step so far, in ``search.scr
 """
 
 from icp.kernels._jit import bare_kernel
+from icp.kernels.pack_bonds import comes, enters, enters_at_most, exchange, exchange_at_most, joins, replaces
 from icp.kernels.pack_state import WHOLE
 from icp.kernels.pack_step import MAX_MEMBERS, UNKNOWN, Join, Leave, Search, keep_best, penalty
 from icp.kernels.pack_worth import clashes, dot_items, dot_window, is_free, pull, tie, value
@@ -22,6 +23,7 @@ def propose_move(search: Search, leave: Leave, join: Join) -> float:
     b = join.window
     gain = leave.left + value(join.pairs, state.count[b] + join.grows) - leave.worth - join.worth
     gain += (1 - join.grows) * rules.whole_again
+    gain += joins(items, state, search.bonds, leave.item, b)
     cost = leave.less + penalty(rules, state.filled[b] + items.tokens[leave.item]) - leave.paid - join.paid
     keep_best(search.scratch, gain - cost, (b, -1), (-1, -1))
     return gain
@@ -71,6 +73,7 @@ def propose_swaps(search: Search, leave: Leave, join: Join, n_members: int) -> N
         gain = value(leave.pairs + toward - (weight[j] + grows * weight[i]) * like, others_a + grows)
         gain += value(join.pairs - tied - (weight[i] + join.grows * weight[j]) * like, others_b + join.grows)
         gain += (2 - grows - join.grows) * rules.whole_again
+        gain += replaces(items, state, search.bonds, i, j) + comes(items, search.bonds, j)
         keep_best(scratch, gain - worth - cost, (b, j), (-1, -1))
 
 
@@ -92,15 +95,18 @@ def propose_chains(search: Search, leave: Leave, join: Join, n_members: int) -> 
         tied = ties[j] if tie_version[j] == version else tie(items, state, j)
         base = value(join.pairs - tied - shared, count)
         base += leave.left - leave.worth - join.worth - cost + (1 - join.grows) * rules.whole_again
-        if base + 1 + items.weight[j] > scratch.gain[0]:  # no window gains more than that from a new member
-            _propose_onward(search, leave, j, b, base)
+        base += replaces(items, state, search.bonds, i, j)
+        # no window gains more than that from a new member
+        most = 1 + items.weight[j] + enters_at_most(items, state, j)
+        if base + most > scratch.gain[0]:
+            _propose_onward(search, leave, j, b, (base, most))
 
 
 @bare_kernel
-def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -> None:
+def _propose_onward(search: Search, leave: Leave, j: int, b: int, bounds: tuple[float, float]) -> None:
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
     window, filled, count, pairs = state.window, state.filled, state.count, state.pairs
-    tokens, most = items.tokens[j], 1 + items.weight[j]
+    tokens, (base, most) = items.tokens[j], bounds
     last = -1
     for near in items.neighbors[j, :CHAIN_NEIGHBORS]:
         c = window[near] if near >= 0 else -1
@@ -117,7 +123,7 @@ def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -
         if items.weight[j] != 1:
             toward, grows = pull(items, state, j, c)
         gain = value(pairs[c] + toward, count[c] + grows) - value(pairs[c], count[c])
-        gain += (1 - grows) * rules.whole_again
+        gain += (1 - grows) * rules.whole_again + enters(items, state, j, c)
         keep_best(scratch, base + gain - cost, (b, j), (-1, c))
 
 
@@ -125,18 +131,9 @@ def _propose_onward(search: Search, leave: Leave, j: int, b: int, base: float) -
 def propose_pairs(search: Search, leave: Leave, join: Join, n_members: int) -> None:
     """Try to exchange the item for two members of the window; whole documents only."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
-    vectors, tokens, bounds, member, gain = (
-        items.vectors,
-        items.tokens,
-        items.conflict_bounds,
-        scratch.member,
-        scratch.gain,
-    )
-    a, b, scale2 = leave.window, join.window, items.scale2[0]
-    filled_a, filled_b = state.filled[a] - tokens[leave.item], state.filled[b] + tokens[leave.item]
-    count_a, count_b = state.count[a] + 1, state.count[b] - 1
-    paid, worth = leave.paid + join.paid, leave.worth + join.worth
-    to_left, to_stay = scratch.to_left, scratch.to_stay
+    tokens, member, to_left, paid = items.tokens, scratch.member, scratch.to_left, leave.paid + join.paid
+    filled_a = state.filled[leave.window] - tokens[leave.item]
+    filled_b = state.filled[join.window] + tokens[leave.item]
     if items.kind[leave.item] != WHOLE:
         return
     for u in range(1, n_members):
@@ -149,19 +146,31 @@ def propose_pairs(search: Search, leave: Leave, join: Join, n_members: int) -> N
                 _know(search, leave, u)
             if to_left[v] == UNKNOWN:
                 _know(search, leave, v)
-            into_a = leave.pairs + to_left[u] + to_left[v]
-            into_b = join.pairs + to_stay[u] + to_stay[v]
-            # two of one kind at most: no cosine is above 1
-            if value(into_a + 2, count_a) + value(into_b + 2, count_b) - worth - cost <= gain[0]:
-                continue
-            j, h = member[u], member[v]
-            if bounds[j] < bounds[j + 1] and clashes(items, state, j, a):
-                continue
-            if bounds[h] < bounds[h + 1] and clashes(items, state, h, a):
-                continue
-            like = 2 * (dot_items(vectors, j, h) / scale2)
-            found = value(into_a + like, count_a) + value(into_b + like, count_b) - worth - cost
-            keep_best(scratch, found, (b, j), (h, -1))
+            _weigh_pair(search, leave, join, (u, v), cost)
+
+
+@bare_kernel
+def _weigh_pair(search: Search, leave: Leave, join: Join, places: tuple[int, int], cost: float) -> None:
+    """Note the exchange of the item for the members at two places, if it is the best so far."""
+    items, state, scratch, (u, v) = search.items, search.state, search.scratch, places
+    j, h, a, b = scratch.member[u], scratch.member[v], leave.window, join.window
+    count_a, count_b = state.count[a] + 1, state.count[b] - 1
+    into_a = leave.pairs + scratch.to_left[u] + scratch.to_left[v]
+    into_b = join.pairs + scratch.to_stay[u] + scratch.to_stay[v]
+    less = leave.worth + join.worth + cost
+    most = joins(items, state, search.bonds, leave.item, b)
+    most += exchange_at_most(items, state, search.bonds, j) + exchange_at_most(items, state, search.bonds, h)
+    # two of one kind at most: no cosine is above 1
+    if value(into_a + 2, count_a) + value(into_b + 2, count_b) - less + most <= scratch.gain[0]:
+        return
+    if items.conflict_bounds[j] < items.conflict_bounds[j + 1] and clashes(items, state, j, a):
+        return
+    if items.conflict_bounds[h] < items.conflict_bounds[h + 1] and clashes(items, state, h, a):
+        return
+    like = 2 * (dot_items(items.vectors, j, h) / items.scale2[0])
+    found = value(into_a + like, count_a) + value(into_b + like, count_b) - less
+    if found + most > scratch.gain[0]:
+        keep_best(scratch, found + exchange(items, state, leave.item, (j, h)), (b, j), (h, -1))
 
 
 @bare_kernel

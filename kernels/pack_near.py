@@ -45,6 +45,45 @@ def near_items(
 
 
 @kernel
+def likeness(
+    neighbors: NDArray[np.int32],
+    docs: NDArray[np.int64],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    weights: tuple[NDArray[np.uint16], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Cosine of each item to each neighbour that lists the item too, from the graph; 0 for others.
+
+    Args:
+        neighbors: (n, k) int32, as `near_items` gives them.
+        docs: (n,) int64, document of each item.
+        indptr, indices: CSR graph over all documents, most similar first.
+        weights: (edges,) uint16, bits of the float16 similarities; (2**15,) float32, what bits mean; negative is 0.
+
+    Returns: (n, k) float32; along a row, what is not 0 never grows.
+    Cost: O(n * k * k + edges).
+    """
+    like = np.zeros(neighbors.shape, np.float32)
+    bits, values = weights
+    k = neighbors.shape[1]
+    for item in range(docs.size):
+        place = 0
+        for edge in range(indptr[docs[item]], indptr[docs[item] + 1]):
+            while place < k and neighbors[item, place] >= 0 and docs[neighbors[item, place]] == docs[item]:
+                place += 1  # another piece of the document is no edge
+            if place == k or neighbors[item, place] < 0:
+                break
+            other = neighbors[item, place]
+            if docs[other] != indices[edge]:
+                continue
+            for back in neighbors[other]:
+                if back == item and bits[edge] < values.size:
+                    like[item, place] = values[bits[edge]]
+            place += 1
+    return like
+
+
+@kernel
 def separate(
     window: NDArray[np.int32],
     window_group: NDArray[np.int32],

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel, kernel
+from icp.kernels.pack_pieces import join_pieces, piece_in
 from icp.kernels.pack_pour_step import MOST_MEMBERS, Best, Pair, Prices, Task, weigh_steps
-from icp.kernels.pack_state import PIECE, WEIGHT_UNIT, Items, State, join_pieces, piece_in, put_in, refresh, take_out
+from icp.kernels.pack_state import PIECE, WEIGHT_UNIT, Items, State, put_in, refresh, take_out
 
 N_NEAR = 24  # windows of neighbours that are tried
 N_FAR = 12  # windows near by number that are tried where those offer nothing good
@@ -65,6 +66,7 @@ def pour_overflow(
     )
     pair = Pair(
         np.empty((2, MOST_MEMBERS), np.int64),
+        np.empty((2, MOST_MEMBERS)),
         np.empty((2, MOST_MEMBERS)),
         np.empty((2, MOST_MEMBERS), np.bool_),
         np.zeros(2, np.int64),

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel
-from icp.kernels.pack_state import MOST_LOOSE, WHOLE, Items, State, piece_in
+from icp.kernels.pack_bonds import nearest
+from icp.kernels.pack_pieces import piece_in
+from icp.kernels.pack_state import MOST_LOOSE, WHOLE, Items, State
 from icp.kernels.pack_worth import clashes, dot_sums
 
 MOST_MEMBERS = 64  # members of a window that are weighed against one another
@@ -57,12 +59,14 @@ class Pair(NamedTuple):
     Attributes:
         member: (2, MOST_MEMBERS) int64.
         gain: (2, MOST_MEMBERS) float64, by how much the mean cosine of each is larger in the other window.
+        bond: (2, MOST_MEMBERS) float64, by how much its bond is larger there, if it goes whole.
         shut: (2, MOST_MEMBERS) bool, the other window is closed to it.
         count: (2,) int64.
     """
 
     member: NDArray[np.int64]
     gain: NDArray[np.float64]
+    bond: NDArray[np.float64]
     shut: NDArray[np.bool_]
     count: NDArray[np.int64]
 
@@ -108,6 +112,7 @@ def _list_members(items: Items, state: State, pair: Pair, side: int, windows: tu
         there = dot_sums(items.vectors, i, state.sums, other) / items.scale2[0]
         pair.member[side, count] = i
         pair.gain[side, count] = there / max(state.count[other], 1) - here / max(state.count[own] - 1, 1)
+        pair.bond[side, count] = nearest(items, state, i, other) - nearest(items, state, i, own)
         pair.shut[side, count] = clashes(items, state, i, other)
         count += 1
         i = state.after[i]
@@ -152,7 +157,8 @@ def _weigh(
     score = items.weight[i] * part / tokens * pair.gain[side, u]
     score += _waste(task, slack) - _waste(task, slack - moved) - _waste(task, moved - task.need)
     if v >= 0:
-        score += items.weight[other] * pair.gain[1 - side, v]
+        score += items.weight[other] * pair.gain[1 - side, v] + pair.bond[1 - side, v]
+    score += pair.bond[side, u] if part == tokens else 0.0
     if part < tokens:
         score -= prices.cut + prices.root * np.sqrt(min(part, tokens - part) / 1000)
     if score + prices.cut <= best.score[0] or pair.shut[side, u]:

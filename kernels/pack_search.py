@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel, kernel
+from icp.kernels.pack_bonds import look_for_bonds, new_bonds
 from icp.kernels.pack_moves import CHAIN_GAIN, list_members, propose_chains, propose_move, propose_pairs, propose_swaps
-from icp.kernels.pack_state import Items, State, join_pieces, put_in, refresh, take_out
+from icp.kernels.pack_pieces import join_pieces
+from icp.kernels.pack_state import Items, State, put_in, refresh, take_out
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search, join_of, leave_of
 from icp.kernels.pack_worth import clashes, dot_window, is_free, pull
 
@@ -44,7 +46,7 @@ def search_windows(items: Items, state: State, rules: Rules, schedule: NDArray[n
         np.empty(1, np.float64),
         np.empty(4, np.int64),
     )
-    search = Search(items, state, rules, scratch)
+    search = Search(items, state, rules, scratch, new_bonds(n, n_windows))
     changed = np.zeros(n_windows, np.int64)
     visited = np.full(n, -1, np.int64)
     stats = np.zeros((schedule.size, 2), np.int64)
@@ -86,6 +88,7 @@ def _visit(search: Search, i: int, clock: int) -> bool:
     scratch.step[:] = -1
     if n_near == 0:
         return False
+    look_for_bonds(search.items, search.state, search.bonds, i)
     leave = leave_of(search, i)
     for place in range(n_near):
         join = join_of(search, place)

@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 from icp.kernels._jit import bare_kernel, kernel
 
 WEIGHT_UNIT = 256
-WHOLE, PIECE, LONG = (
-    0,
-    1,
-    2,
-)  # of an item: a document, a piece of one that is cut, what is left of one longer than a window
-MOST_LOOSE = (
-    2  # items of a window that are no whole document: one begins it in mid-document, one is left open at its end
-)
+WHOLE, PIECE, LONG = 0, 1, 2  # of an item: a document, a piece of one, what is left of one longer than a window
+MOST_LOOSE = 2  # items of a window that are not WHOLE: one begins it in mid-document, one is left open at its end
 SCALED_LONGEST = 32_000  # length of a scaled sum: its components fit int16, its dot products with int8 rows int32
 
 
@@ -36,6 +30,8 @@ class Items(NamedTuple):
             share of the document. Each is a full member for the others. Changed with `tokens`.
         length2: (n,) float64, squared length of a vector: about 1, or 0.
         neighbors: (n, k) int32, items most similar first, then -1.
+        like: (n, k) float32, cosine to each neighbour that lists the item too, 0 for others and for those below it.
+        bond: (1,) float64, what the largest of these in a window counts.
         conflict_bounds: (n + 1,) int64, CSR row bounds of `conflicts`.
         conflicts: (m,) int32, items that must not share a window with the item.
         group: (n,) int32, a window holds one group.
@@ -51,6 +47,8 @@ class Items(NamedTuple):
     weight: NDArray[np.float64]
     length2: NDArray[np.float64]
     neighbors: NDArray[np.int32]
+    like: NDArray[np.float32]
+    bond: NDArray[np.float64]
     conflict_bounds: NDArray[np.int64]
     conflicts: NDArray[np.int32]
     group: NDArray[np.int32]
@@ -77,6 +75,9 @@ class State(NamedTuple):
         after, before: (n,) int32, next and previous member, -1 = none.
         tie: (n,) float64, the item's part of `pairs`, both ways, if `tie_version` is the window's `version`.
         tie_version: (n,) int64; version: (windows,) int64, counts changes.
+        best, second, partner: (n,) float64 and int32, largest cosines to two of the window (0: none), and the nearest.
+        lean: (n,) float64, what the sum of the window's `best` loses when the item goes.
+        bonds: (windows,) float64, that sum; see `icp.kernels.pack_bonds`.
         total: (dim,) int64, scratch.
     """
 
@@ -98,6 +99,11 @@ class State(NamedTuple):
     tie: NDArray[np.float64]
     tie_version: NDArray[np.int64]
     version: NDArray[np.int64]
+    best: NDArray[np.float64]
+    second: NDArray[np.float64]
+    partner: NDArray[np.int32]
+    lean: NDArray[np.float64]
+    bonds: NDArray[np.float64]
     total: NDArray[np.int64]
 
 
@@ -131,42 +137,6 @@ def take_out(items: Items, state: State, i: int) -> None:
 
 
 @bare_kernel
-def piece_in(items: Items, state: State, i: int, window: int) -> int:
-    """Another piece of the same document in the window, -1 if there is none."""
-    doc = items.doc[i]
-    other = i - 1
-    while other >= 0 and items.doc[other] == doc:
-        if state.window[other] == window:
-            return other
-        other -= 1
-    other = i + 1
-    while other < items.doc.size and items.doc[other] == doc:
-        if state.window[other] == window:
-            return other
-        other += 1
-    return -1
-
-
-@bare_kernel
-def join_pieces(items: Items, state: State, i: int) -> None:
-    """If another piece of its document stands in the item's window, make them one: the lower item stays."""
-    other = piece_in(items, state, i, state.window[i])
-    if other < 0:
-        return
-    stays, goes = min(i, other), max(i, other)
-    window = state.window[i]
-    take_out(items, state, stays)
-    take_out(items, state, goes)
-    items.tokens[stays] += items.tokens[goes]
-    items.weight[stays] = min(1.0, items.weight[stays] + items.weight[goes])
-    items.tokens[goes] = 0
-    if items.kind[stays] == PIECE and items.weight[stays] == 1:
-        items.kind[stays] = WHOLE
-    state.window[goes] = -1
-    put_in(items, state, stays, window)
-
-
-@bare_kernel
 def count_in(items: Items, state: State, i: int, window: int, sign: int) -> None:
     """Add the item to a window's sums (`sign` 1) or take it off (-1)."""
     weight = items.weight[i]
@@ -181,9 +151,38 @@ def count_in(items: Items, state: State, i: int, window: int, sign: int) -> None
 
 
 @bare_kernel
+def _find_bonds(items: Items, state: State, window: int) -> None:
+    total = 0.0
+    i = state.first[window] if items.bond[0] > 0 else -1
+    while i >= 0:
+        state.best[i] = state.second[i] = 0.0
+        state.partner[i] = -1
+        for place in range(items.neighbors.shape[1]):
+            j = items.neighbors[i, place]
+            if j < 0:
+                break
+            if items.like[i, place] > 0 and state.window[j] == window:
+                if state.partner[i] >= 0:
+                    state.second[i] = items.like[i, place]
+                    break
+                state.partner[i] = j
+                state.best[i] = items.like[i, place]
+        state.lean[i] = state.best[i]
+        total += state.best[i]
+        i = state.after[i]
+    i = state.first[window] if items.bond[0] > 0 else -1
+    while i >= 0:
+        if state.partner[i] >= 0:
+            state.lean[state.partner[i]] += state.best[i] - state.second[i]
+        i = state.after[i]
+    state.bonds[window] = total
+
+
+@bare_kernel
 def refresh(items: Items, state: State, window: int) -> None:
     """Make what hangs on the members' sum new: after members came or went."""
     state.version[window] += 1
+    _find_bonds(items, state, window)
     plain, total, scaled = state.sums[window], state.total, state.scaled[window]
     for d in range(total.size):
         total[d] = 2 * WEIGHT_UNIT * np.int64(plain[d])
@@ -237,6 +236,11 @@ def new_state(items: Items, window: NDArray[np.int32], window_group: NDArray[np.
         np.zeros(n),
         np.full(n, -1, np.int64),
         np.zeros(n_windows, np.int64),
+        np.zeros(n),
+        np.zeros(n),
+        np.full(n, -1, np.int32),
+        np.zeros(n),
+        np.zeros(n_windows),
         np.zeros(dim, np.int64),
     )
     for i in range(n):

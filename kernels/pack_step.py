@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel
+from icp.kernels.pack_bonds import Bonds
 from icp.kernels.pack_state import Items, State
 from icp.kernels.pack_worth import tie, value
 
@@ -73,6 +74,7 @@ class Search(NamedTuple):
     state: State
     rules: Rules
     scratch: Scratch
+    bonds: Bonds
 
 
 class Leave(NamedTuple):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel
-from icp.kernels.pack_state import MOST_LOOSE, WHOLE, Items, State, piece_in
+from icp.kernels.pack_pieces import piece_in
+from icp.kernels.pack_state import MOST_LOOSE, WHOLE, Items, State
 
 
 @bare_kernel

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from icp.kernels import (
+    pack_bonds,
     pack_fit,
     pack_lay,
     pack_moves,
     pack_near,
     pack_orient,
+    pack_pieces,
     pack_pour,
     pack_pour_step,
     pack_repair,
@@ -21,15 +23,18 @@ from icp.kernels import (
     pack_step,
     pack_worth,
 )
+from icp.kernels.pack_bonds import new_bonds
 from icp.kernels.pack_state import LONG, MOST_LOOSE, PIECE, WHOLE, Items
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search
 
 MODULES = (
+    pack_bonds,
     pack_fit,
     pack_lay,
     pack_near,
     pack_moves,
     pack_orient,
+    pack_pieces,
     pack_pour,
     pack_pour_step,
     pack_repair,
@@ -39,6 +44,7 @@ MODULES = (
     pack_worth,
 )
 CAPACITY = 12
+BOND = 0.7
 
 both = pytest.mark.parametrize("mode", ["compiled", "python"])
 
@@ -94,6 +100,12 @@ class Problem:
     def kind(self, i, weight):
         return LONG if self.doc[i] in self.long else PIECE if weight[i] != 1 else WHOLE
 
+    def like(self, i, j):
+        """Cosine of two that list each other, 0 for others; of a document in pieces the first counts."""
+        first = all(self.doc.index(self.doc[each]) == each for each in (i, j))
+        mutual = j in self.neighbors[i] and i in self.neighbors[j] and self.doc[i] != self.doc[j]
+        return float(np.float32(max(0, cosine(self, i, j)))) if first and mutual else 0.0
+
     def items(self):
         conflicts = [
             [j for j in range(self.n) if frozenset((self.doc[i], self.doc[j])) in self.foes] for i in range(self.n)
@@ -106,6 +118,10 @@ class Problem:
             np.array(self.weight, np.float64),
             (self.vectors.astype(np.int64) ** 2).sum(axis=1) / self.scale2,
             np.array(self.neighbors, np.int32),
+            np.array(
+                [[self.like(i, j) if j >= 0 else 0 for j in self.neighbors[i]] for i in range(self.n)], np.float32
+            ),
+            np.array([BOND]),
             bounds,
             np.array([j for row in conflicts for j in row], np.int32),
             np.array(self.group, np.int32),
@@ -138,7 +154,7 @@ def problem(seed, *, pieces=True, largest=3, foes=2, n_docs=None, n_windows=0):
         of_doc[doc],
         rng.integers(1, 7, len(doc)).tolist(),
         weight,
-        [near_of(rng, i, len(doc)) for i in range(len(doc))],
+        [near_of(rng, i, of_doc[doc].astype(int)) for i in range(len(doc))],
         {pairs[at] for at in rng.integers(0, len(pairs), foes)},
         group_of[doc].tolist(),
         [],
@@ -150,8 +166,9 @@ def problem(seed, *, pieces=True, largest=3, foes=2, n_docs=None, n_windows=0):
     return made
 
 
-def near_of(rng, i, n):
-    near = [int(j) for j in rng.permutation(n) if j != i][: int(rng.integers(1, 7))]
+def near_of(rng, i, vectors):
+    near = [int(j) for j in rng.permutation(len(vectors)) if j != i][: int(rng.integers(1, 7))]
+    near.sort(key=lambda j: -int(vectors[i] @ vectors[j]))
     return near + [-1] * (6 - len(near))
 
 
@@ -190,7 +207,7 @@ def search_of(items, state, rules):
         np.full(1, -1e30),
         np.full(4, -1, np.int64),
     )
-    return Search(items, state, rules, scratch)
+    return Search(items, state, rules, scratch, new_bonds(items.doc.size, n_windows))
 
 
 # What follows is the definition: every pair of members anew, nothing kept.
@@ -245,6 +262,16 @@ def worth_of(problem, plan, window):
     return pairs_of(problem, plan, window) / max(len(members_of(plan, window)) - 1, 1)
 
 
+def best_of(problem, plan, i):
+    """Cosine to the nearest of its window, and to the next."""
+    mates = [j for j in members_of(plan, plan.window[i]) if j != i] if plan.window[i] >= 0 else []
+    return sorted([0.0, 0.0, *(problem.like(i, j) for j in mates)], reverse=True)[:2]
+
+
+def bonds_of(problem, plan, window):
+    return sum(best_of(problem, plan, i)[0] for i in members_of(plan, window))
+
+
 def price_of(rules, tokens):
     """What a window of so many tokens costs."""
     if rules.hard:
@@ -262,6 +289,7 @@ def total_of(problem, plan, rules):
     """What all windows are worth, less what they cost, and what joined pieces gained."""
     windows = range(len(problem.window_group))
     found = sum(worth_of(problem, plan, w) - price_of(rules, filled_of(plan, w)) for w in windows)
+    found += BOND * sum(bonds_of(problem, plan, w) for w in windows)
     return found + plan.joined * rules.whole_again
 
 
@@ -310,6 +338,11 @@ def check_state(problem, items, state):
         both_ways = (rows * (1 + np.array(weights))[:, None]).sum(axis=0) / problem.scale2
         assert (state.scaled[window] * state.unit[window]).tolist() == pytest.approx(both_ways.tolist(), abs=1e-9)
         assert state.pairs[window] == pytest.approx(pairs_of(problem, plan, window), abs=1e-9)
+        assert state.bonds[window] == pytest.approx(bonds_of(problem, plan, window), abs=1e-9)
+        for i in members:
+            assert [state.best[i], state.second[i]] == best_of(problem, plan, i)
+            without = changed(problem, plan, {i: -1})
+            assert state.lean[i] == pytest.approx(state.bonds[window] - bonds_of(problem, without, window), abs=1e-9)
 
 
 def check_plan(problem, plan):

@@ -102,9 +102,9 @@ def _in_one_piece(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.in
     pieces = finish_windows(corpus, begin_windows(corpus, docs, tokens, threads), threads)
     fill = corpus.min_fill
     excess = n_windows(pieces) / max(1, int(tokens.sum() / (fill * corpus.capacity)))
-    if docs.size <= rounds.STRETCH_DOCS and excess > 1 and fill * excess <= 1 and not corpus.groups.any():
+    if docs.size <= rounds.STRETCH_DOCS and excess > 1 and fill < 1 and not corpus.groups.any():
         # what found no room took windows of its own: plan so many fewer, once; of many windows one more is nothing
-        fuller = replace(corpus, min_fill=fill * excess)
+        fuller = replace(corpus, min_fill=min(1.0, fill * excess))
         again = finish_windows(fuller, begin_windows(fuller, docs, tokens, threads), threads)
         pieces = min(again, pieces, key=n_windows)
     return pieces

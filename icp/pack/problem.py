@@ -15,8 +15,12 @@ from icp.kernels.pack_state import LONG, PIECE, WEIGHT_UNIT, WHOLE, Items
 NEIGHBORS = 40
 """Neighbours of a document whose windows are looked at."""
 
-_BLOCK_ROWS = 8192
+BOND, BONDLESS_DOCS = 1.0, 3.0
+"""What the cosine of a document to the nearest of its window counts beside its mean cosine to all others: in long
+windows the first; in those of up to so many documents nothing, since there the mean says as much."""
 
+_BLOCK_ROWS = 8192
+_HALVES = np.arange(1 << 15, dtype=np.uint16).view(np.float16).astype(np.float32)  # of all float16 from 0 on
 
 CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
 """Similarity that a piece must be worth under each `split`: few documents are cut, or as many as serve."""
@@ -147,6 +151,8 @@ def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]
     item_of = np.full(corpus.position.size, -1, np.int32)
     item_of[doc[::-1]] = np.arange(n - 1, -1, -1, dtype=np.int32)  # the first piece counts
     neighbors = pack_near.near_items(corpus.graph.indptr, corpus.graph.indices, doc, item_of, NEIGHBORS)
+    bits = np.asarray(corpus.graph.weights).view(np.uint16)
+    like = pack_near.likeness(neighbors, doc, corpus.graph.indptr, corpus.graph.indices, (bits, _HALVES))
     bounds, conflicts = item_conflicts(corpus, doc, item_of)
     return Items(
         vectors,
@@ -155,6 +161,8 @@ def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]
         shares(corpus, doc, tokens),
         longest2 / scale**2,
         neighbors,
+        like,
+        np.array([_bond(corpus, tokens)]),
         bounds,
         conflicts,
         corpus.groups[doc],
@@ -162,6 +170,12 @@ def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]
         np.array([scale**2]),
         np.array([np.sqrt(max(float(longest2.max(initial=0)), 1.0))]),
     )
+
+
+def _bond(corpus: Corpus, tokens: NDArray[np.int64]) -> float:
+    """What the nearest counts, by how many of the items a window holds."""
+    per_window = tokens.size * corpus.capacity / max(int(tokens.sum()), 1)
+    return BOND * max(0.0, 1 - BONDLESS_DOCS / max(per_window, 1.0))
 
 
 def kinds(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -25,7 +25,8 @@ AGAIN_SCHEDULE = ((8.0, 1), (16.0, 1), (32.0, 1), (64.0, 1))
 """Penalties of the soft plan of whole documents, and sweeps with each: at first, and to get out of a dead end."""
 
 PRICES = Prices(cut=0.0, root=0.15, over=1.0, waste=0.5, good=-0.4)
-"""What steps cost that pour overflow into other windows; cuts cost nothing where `Corpus.cut_cost` is 0."""
+"""What steps cost that pour overflow into other windows; cuts cost nothing where `Corpus.cut_cost` is 0, and more where
+the nearest of a window counts beside the mean."""
 
 MORE_POURS = 4
 """Times that windows which were opened for what found no room are dissolved and poured again."""
@@ -123,7 +124,7 @@ def _fit_whole(corpus: Corpus, items: Items, state: State) -> Pieces:
 
 
 def _fit_pieces(corpus: Corpus, items: Items, state: State) -> Pieces:
-    prices = PRICES if corpus.cut_cost else PRICES._replace(root=0.0)
+    prices = PRICES._replace(root=PRICES.root * (1 + items.bond[0]) if corpus.cut_cost else 0.0)
     item, window, tokens = pack_pour.pour_overflow(items, state, corpus.capacity, corpus.least, prices)
     fitted = _fitted(corpus, items, state)
     rows = np.flatnonzero(fitted >= 0)  # those that were joined to others stand in none

@@ -17,7 +17,7 @@ from pack_problems import (
     search_of,
 )
 
-from icp.kernels import pack_moves, pack_step, pack_worth
+from icp.kernels import pack_bonds, pack_moves, pack_step, pack_worth
 from icp.kernels.pack_moves import PAIR_COST, SWAP_COST
 from icp.kernels.pack_step import UNKNOWN
 
@@ -39,6 +39,7 @@ def situations(seed, **options):
     search, plan = search_of(items, state, rules(given_one)), plan_of(given_one)
     for i in range(given_one.n):
         leave = pack_step.leave_of(search, i)
+        pack_bonds.look_for_bonds(items, state, search.bonds, i)
         for b in range(len(given_one.window_group)):
             if b != given_one.window[i] and may_enter(given_one, plan, i, b):
                 search.scratch.window[0] = b

@@ -55,6 +55,46 @@ def test_near_items_match_the_reference(mode, data):
     assert near.tolist() == reference_near(rows, docs, k)
 
 
+HALVES = np.arange(1 << 15, dtype=np.uint16).view(np.float16).astype(np.float32)
+
+
+def bits_of(weights):
+    return np.array(weights, np.float16).view(np.uint16)
+
+
+@both
+def test_neighbours_are_alike_where_they_list_each_other(mode):
+    # 0 and 1 list each other, 2 lists 0 alone; 3 is below 0
+    rows, weights = [[1, 3], [0], [0], [0]], [0.75, -0.5, 0.75, 0.5, -0.5]
+    near = near_items(*csr(rows), np.arange(4), np.arange(4, dtype=np.int32), 3)
+    like = run(mode, pack_near, "likeness")(near, np.arange(4), *csr(rows), (bits_of(weights), HALVES))
+    assert like.tolist() == [[0.75, 0, 0], [0.75, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+@both
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_likeness_matches_the_reference(mode, data):
+    n_docs = data.draw(st.integers(1, 6))
+    cosine = np.round(np.random.default_rng(data.draw(st.integers(0, 99))).uniform(-0.3, 1, (n_docs, n_docs)), 2)
+    cosine = np.maximum(cosine, cosine.T).astype(np.float16)
+    rows = [
+        sorted((other for other in range(n_docs) if other != own), key=lambda d: -cosine[own, d])
+        for own in range(n_docs)
+    ]
+    order = data.draw(st.permutations(range(n_docs)))[: data.draw(st.integers(1, n_docs))]
+    docs = [doc for doc in order for _ in range(data.draw(st.integers(1, 2)))]
+    near = near_items(*csr(rows), np.array(docs), item_of(docs, n_docs), data.draw(st.integers(1, 4)))
+    weights = bits_of([cosine[own, other] for own in range(n_docs) for other in rows[own]])
+    like = run(mode, pack_near, "likeness")(near, np.array(docs), *csr(rows), (weights, HALVES))
+    for item, row in enumerate(near.tolist()):
+        for place, other in enumerate(row):
+            mutual = other >= 0 and item in near[other] and docs[other] != docs[item]
+            assert like[item, place] == (max(0, cosine[docs[item], docs[other]]) if mutual else 0)
+        found = [value for value in like[item] if value]
+        assert found == sorted(found, reverse=True)
+
+
 def reference_separate(window, group, kind, foes):
     """The nearest window by number, below first, of the same group and without an earlier foe, or two loose ones before
     another; else a new one."""

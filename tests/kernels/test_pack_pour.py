@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pack_problems import (
+    BOND,
     CAPACITY,
     Problem,
     both,
@@ -152,6 +153,10 @@ def mean_to(problem, plan, i, window):
     return sum(cosine(problem, i, j) for j in mates) / max(len(mates), 1)
 
 
+def bond_in(problem, plan, i, window):
+    return BOND * max((problem.like(i, j) for j in members_of(plan, window) if j != i), default=0.0)
+
+
 def steps_of(problem, plan, task, b):
     """Every step between the window that is too full and b, and its score, by the definition."""
     a, slack = task.window, CAPACITY - filled_of(plan, b)
@@ -177,7 +182,10 @@ def steps_of(problem, plan, task, b):
                     continue
                 gain = mean_to(problem, plan, i, target) - mean_to(problem, plan, i, source)
                 score = plan.weight[i] * part / plan.tokens[i] * gain
+                if not cut:
+                    score += bond_in(problem, plan, i, target) - bond_in(problem, plan, i, source)
                 if j is not None:
+                    score += bond_in(problem, plan, j, source) - bond_in(problem, plan, j, target)
                     score += mean_to(problem, plan, j, source) - mean_to(problem, plan, j, target)
                 if cut:
                     score -= PRICES.cut + PRICES.root * np.sqrt(min(part, plan.tokens[i] - part) / 1000)
@@ -198,7 +206,7 @@ def test_the_best_step_is_that_of_the_definition(seed):
                 continue
             pair = Pair(
                 np.empty((2, MOST_MEMBERS), np.int64),
-                np.empty((2, MOST_MEMBERS)),
+                *np.empty((2, 2, MOST_MEMBERS)),
                 np.empty((2, MOST_MEMBERS), np.bool_),
                 np.zeros(2, np.int64),
             )

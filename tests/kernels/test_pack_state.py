@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pack_problems import Problem, both, changed, check_state, members_of, plan_in, plan_of, problem, running
 
-from icp.kernels import pack_state
+from icp.kernels import pack_pieces, pack_state
 
 seeds = st.integers(0, 2**32 - 1)
 UP, RIGHT = [0, 2, 0], [2, 0, 0]
@@ -52,7 +52,7 @@ def test_a_state_after_moves_is_the_one_made_anew(seed):
             a = int(state.window[i])
             pack_state.take_out(items, state, i)
             pack_state.put_in(items, state, i, target)
-            pack_state.join_pieces(items, state, i)
+            pack_pieces.join_pieces(items, state, i)
             for window in {a, target}:
                 pack_state.refresh(items, state, window)
             plan = changed(given_one, plan, {i: target})
@@ -75,7 +75,7 @@ def test_another_piece_of_a_document_is_found_in_its_window_only(seed):
                     for j in members_of(plan_in(items, state), window)
                     if j != i and given_one.doc[j] == given_one.doc[i]
                 ]
-                assert pack_state.piece_in(items, state, i, window) == (others[0] if others else -1)
+                assert pack_pieces.piece_in(items, state, i, window) == (others[0] if others else -1)
 
 
 @both

@@ -123,7 +123,7 @@ def _keys(config: Config) -> tuple[str, ...]:
 
 STEP = Step(
     name="windows",
-    format=4,
+    format=5,
     inputs=("documents", "dedup", "embeddings", "graph", "tokens", "order"),
     keys=_keys,
     phases=(
