@@ -15,7 +15,7 @@ from icp.kernels.pack_state import LONG, PIECE, WEIGHT_UNIT, WHOLE, Items
 NEIGHBORS = 40
 """Neighbours of a document whose windows are looked at."""
 
-BOND, BONDLESS_DOCS = 1.0, 3.0
+BOND, BONDLESS_DOCS = 1.0, 4.0
 """What the cosine of a document to the nearest of its window counts beside its mean cosine to all others: in long
 windows the first; in those of up to so many documents nothing, since there the mean says as much."""
 

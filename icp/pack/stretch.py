@@ -124,7 +124,7 @@ def _fit_whole(corpus: Corpus, items: Items, state: State) -> Pieces:
 
 
 def _fit_pieces(corpus: Corpus, items: Items, state: State) -> Pieces:
-    prices = PRICES._replace(root=PRICES.root * (1 + items.bond[0]) if corpus.cut_cost else 0.0)
+    prices = PRICES._replace(root=PRICES.root * (1 + 2 * items.bond[0]) if corpus.cut_cost else 0.0)
     item, window, tokens = pack_pour.pour_overflow(items, state, corpus.capacity, corpus.least, prices)
     fitted = _fitted(corpus, items, state)
     rows = np.flatnonzero(fitted >= 0)  # those that were joined to others stand in none
