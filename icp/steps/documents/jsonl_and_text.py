@@ -60,7 +60,7 @@ def _json_row(line: bytes, path: str, row: int, rules: Rules, findings: Findings
     except RecursionError:
         raise Refused("nested too deep") from None
     except json.JSONDecodeError:
-        raise Refused("empty line" if not line.strip() else "bad JSON") from None
+        raise Refused("empty line" if not raw.strip() else "bad JSON") from None
     except ValueError:  # Python reads no integer of more than 4,300 digits
         raise Refused("number too long") from None
     found = document_of(tree, path, row, rules, findings)

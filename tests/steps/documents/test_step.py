@@ -578,7 +578,8 @@ def test_text_file_is_excluded_by_its_name(step):
 
 
 def test_blank_lines_are_held_against_nobody(step):
-    found = step({"a.jsonl": jsonl(ROWS, "\n\n" * 20), "b.jsonl": b"\n"}, max_rejected=0)
+    files = {"a.jsonl": jsonl(ROWS, "\n\n" * 20), "b.jsonl": b"\n", "c.jsonl": b"\xef\xbb\xbf"}
+    found = step(files, max_rejected=0)
     assert found["id"] == [row["id"] for row in ROWS]
 
 
