@@ -17,6 +17,7 @@ from icp.run.names import (
     CONFIG,
     EXPORT_SUMMARY,
     LOCK,
+    MARKER,
     PACK_FOLDERS,
     PACKS,
     STATS,
@@ -71,7 +72,7 @@ def fresh_folder(run: str | Path) -> Iterator[Path]:
 def _pull(mirror: Mirror, records: bool) -> None:
     """Fetch the small files of a run, and learn which others there are."""
     folders = [*BUILD_STEPS]
-    names = [CONFIG, STATS]
+    names = [CONFIG, STATS, MARKER]
     for kind in (TOKENS, PACKS):
         found = mirror.server.folders(kind)
         for path in (mirror.folder / kind).glob("*"):
