@@ -4,6 +4,7 @@ In: a finished pack. Out: a folder with the files of the format, ``README.md`` a
 tokens as raw rows share the run's files by hard links; the others are converted, a stretch of a shard at a time.
 """
 
+import errno
 import logging
 import shutil
 from dataclasses import dataclass
@@ -90,12 +91,22 @@ def export_pack(
         _check_stride(chosen, "seq_len+1" if opened.stride > opened.seq_len else "seq_len", padded)
         _check_order(chosen, opened, allow_reshuffle)
         _check_padding(chosen, opened, allow_padding)
-        chosen.write(opened, target)
+        _write(chosen, opened, target)
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
         facts["sha256"] = target.hashes()
         records.write_json(target.path(EXPORT_SUMMARY), sealed(facts))
     return Exported(target.address if is_url(str(out)) else target.folder, facts)
+
+
+def _write(chosen: Format, pack: Pack, target: Target) -> None:
+    """Have a format write its files; Arrow says neither which file nor what the system answered when closing fails."""
+    try:
+        chosen.write(pack, target)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise OSError(errno.EIO, str(error), target.address) from error
 
 
 def check_exports(config: Config) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +33,17 @@ def edit_manifest(run, change, folder=SHARDS):
     tree = json.loads(path.read_text())
     change(tree)
     path.write_text(json.dumps(tree))
+
+
+def test_an_error_without_a_file_is_one_of_writing_the_export(packed, tmp_path, monkeypatch):
+    def fails(pack, target):
+        raise OSError("error closing file")  # as Arrow says it when the disk is full
+
+    monkeypatch.setitem(FORMATS, "parquet", replace(FORMATS["parquet"], write=fails))
+    done = CliRunner().invoke(main, ["export", str(packed), "--format", "parquet", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 4
+    assert done.output.startswith(f"icp: {tmp_path / 'out'}: error closing file; mend that, then run the same command")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("fmt", LINKED)
