@@ -30,6 +30,8 @@ BOUNDED = {
     ("tokens", "train"), ("tokens", "facts"), ("shards", "facts"),
 }  # fmt: skip
 """Phases that take as long for any corpus: what they look at is a sample, or sums."""
+STRETCH_DOCS = 32_768
+"""As `icp.pack.rounds` has it, which the command would take a second to import."""
 THREADED = {("windows", "plan")}
 """Phases of one task that uses all cores of its machine."""
 DIVIDED = {("windows", "plan"): 0.06, ("windows", "facts"): 0.04}
@@ -141,6 +143,7 @@ def _alone(phase: PhaseRate, seconds: float, size: Size, threads: int) -> float:
     if not phase.serial:
         return 0.0
     share = _divided(phase, size)
+    threads = max(1, min(threads, -(-size.n_docs // STRETCH_DOCS)))  # one stretch is planned by one thread
     return seconds * (1 - share) / (threads if (phase.step, phase.phase) in THREADED and not share else 1)
 
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 from icp.config import Config
 from icp.errors import IcpError
 from icp.forecast.calibration import speed_settings, stored_rates
-from icp.forecast.estimate import THREADED, Size, phase_seconds
+from icp.forecast.estimate import STRETCH_DOCS, THREADED, Size, phase_seconds
 from icp.forecast.rates import Rates
 from icp.forecast.sizes import corpus_size
 from icp.pipeline import context_of
@@ -121,7 +121,8 @@ def time_left(config: Config, steps: Sequence[str], workers: int) -> TimeLeft:
     part = min(round(config.corpus.part_mib * MIB), max(SMALLEST_PART, n_bytes // PARTS))
     size = Size(n_docs, n_bytes, round(n_bytes / rates.bytes_per_token), max(1, -(-n_bytes // part)))
     expected = phase_seconds(rates, size, workers=workers, threads=workers)
-    alone = {(phase.step, phase.phase) for phase in rates.phases if phase.serial} - THREADED
+    alone = {(phase.step, phase.phase) for phase in rates.phases if phase.serial}
+    alone -= THREADED if n_docs > STRETCH_DOCS else set()
     phases = {name: seconds + PHASE_SECONDS for name, seconds in expected.items() if name[0] in steps}
     if not config.tokenizer.name.startswith("train:"):
         phases = {name: seconds for name, seconds in phases.items() if name not in TRAINING}

@@ -3,8 +3,9 @@
 import pytest
 from tiny import tiny_config
 
-from icp.forecast import left
+from icp.forecast import estimate, left
 from icp.forecast.left import TimeLeft, time_left, usual_rates
+from icp.pack import rounds
 from icp.run.names import STEPS
 from icp.warm import tiny_rows
 
@@ -89,3 +90,7 @@ def test_a_long_phase_that_is_done_in_several_is_still_one(clock):
     clock[0] = 100.0
     watch.begin("a", "facts")
     assert watch.seconds(0.0) == pytest.approx(60)
+
+
+def test_documents_of_a_stretch_are_as_many_as_the_planner_says():
+    assert estimate.STRETCH_DOCS == rounds.STRETCH_DOCS
