@@ -30,15 +30,13 @@ BOUNDED = {
     ("tokens", "train"), ("tokens", "facts"), ("shards", "facts"),
 }  # fmt: skip
 """Phases that take as long for any corpus: what they look at is a sample, or sums."""
-STRETCH_DOCS = 32_768
-"""As `icp.pack.rounds` has it, which the command would take a second to import."""
 THREADED = {("windows", "plan")}
 """Phases of one task that uses all cores of its machine."""
 DIVIDED = {("windows", "plan"): 0.06, ("windows", "facts"): 0.04}
 """Phases that are one task in a small corpus; in one that is planned in partitions, this share of their time is still
 one process's, the rest is for tasks of about a partition each."""
-PARTITION_DOCS = 262_144
-"""Documents up to which a corpus is one partition, as `icp.pack.partitions` has it."""
+PARTITION_DOCS, STRETCH_DOCS = 262_144, 32_768
+"""Documents up to which a corpus is one partition, and one stretch, as `icp.pack` has it, which is slow to import."""
 SCRATCH_OF_DIVIDED = {"windows": 380.0}
 """Bytes a document that these tasks exchange."""
 TASKS_OF_THEIR_OWN = {"neighbors"}
