@@ -10,6 +10,12 @@ from made import finish
 from icp.run.records import MANIFEST, read_manifest, write_json
 
 PAD = 99
+LOADERS_WARN = (
+    "'set_vital' is deprecated",
+    "This DataLoader will create 4 worker",
+    ".*is multi-threaded, use of fork",
+)
+"""What torch and Python say of loaders with workers; no fault of ours."""
 
 
 def make_shards(run, rows, segments, *, seq_len=None, n_pad=None, bos="none", shuffle="random", per_shard=2):

@@ -14,7 +14,7 @@ import json
 import os
 
 import pytest
-from hand_shards import numbered, seen
+from hand_shards import LOADERS_WARN, numbered, seen
 
 from icp.dataset.windows import WindowDataset
 
@@ -35,14 +35,7 @@ SPAWNED = [
     (2, True, "map", "StatefulDataLoader", 8), (2, False, "map", "accelerate", 8),
 ]  # fmt: skip
 """Spawned workers in the suite: workers, persistent, kind, loader, world size."""
-pytestmark = [
-    pytest.mark.filterwarnings(f"ignore:{of_others}")
-    for of_others in (
-        "'set_vital' is deprecated",
-        "This DataLoader will create 4 worker",
-        ".*is multi-threaded, use of fork",
-    )
-]
+pytestmark = [pytest.mark.filterwarnings(f"ignore:{of_others}") for of_others in LOADERS_WARN]
 
 
 @pytest.fixture(scope="module")

@@ -3,21 +3,14 @@
 import json
 
 import pytest
-from hand_shards import numbered, seen
+from hand_shards import LOADERS_WARN, numbered, seen
 
 from icp.dataset.windows import WindowDataset
 from icp.errors import ConfigError
 
 data = pytest.importorskip("torch.utils.data")
 N_WINDOWS, BATCH = 45, 3
-pytestmark = [
-    pytest.mark.filterwarnings(f"ignore:{of_others}")
-    for of_others in (
-        "'set_vital' is deprecated",
-        "This DataLoader will create 4 worker",
-        ".*is multi-threaded, use of fork",
-    )
-]
+pytestmark = [pytest.mark.filterwarnings(f"ignore:{of_others}") for of_others in LOADERS_WARN]
 
 
 @pytest.fixture(scope="module")

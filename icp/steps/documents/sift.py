@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from icp.dedup.overlap import Overlaps
 from icp.engine.step import PartOutput
 from icp.run.context import Context
-from icp.run.tables import open_writer, write_parts
+from icp.run.tables import write_parts
 from icp.steps.documents.apart import EVALUATION, HELD, found_in, held_ids, is_held, known
 from icp.steps.documents.read_tasks import part_bytes_of, read_parts
 from icp.steps.documents.rows import EXCERPT, REJECTED
-from icp.steps.documents.stages import groups_of, rejected_before
+from icp.steps.documents.stages import groups_of, rejected_before, write_tables
 from icp.steps.documents.telling import listed_in_corpus
 from icp.texts import Texts, key_of, text_buffers
 
@@ -62,8 +62,10 @@ def sift(context: Context, part: str, output: PartOutput) -> None:
         output.count("rejected", n)
         output.count(f"rejected.{reason}", n)
     if sifted.refused:
-        _write(output, f"sift/{part}.rejected.parquet", [*rejected_before(context, "sift", part), *sifted.refused])
-        _write(output, f"sift/{part}.overlaps.parquet", sifted.overlaps)
+        write_tables(
+            output, f"sift/{part}.rejected.parquet", [*rejected_before(context, "sift", part), *sifted.refused]
+        )
+        write_tables(output, f"sift/{part}.overlaps.parquet", sifted.overlaps)
 
 
 def told_apart(context: Context) -> tuple[list[str], list[str]]:
@@ -158,10 +160,3 @@ def _refused(group: pa.Table, rows: NDArray[np.int64], reason: str) -> pa.Table:
     at = pa.array(rows)
     excerpts = [text[:EXCERPT] for text in group["text"].take(at).to_pylist()]
     return pa.table([group["file"].take(at), group["row"].take(at), [reason] * rows.size, excerpts], schema=REJECTED)
-
-
-def _write(output: PartOutput, name: str, tables: list[pa.Table]) -> None:
-    with open_writer(output.path(name), tables[0].schema) as writer:
-        for table in tables:
-            writer.write_table(table)
-    output.rows(name, sum(table.num_rows for table in tables))

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icp.config import Config
+from icp.engine.step import PartOutput
 from icp.run.context import Context
+from icp.run.tables import open_writer
 from icp.steps.documents.read_tasks import STEP_NAME
 
 
@@ -51,3 +53,11 @@ def rejected_before(context: Context, phase: str, part: str) -> list[pa.Table]:
     """The rows of a read task that were refused before a phase, as tables."""
     name = rejected_of(context, stage_before(context.config, phase), part)
     return [pq.read_table(context.folder(STEP_NAME) / name)] if name is not None else []
+
+
+def write_tables(output: PartOutput, name: str, tables: list[pa.Table]) -> None:
+    """Write tables of one schema, at least one, as a scratch file, and keep its number of rows."""
+    with open_writer(output.path(name), tables[0].schema) as writer:
+        for table in tables:
+            writer.write_table(table)
+    output.rows(name, sum(table.num_rows for table in tables))

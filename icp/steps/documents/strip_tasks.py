@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from icp.engine.step import PartOutput
 from icp.run.context import Context
-from icp.run.tables import open_writer, write_parts
+from icp.run.tables import write_parts
 from icp.steps.documents.paragraphs import merge_counts, without_repeated
 from icp.steps.documents.read_tasks import STEP_NAME, read_parts
 from icp.steps.documents.rows import EXCERPT, REJECTED
-from icp.steps.documents.stages import groups_of, rejected_before
+from icp.steps.documents.stages import groups_of, rejected_before, write_tables
 
 REASON, EMPTIED = "repeated paragraph", "only repeated paragraphs"
 _PER_TASK = 1 << 24
@@ -68,19 +68,12 @@ def strip(context: Context, part: str, output: PartOutput) -> None:
     n_lost, n_emptied = (sum(table.num_rows for table in tables) for tables in (lost, emptied))
     output.count("stripped_paragraphs", n_lost)
     if n_lost:
-        _write(output, name, lost)
+        write_tables(output, name, lost)
     if n_emptied:
         for key, n in (("documents", -n_emptied), ("rejected", n_emptied), (f"rejected.{EMPTIED}", n_emptied)):
             output.count(key, n)
         before = rejected_before(context, "strip", part)
-        _write(output, f"strip/{part}.rejected.parquet", [*before, *emptied])
-
-
-def _write(output: PartOutput, name: str, tables: list[pa.Table]) -> None:
-    with open_writer(output.path(name), REJECTED) as writer:
-        for table in tables:
-            writer.write_table(table)
-    output.rows(name, sum(table.num_rows for table in tables))
+        write_tables(output, f"strip/{part}.rejected.parquet", [*before, *emptied])
 
 
 def _stripped(

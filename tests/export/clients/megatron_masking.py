@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ class Tokenizer:
     """What megatron-core asks of a tokenizer."""
 
     eod, pad, vocab_size = arguments["eos"], arguments["eos"], arguments["vocab_size"]
-    unique_identifiers = {"class": "made"}  # noqa: RUF012
+    unique_identifiers: ClassVar = {"class": "made"}
 
 
 if all(field.name != "inter_document_masking" for field in fields(GPTDatasetConfig)):
