@@ -21,6 +21,7 @@ class PackMethod:
         summary: what it does, in the words of the documentation.
         knows_split: it respects ``pack.split``; the others cut a document wherever a window ends, and ``split: never``
             is refused with them.
+        cuts: under some ``pack.split`` it cuts documents that fit a window, at places that it chooses.
         fills: it cuts documents wherever a window ends, so that only the last window has room, and one whose end
             would part a document's last token from its end token.
         repeats: a document may stand in several windows; groups and random windows are refused.
@@ -32,6 +33,7 @@ class PackMethod:
     code: str
     summary: str
     knows_split: bool = False
+    cuts: bool = False
     fills: bool = False
     repeats: bool = False
     by_source: bool = False
@@ -94,6 +96,7 @@ PACK_METHODS = _by_name(
         "methods.plan_whole_windows",
         "The documents of a window are chosen together, so that all of them are related; few documents are cut.",
         knows_split=True,
+        cuts=True,
         in_partitions=True,
     ),
     PackMethod(
@@ -107,6 +110,7 @@ PACK_METHODS = _by_name(
         "methods.fit_along_path",
         "Along the path, each window takes the first waiting documents that fit.",
         knows_split=True,
+        cuts=True,
     ),
     PackMethod(
         "best-fit",

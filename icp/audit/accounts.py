@@ -82,6 +82,7 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
         "cuts": int(np.maximum(windows.appearances[subject] - 1, 0).sum()),
         "long_documents": int(np.count_nonzero((tokens.lengths > 0) & ~subject)),
         "mean_similarity": windows.weighted / n_subjects,
+        "below_least_fill": windows.below,
     }
 
 
@@ -89,6 +90,8 @@ def check_stats(run: Run, figures: Mapping[str, Any], found: Breaches) -> None:
     """``stats.json`` says what the files give; `figures` are those of the windows."""
     if run.manifests["windows"].format < COUNTED_FORMAT:
         figures = {name: value for name, value in figures.items() if name not in ("cuts", "long_documents")}
+    if "below_least_fill" not in run.manifests["windows"].facts and not run.config.pack.least_fill:
+        figures = {name: value for name, value in figures.items() if name != "below_least_fill"}
     stated = _flat_json(records.read_mapping(run.folder / names.STATS, what="figures of the run"))
     pack = f"packs.{run.pack}."
     made: dict[str, Any] = {f"documents.{name}": value for name, value in _document_figures(run).items()}

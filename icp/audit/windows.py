@@ -15,6 +15,7 @@ from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.sources import check_sources, read_sources
 from icp.audit.tails import read_tail
 from icp.data import RowParts
+from icp.pack.floor import floor_tokens
 from icp.run.names import CONFLICTS, DOCUMENTS, PATH_RANK, PLAN, SURVIVORS, WINDOWS, of_part
 from icp.run.nodes import field_groups
 from icp.run.reader import Run, WrongForm, read_columns
@@ -38,6 +39,7 @@ class WindowTally:
         appearances: (n_nodes,) int32, windows in which each node stands.
         together: (n, 2) int64, node and window, of nodes that have a conflict.
         mixed: (n,) int64, windows of documents that `group_by` keeps apart.
+        below: windows of fewer tokens than `pack.least_fill` asks for.
     """
 
     appearances: NDArray[np.int32]
@@ -46,6 +48,7 @@ class WindowTally:
     weight: float = 0.0
     together: list[NDArray[np.int64]] = field(default_factory=list)
     mixed: list[NDArray[np.int64]] = field(default_factory=list)
+    below: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def check_windows(
     groups = field_groups(run.paths("documents", DOCUMENTS), tokens.nodes, run.config.pack.group_by)
     tail = read_tail(run, layout, tokens)
     tally = WindowTally(-np.bincount(tail.node[tail.again], minlength=tokens.nodes.size).astype(np.int32))
+    floor = floor_tokens(run.config.pack.least_fill, layout.capacity)
     plan, ordered = _Plan(run, layout), run.manifests["windows"].format >= ORDERED_FORMAT
     for part in read_parts(run, layout, tokens):
         if not part.sound.all():
@@ -92,6 +96,7 @@ def check_windows(
         check_sources(run, part, sources, found)
         mean, largest, of_member = _similarities(members, rows, vectors)
         _check_similarities(run, part, (mean, largest), np.diff(members.bounds), found)
+        tally.below += int((part.end - layout.window_specials < floor).sum())
         tally.path_rank.append(part.windows["path_rank"])
         tally.appearances += np.bincount(members.node, minlength=tokens.nodes.size).astype(np.int32)
         weights = _weights(members, tokens, layout)

@@ -40,6 +40,7 @@ class PackConfig(Section):
     stride: Literal["seq_len", "seq_len+1"] = "seq_len"
     method: PackMethodName = "windows"
     min_fill: float = Field(0.995, gt=0, le=1)
+    least_fill: float = Field(0.0, ge=0, le=1)
     split: Literal["minimal", "free", "never"] = "minimal"
     min_piece: int | None = Field(None, ge=1)
     tail: Literal["pad", "drop", "repeat"] = "pad"
@@ -64,6 +65,7 @@ class PackConfig(Section):
         if self.split == "never" and not chosen.knows_split:
             fitting = either(name for name, method in PACK_METHODS.items() if method.knows_split)
             raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")
+        _check_floor(self.least_fill, self.min_fill, chosen)
         _check_tail(self.tail, chosen)
         if self.group_by and chosen.repeats:
             raise ValueError(
@@ -81,6 +83,20 @@ class PackConfig(Section):
     def row_tokens(self) -> int:
         """Tokens of one row: the stride as a number."""
         return self.seq_len + (self.stride == "seq_len+1")
+
+
+def _check_floor(least_fill: float, min_fill: float, chosen: PackMethod) -> None:
+    if least_fill and not chosen.knows_split:
+        fitting = either(name for name, method in PACK_METHODS.items() if method.knows_split)
+        why = "fills all windows but the last" if chosen.fills else "leaves windows as they are"
+        raise ValueError(
+            f"least_fill is set, but pack.method {chosen.name} {why}; leave it at 0, or use pack.method {fitting}"
+        )
+    if least_fill > min_fill:
+        raise ValueError(
+            f"least_fill is {least_fill:g}, the floor of each window, above min_fill {min_fill:g}, the mean of all; "
+            "raise pack.min_fill, or lower pack.least_fill"
+        )
 
 
 def _check_tail(tail: str, chosen: PackMethod) -> None:

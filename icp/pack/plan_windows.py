@@ -8,6 +8,7 @@ from icp.choices import PACK_METHODS
 from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
 from icp.kernels import pack_windows
+from icp.pack.floor import raised
 from icp.pack.methods import Request, plan_by
 from icp.pack.problem import CUT_COSTS, Corpus, Limits, limited
 
@@ -25,6 +26,7 @@ def plan_windows(
     seq_len: int,
     method: str = "windows",
     min_fill: float = 0.995,
+    least_fill: float = 0.0,
     split: str = "minimal",
     min_piece: int | None = None,
     conflicts: NDArray[np.int64] | None = None,
@@ -51,6 +53,9 @@ def plan_windows(
         min_fill: share of all windows together that must be tokens, no floor for each of them; ``path-cut``,
             ``random`` and ``source`` fill every window but the last. Conflicts, groups, and ``split: never`` where
             sizes do not fit may cost more.
+        least_fill: a floor for each window of ``windows``, ``path-fit`` and ``best-fit``, up to `min_fill`; 0: none.
+            Windows under it are joined, or take documents or pieces of them from related windows that stay above it;
+            where none can give, they stay under it.
         split: ``minimal``: few documents are cut; ``free``: any, if windows gain by it; ``never``: none that fits a
             window. Documents longer than a window are always cut, into whole windows and what is left. ``best-fit``
             cuts no others, ``path-cut``, ``random`` and ``source`` know only one way. A window begins in mid-document
@@ -75,6 +80,7 @@ def plan_windows(
     graph, lengths = checked_graph(graph), checked_tokens(lengths, seq_len, specials)
     limits = Limits(seq_len, (specials[0], specials[1]), min_fill, split, min_piece)
     _check_options(method, limits)
+    _check_floor(method, least_fill, min_fill)
     _check_lengths(lengths, limits, method)
     embeddings = checked_rows("embeddings", embeddings, graph.n_docs)
     order, conflicts = _checked_numbers(lengths.size, graph, order, conflicts)
@@ -82,7 +88,8 @@ def plan_windows(
     if groups is not None and PACK_METHODS[method].repeats:
         raise ConfigError(f"pack.method is {method!r}, a baseline that knows no groups; leave pack.group_by empty")
     corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), limits)
-    return plan_by(method, Request(corpus, lengths, order, limits.specials, seed, sources, threads))
+    plan = plan_by(method, Request(corpus, lengths, order, limits.specials, seed, sources, threads))
+    return raised(corpus, lengths, plan, least_fill, cuts=PACK_METHODS[method].cuts) if least_fill else plan
 
 
 def broken_conflicts(plan: PackPlan, conflicts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -144,6 +151,13 @@ def _check_options(method: str, limits: Limits) -> None:
             f"pack.seq_len leaves {seq_len} tokens of a window for documents, must be at least {least}: "
             "one token and its specials; set it to your model's context length, e.g. 8192"
         )
+
+
+def _check_floor(method: str, least_fill: float, min_fill: float) -> None:
+    if not 0 <= least_fill <= min_fill:
+        raise ConfigError(f"pack.least_fill is {least_fill}, must be from 0 to pack.min_fill, the mean, {min_fill}")
+    if least_fill and not PACK_METHODS[method].knows_split:
+        raise ConfigError(f"pack.least_fill is set, which pack.method {method} cannot do; leave it at 0")
 
 
 def _check_lengths(lengths: NDArray[np.integer], limits: Limits, method: str) -> None:

@@ -91,6 +91,8 @@ def _window_rows(partly: Partly, bits: tuple[float, float] | None) -> list[tuple
         ("look-alikes that share a window", f"{facts.get('conflicts_broken', 0):,}"),
         ("windows of random documents", f"{facts.get('random_windows', 0):,}"),
     ]
+    if "below_least_fill" in facts:
+        rows.append(("windows under pack.least_fill", f"{facts['below_least_fill']:,}"))
     if bits is not None:
         rows.append(
             ("bits a byte that a window's context saves deflate", f"{bits[0]:.3f} ({bits[1]:.3f} in shuffled windows)")

@@ -227,6 +227,7 @@ _FACTS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
         "cuts": _is_count,
         "long_documents": _is_count,
         "random_windows": _is_count,
+        "below_least_fill": _is_count,
         **dict.fromkeys(
             ("fill", "mean_similarity", "random_mean_similarity", "algorithm1_mean_similarity"), _is_figure
         ),

@@ -125,6 +125,7 @@ def plan_of(
         seq_len=config.capacity,
         method=method,
         min_fill=config.pack.min_fill,
+        least_fill=config.pack.least_fill if PACK_METHODS[method].knows_split else 0.0,
         split=config.pack.split if PACK_METHODS[method].knows_split else "minimal",
         min_piece=config.pack.min_piece,
         seed=config.seed,

@@ -14,6 +14,7 @@ from icp.choices import PACK_METHODS
 from icp.config import Config
 from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput, Phase, one_part
+from icp.pack.floor import raised
 from icp.pack.layout import lay_out
 from icp.pack.partition_plan import PARTITIONS, RANGES, TASKS, Division, Task, joined_pieces
 from icp.pack.partitions import Segments, is_divided
@@ -108,7 +109,9 @@ def parted_plan(context: Context, lengths: NDArray[np.int64]) -> PackPlan:
         lengths: (n_nodes,) int64, of related documents.
     """
     division = _division(context)
-    return lay_out(division.corpus, lengths, division.tails, joined_pieces(FileStore(context)))
+    plan = lay_out(division.corpus, lengths, division.tails, joined_pieces(FileStore(context)))
+    floor = context.config.pack.least_fill
+    return raised(division.corpus, lengths, plan, floor, cuts=True) if floor else plan
 
 
 def prepared(context: Context) -> list[str]:

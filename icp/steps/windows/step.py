@@ -24,6 +24,7 @@ from icp.pack.training_order import arrange_inside, merge_orders, renumber, trai
 from icp.run.arrays import load_order
 from icp.run.context import Context
 from icp.steps.windows import figure_tasks, partition_tasks, training_path_tasks
+from icp.steps.windows.floors import floor_figures
 from icp.steps.windows.inputs import (
     Inputs,
     chosen_lengths,
@@ -80,6 +81,7 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     told = ("conflicts_broken", "random_windows", "spread")
     output.info.update({name: planned.info[name] for name in told if name in planned.info})
     output.info["empty_documents"] = planned.counts["empty_documents"]
+    output.info.update(floor_figures(context))
     warn_of_tail(context, output)
     if output.info["fill"] < SPARSE:
         output.info.setdefault("warnings", []).append(
@@ -115,10 +117,11 @@ def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
 
 def _keys(config: Config) -> tuple[str, ...]:
     pack = ("seq_len", "stride", "method", "min_fill", "split", "min_piece", "group_by", "inside", "mix_random")
-    # unsaid if windows are padded: packs made before there was a choice stay as they are
-    tail = ("pack.tail",) if config.pack.tail != "pad" else ()
+    # unsaid where nothing is chosen: packs made before there was a choice stay as they are
+    said = {"pack.tail": config.pack.tail != "pad", "pack.least_fill": config.pack.least_fill > 0}
+    chosen = (name for name, is_said in said.items() if is_said)
     specials = (f"tokenizer.{name}" for name in ("bos", "eos", "pad"))
-    return (*(f"pack.{name}" for name in pack), "pack.shuffle", *tail, *specials, "seed")
+    return (*(f"pack.{name}" for name in pack), "pack.shuffle", *chosen, *specials, "seed")
 
 
 STEP = Step(
@@ -139,5 +142,5 @@ STEP = Step(
         Phase("facts", one_part, measure),
     ),
     # in the bytes of tokens, which this step reads; a key of its own unless windows are padded
-    reads=("tokenizer.name", "pack.tail"),
+    reads=("tokenizer.name", "pack.tail", "pack.least_fill"),
 )

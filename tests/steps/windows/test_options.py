@@ -212,3 +212,26 @@ def test_tails_that_cannot_be_are_refused(run, options, message):
 def test_what_cannot_go_together_is_refused(run, options):
     with pytest.raises(ConfigError, match="random windows would break the lanes, and knn is a baseline of its own"):
         config_for(run.parent, mix_random=0.5, **options)
+
+
+@pytest.mark.parametrize("method", ["windows", "path-fit", "best-fit"])
+def test_windows_under_a_floor_are_counted_and_the_count_is_audited(run, method):
+    name = f"floor-{method}"
+    options = {"method": method, "seq_len": 256, "min_fill": 0.97}
+    _, plain = make(run, f"{name}-none", **options)
+    _, windows = make(run, name, least_fill=0.96, **options)
+    low = [sum(256 - row["n_pad"] < 0.96 * 256 for row in rows) for rows in (plain, windows)]
+    stated = json.loads((run / "stats.json").read_text())["packs"][name]["windows"]
+    assert stated["below_least_fill"] == low[1] <= low[0]
+    assert stated["lowest_fill"] == min(256 - row["n_pad"] for row in windows) / 256
+    path = run / f"packs/{name}/plan/manifest.json"
+    path.write_text(path.read_text().replace(f'"below_least_fill": {low[1]}', f'"below_least_fill": {low[1] + 1}'))
+    assert any("below_least_fill" in finding.text for finding in verify_run(run, pack=name) if not finding.kept)
+
+
+@pytest.mark.parametrize("method", ["path-cut", "single", "random", "source", "knn"])
+def test_a_floor_that_a_method_cannot_hold_is_refused(run, method):
+    with pytest.raises(ConfigError, match=f"least_fill is set, but pack.method {method} "):
+        config_for(run.parent, method=method, least_fill=0.9)
+    with pytest.raises(ConfigError, match=r"least_fill is 0\.999, the floor of each window, above min_fill 0\.995"):
+        config_for(run.parent, method="windows", least_fill=0.999)

@@ -153,8 +153,9 @@ def test_windows_are_led_along_paths_run_by_run(graph, small):
         {"group_by": ["source"], "min_fill": 0.9},
         {"method": "path-fit"},
         {"tail": "repeat", "group_by": ["source"]},
+        {"least_fill": 0.98},
     ],
-    ids=["mixed", "never", "groups", "another method", "tail"],
+    ids=["mixed", "never", "groups", "another method", "tail", "floor"],
 )
 def test_options_hold_in_partitions(graph, small, options):
     name = "-".join(options)
