@@ -1,15 +1,20 @@
 """The arrays that pass between steps and stand in the public API."""
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icp.machine import open_files
+
+ZEROS = 1 << 20
+"""Bytes written at once where a file system reserves no room."""
 
 
 def load_npy(path: Path, mode: Literal["r", "c"] | None) -> NDArray[Any]:
@@ -22,6 +27,25 @@ def load_npy(path: Path, mode: Literal["r", "c"] | None) -> NDArray[Any]:
     except (SyntaxError, TokenError, TypeError, OverflowError, RecursionError, MemoryError, EOFError) as error:
         raise ValueError(f"{path}: its header is damaged ({type(error).__name__})") from None
     return found
+
+
+def with_room(file: IO[bytes], dtype: Any, shape: tuple[int, int]) -> np.memmap[Any, Any]:
+    """An array of zeros in a file, from where that ends, and has its room on the disk already.
+
+    A disk that is full is an OSError here; without room it would be a signal, SIGBUS, at the first write to a page.
+    """
+    file.flush()
+    begin, n_bytes = file.tell(), np.dtype(dtype).itemsize * shape[0] * shape[1]
+    try:
+        if n_bytes:
+            os.posix_fallocate(file.fileno(), begin, n_bytes)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        for at in range(0, n_bytes, ZEROS):
+            file.write(bytes(min(ZEROS, n_bytes - at)))
+        file.flush()
+    return np.memmap(file, dtype, "r+", offset=begin, shape=shape)
 
 
 @dataclass(frozen=True, slots=True)

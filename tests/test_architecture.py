@@ -17,6 +17,7 @@ FLOORS = {
         "icp.data",
         "icp.texts",
         "icp.failures",
+        "icp.lean_imports",
         "icp.machine",
         "icp.streams",
         "icp.plurals",

@@ -7,11 +7,13 @@ number of threads. Rounding moves a similarity by about 1e-4, half of what float
 """
 
 from dataclasses import dataclass
+from os import PathLike
+from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.data import DocGraph, Rows
+from icp.data import DocGraph, Rows, with_room
 from icp.errors import InputError
 from icp.kernels import order_bounds, order_improve, order_matching, order_moves
 from icp.kernels.order_matching import Fragments
@@ -20,6 +22,8 @@ from icp.order.stitching import all_pairs, nearest_pairs
 
 SCALE = 3900
 """Length of a vector of whole numbers: norms up to 1.02 in up to 50,000 dimensions stay below 4,096."""
+LARGE = 1 << 28
+"""Bytes from which on vectors are mapped where there is a folder for them."""
 BLOCK_ROWS = 16_384
 """Rows read, compared or written at once."""
 ALL_PAIRS_ENDS = 2048
@@ -40,18 +44,29 @@ NEIGHBORS = 32
 """Neighbours of a document that the local search looks at."""
 
 
-def whole_rows(embeddings: Rows, rows: NDArray[np.integer]) -> NDArray[np.int16]:
+def whole_rows(
+    embeddings: Rows, rows: NDArray[np.integer], *, scratch: str | PathLike[str] | None = None
+) -> NDArray[np.int16]:
     """(len(rows), dim) int16: the rows times `SCALE`, rounded half to even.
+
+    They lie in a file without a name in the folder `scratch`, mapped, where that is given and they are large.
 
     Raises: InputError for NaN, infinity, or a norm other than 1 and 0.
     """
-    whole = np.empty((rows.size, embeddings.shape[1]), dtype=np.int16)
+    shape = rows.size, embeddings.shape[1]
+    in_memory = scratch is None or 2 * shape[0] * shape[1] < LARGE
+    whole = np.empty(shape, dtype=np.int16) if in_memory else _mapped(scratch, shape)
     for begin in range(0, rows.size, BLOCK_ROWS):
         chosen = rows[begin : begin + BLOCK_ROWS].astype(np.int64)
         block = embeddings[chosen].astype(np.float32)
         _check_block(block, chosen)
         whole[begin : begin + len(block)] = np.rint(block * np.float32(SCALE))
     return whole
+
+
+def _mapped(scratch: str | PathLike[str] | None, shape: tuple[int, int]) -> NDArray[np.int16]:
+    with TemporaryFile(dir=scratch) as file:  # it goes with the last array that maps it
+        return with_room(file, np.int16, shape).view(np.ndarray)
 
 
 def _check_block(block: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
@@ -155,20 +170,26 @@ def join_paths(paths: Paths, embeddings: Rows) -> NDArray[np.int32]:
 
 
 def improve_order(
-    order: NDArray[np.int32], graph: DocGraph, embeddings: Rows, *, pinned: bool = False
+    order: NDArray[np.int32],
+    graph: DocGraph,
+    embeddings: Rows,
+    *,
+    pinned: bool = False,
+    scratch: str | PathLike[str] | None = None,
 ) -> NDArray[np.int32]:
     """The order after 2-opt and Or-opt; its sum of similarities never falls (up to the rounding named above).
 
     Args:
         order: (n,) int32, a permutation of the graph's documents.
         pinned: the first and the last document keep their places.
+        scratch: a folder for the vectors, if they take more than `LARGE` bytes; None for memory.
 
     Cost: near-linear; 2 bytes a dimension and 8 bytes an edge of every document.
     """
     n_docs = order.size
     if n_docs < 3:
         return order.copy()
-    vectors = whole_rows(embeddings, order)
+    vectors = whole_rows(embeddings, order, scratch=scratch)
     indptr, indices = order_improve.along_path(graph.indptr, graph.indices, order, NEIGHBORS)
     near = order_improve.Near(indptr, indices, order_improve.edge_similarities(vectors, indptr, indices))
     tour, queue = order_moves.start_tour(vectors, np.arange(n_docs, dtype=np.int32))

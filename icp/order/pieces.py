@@ -6,6 +6,7 @@ a few hundred documents: to each belong the paths nearest to some of these.
 """
 
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,11 +63,17 @@ def stretch_bounds(n_docs: int, n_pieces: int) -> NDArray[np.int64]:
     return np.linspace(0, max(0, n_docs - 1), n_pieces + 1).astype(np.int64)
 
 
-def improve_stretch(stretch: NDArray[np.int32], graph: DocGraph, embeddings: Rows) -> NDArray[np.int32]:
-    """The stretch after local search among its documents, whose first and last stay where they are."""
+def improve_stretch(
+    stretch: NDArray[np.int32], graph: DocGraph, embeddings: Rows, *, scratch: str | PathLike[str] | None = None
+) -> NDArray[np.int32]:
+    """The stretch after local search among its documents, whose first and last stay where they are.
+
+    `scratch` is that of `improve_order`.
+    """
     docs = np.sort(stretch).astype(np.int64)
     places = np.searchsorted(docs, stretch).astype(np.int32)
-    improved = improve_order(places, induced_graph(graph, docs), ChosenRows(embeddings, docs), pinned=True)
+    rows, edges = ChosenRows(embeddings, docs), induced_graph(graph, docs)
+    improved = improve_order(places, edges, rows, pinned=True, scratch=scratch)
     return docs[improved].astype(np.int32)
 
 

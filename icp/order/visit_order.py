@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ def visit_order(
     seed: int = 0,
     groups: NDArray[np.integer] | None = None,
     knn: KnnGraph | None = None,
+    scratch: str | PathLike[str] | None = None,
 ) -> Traversal:
     """An order of all documents in which neighbours are similar, and what it is worth.
 
@@ -47,6 +49,8 @@ def visit_order(
         seed: of ``random``.
         groups: (n,) integers, for ``source`` only.
         knn: the nearest of each document, -1 where there is none: the bounds are made of them.
+        scratch: a folder on disk for what takes most memory while `improve` works, 2 bytes a dimension and document,
+            where that is more than 256 MiB; None for memory.
 
     Returns: the order; ``path_starts`` of an improved path is its begin alone. ``upper_bound`` is from the graph's rows
         and ``dual_bound`` NaN where `knn` is not given.
@@ -64,7 +68,7 @@ def visit_order(
         knn = checked_knn(knn, graph.n_docs)
     order, path_starts = _METHODS[method](_Request(graph, embeddings, recompute_degree, seed, groups))
     if improve and method in IMPROVABLE:
-        order = improve_order(order, graph, embeddings)
+        order = improve_order(order, graph, embeddings, scratch=scratch)
         path_starts = one_path(order.size)
     similarity = order_similarity(order, embeddings)
     if not np.isfinite(similarity):

@@ -14,6 +14,7 @@ import numpy as np
 
 from icp.failures import pass_on
 from icp.kernels.text_gpt2 import texts_with
+from icp.lean_imports import without
 from icp.machine import resident_bytes
 from icp.texts import Texts
 from icp.tokenizer.characters import NEWER, character_kinds
@@ -108,7 +109,8 @@ def _encode_rows(inner: Any, texts: Texts) -> Encoded:
     blocks, sizes = [], [np.empty(0, dtype=np.int64)]
     for first, last in _rectangles(np.diff(texts.offsets).tolist()):
         rows = [data[start:stop] for start, stop in pairwise(offsets[first : last + 1])]
-        table, filled = inner.encode_batch_padded(rows, PadTruncate(0), parallel=parallel)
+        with without("awkward"):  # it looks whether it is given arrays of that, which takes longer than a small corpus
+            table, filled = inner.encode_batch_padded(rows, PadTruncate(0), parallel=parallel)
         blocks.append(table[np.arange(table.shape[1]) < filled[:, None]])
         sizes.append(filled)
     return joined(blocks)[0], np.cumsum(np.concatenate([np.zeros(1, np.int64), *sizes]))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icp import DocGraph, InputError
+from icp.data import with_room
 from icp.knn.search import search_neighbors, symmetrize
 from icp.order import matching, stitching
 from icp.order.matching import (
@@ -19,7 +20,7 @@ from icp.order.matching import (
     matching_order,
     whole_rows,
 )
-from icp.order.visit_order import order_similarity
+from icp.order.visit_order import order_similarity, visit_order
 
 NO_EDGES = DocGraph(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float16))
 
@@ -150,6 +151,18 @@ def test_each_way_to_find_ends_gives_one_good_path(monkeypatch, limits):
     order = matching_order(graph, rows)
     assert is_permutation(order, 2000)
     assert order_similarity(improve_order(order, graph, rows), rows) > 0.99 * best
+
+
+def test_vectors_on_disk_give_the_same_path(monkeypatch, tmp_path):
+    rows = clusters(2000)
+    graph = graph_of(rows)
+    found = visit_order(graph, rows)
+    monkeypatch.setattr(matching, "LARGE", 0)
+    mapped = []
+    monkeypatch.setattr(matching, "with_room", lambda *given: mapped.append(given) or with_room(*given))
+    assert visit_order(graph, rows, scratch=tmp_path).order.tolist() == found.order.tolist()
+    assert [shape for _, _, shape in mapped] == [rows.shape]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("rows", [np.ones((30_000, 1)), np.zeros((30_000, 4))], ids=["equal", "zero"])

@@ -5,17 +5,15 @@ the positions of all others in order of preference; the buckets of each slice of
 is sorted at a time takes `KEY_PARTS` times ``corpus.part_mib``, whatever the number of documents.
 """
 
-import errno
-import os
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.data import load_npy
+from icp.data import load_npy, with_room
 from icp.dedup.buckets import Found, pick_candidates, slice_bits, slice_buckets
 from icp.dedup.candidates import first_copies, length_priority, order_by_priority, pick_near, places_of
 from icp.dedup.minhash import Scheme, make_scheme
@@ -27,7 +25,6 @@ from icp.run.context import Context, document_parts, document_paths, part_paths
 from icp.run.names import SIGNATURES
 from icp.run.tables import fixed_values, read_column, read_groups
 
-ZEROS = 1 << 20
 KEY_PARTS = 2  # the keys sorted at a time take as much memory as that many parts
 
 
@@ -161,25 +158,6 @@ def _numbers(paths: list[Path], column: str) -> NDArray[np.int64]:
 
 def _signature_files(context: Context) -> list[Path]:
     return part_paths(context, "dedup", SIGNATURES)
-
-
-def with_room(file: IO[bytes], dtype: Any, shape: tuple[int, int]) -> np.memmap[Any, Any]:
-    """An array of zeros in a file, from where that ends, and has its room on the disk already.
-
-    A disk that is full is an OSError here; without room it would be a signal, SIGBUS, at the first write to a page.
-    """
-    file.flush()
-    begin, n_bytes = file.tell(), np.dtype(dtype).itemsize * shape[0] * shape[1]
-    try:
-        if n_bytes:
-            os.posix_fallocate(file.fileno(), begin, n_bytes)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        for at in range(0, n_bytes, ZEROS):  # a file system that reserves nothing
-            file.write(bytes(min(ZEROS, n_bytes - at)))
-        file.flush()
-    return np.memmap(file, dtype, "r+", offset=begin, shape=shape)
 
 
 def save_array(output: PartOutput, name: str, array: NDArray[Any]) -> None:

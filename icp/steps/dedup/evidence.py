@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.data import with_room
 from icp.dedup.components import task_buckets
 from icp.dedup.verdicts import Verdict, compared_sets, joined_verdicts, judge
 from icp.engine.step import PartOutput
@@ -20,7 +21,7 @@ from icp.kernels.dedup_evidence import Evidence
 from icp.run.context import Context, document_parts
 from icp.run.names import DOCUMENTS, SIGNATURES
 from icp.run.tables import fixed_values, read_rows
-from icp.steps.dedup.candidates import docs_of, load_array, rules_of, save_array, scheme_of, with_room
+from icp.steps.dedup.candidates import docs_of, load_array, rules_of, save_array, scheme_of
 from icp.steps.dedup.components import load_share, task_names, tasks_of
 from icp.texts import text_buffers
 

@@ -88,15 +88,20 @@ def lay(context: Context, part: str, output: PartOutput) -> None:
 
 def improve(context: Context, part: str, output: PartOutput) -> None:
     """Write a stretch after local search."""
-    stretch = _load(context, f"laid-{_number(part):05}")
-    _save(output, f"{part}.npy", improve_stretch(stretch, load_graph(context), _embeddings(context)))
+    _improve(context, part, output, _load(context, f"laid-{_number(part):05}"))
 
 
 def mend(context: Context, part: str, output: PartOutput) -> None:
     """Write what local search makes of the second half of a stretch and the first half of the next."""
     number = _number(part)
     stretch = shifted([_load(context, f"stretch-{number + side:05}") for side in (0, 1)], 0)
-    _save(output, f"{part}.npy", improve_stretch(stretch, load_graph(context), _embeddings(context)))
+    _improve(context, part, output, stretch)
+
+
+def _improve(context: Context, part: str, output: PartOutput, stretch: NDArray[np.int32]) -> None:
+    scratch = context.folder("order")
+    improved = improve_stretch(stretch, load_graph(context), _embeddings(context), scratch=scratch)
+    _save(output, f"{part}.npy", improved)
 
 
 def visit(context: Context, part: str, output: PartOutput) -> None:
@@ -148,6 +153,7 @@ def _visited(context: Context) -> Traversal:
         recompute_degree=order.recompute_degree,
         seed=context.config.seed,
         groups=field_groups(document_paths(context), load_nodes(context), ["source"]) if by_source else None,
+        scratch=context.folder("order"),
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import icp
 from icp.config import parse_config
+from icp.data import with_room
 from icp.dedup import components, minhash
 from icp.engine.executor import ProcessExecutor, SerialExecutor
 from icp.errors import ArtifactError, ConfigError, PartsFailedError
@@ -341,11 +342,11 @@ def test_what_is_mapped_has_its_room_before_it_is_written(tmp_path, monkeypatch,
         monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(error, "not here")))
     with (tmp_path / "keys").open("w+b") as file:
         file.write(b"header")
-        array = candidates.with_room(file, np.uint64, (20, 5000))
+        array = with_room(file, np.uint64, (20, 5000))
         assert not array.any()
         assert Path(file.name).stat().st_blocks * 512 >= array.nbytes
         array[19, 4999] = 1
-        assert candidates.with_room(file, np.uint64, (20, 0)).shape == (20, 0)
+        assert with_room(file, np.uint64, (20, 0)).shape == (20, 0)
     assert (tmp_path / "keys").read_bytes()[6:] == array.tobytes()
 
 
