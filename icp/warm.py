@@ -1,7 +1,8 @@
-"""Compile the kernels once, in one process, before workers start.
+"""Compile the kernels once, before workers start.
 
 numba's disk cache must not be filled by several processes at once (numba issue 4807). A tiny corpus goes through every
-step in a process of its own; what the steps call is then compiled for the very types they pass.
+step in a process of its own; what the steps call is then compiled for the very types they pass. Most of that two
+processes compile before, in a folder each, out of which it is taken over.
 """
 
 import contextlib
@@ -25,7 +26,9 @@ def fill_kernel_cache() -> None:
     marker = _marker()
     if marker.exists():
         return
-    log.info("compiling kernels once (a minute or two); later runs find them in %s", marker.parent)
+    log.info("compiling kernels once (a minute); later runs find them in %s", marker.parent)
+    if len(os.sched_getaffinity(0)) > 1:
+        _compile_halves(marker.parent)
     with ProcessExecutor(1) as executor:
         for _, outcome in executor.map(fill_in_this_process, [None]):
             if isinstance(outcome, Failure):
@@ -33,6 +36,31 @@ def fill_kernel_cache() -> None:
                 log.debug("kernels were not all compiled: %s", outcome.detail)
                 if outcome.error is not None:
                     raise outcome.error
+
+
+def _compile_halves(folder: Path) -> None:
+    """What each half fails to compile is compiled afterwards, or said then."""
+    from icp.kernels._jit import take_compiled
+
+    with contextlib.ExitStack() as stack:
+        executor = stack.enter_context(ProcessExecutor(2, attempts=1))
+        apart = [stack.enter_context(tempfile.TemporaryDirectory(prefix="apart-", dir=folder)) for _ in _HALVES]
+        for _, outcome in executor.map(compile_half, list(enumerate(apart))):
+            if isinstance(outcome, Failure):
+                log.debug("a half of the kernels was not compiled: %s", outcome.detail)
+        with _one_at_a_time(folder):
+            for half in apart:
+                take_compiled(Path(half))
+
+
+def compile_half(half: tuple[int, str]) -> None:
+    """Compile what one of the halves calls, in a folder of its own; for a process that has no kernels yet."""
+    from icp.kernels import _jit
+
+    number, folder = half
+    os.environ[_jit.APART] = folder
+    with tempfile.TemporaryDirectory(prefix="icp-warm-") as workplace:
+        _HALVES[number](workplace)
 
 
 def share_kernel_cache() -> None:
@@ -70,31 +98,82 @@ def _marker() -> Path:
 def run_tiny_corpus(_: Any = None) -> None:
     """Every step, local and in this process, on a corpus that reaches every kernel."""
     from icp.config import parse_config
-    from icp.dedup.find_duplicates import find_duplicates
-    from icp.pipeline import build_graph, pack
+    from icp.pipeline import pack
 
     with tempfile.TemporaryDirectory(prefix="icp-warm-") as folder:
-        corpus = Path(folder) / "tiny.jsonl"
-        corpus.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows()), encoding="utf-8")
-        tree = {
-            "run": f"{folder}/run",
-            "corpus": {"input": [str(corpus)]},
-            "embed": {"model": "hybrid"},
-            "tokenizer": {"name": "train:300"},
-            "pack": {"seq_len": 64},
-        }
+        tree = _tree(folder)
+        _build_tiny_graphs(folder)
         config = parse_config(tree)
-        build_graph(config, SerialExecutor(), _quiet)
-        for method in ("cells", "ivf"):
-            searched = parse_config({**tree, "run": f"{folder}/{method}", "graph": {"method": method}})
-            build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
-        find_duplicates([row["text"] for row in tiny_rows()], verify="none")
-        _expand_twice()
-        by_words = {**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}, "dedup": {"near": False}}
-        build_graph(parse_config(by_words), SerialExecutor(), _quiet, until="embeddings")
         pack(config, SerialExecutor(), _quiet)
         by_size = parse_config({**tree, "pack": {"seq_len": 64, "method": "best-fit"}})
         pack(by_size, SerialExecutor(), _quiet, name="by-size")  # plans too fit by size what found no room
+
+
+def _tree(folder: str) -> dict[str, Any]:
+    return {
+        "run": f"{folder}/run",
+        "corpus": {"input": [f"{folder}/tiny.jsonl"]},
+        "embed": {"model": "hybrid"},
+        "tokenizer": {"name": "train:300"},
+        "pack": {"seq_len": 64},
+    }
+
+
+def _build_tiny_graphs(folder: str) -> None:
+    """Everything but packs, each way that reaches kernels."""
+    from icp.config import parse_config
+    from icp.dedup.find_duplicates import find_duplicates
+    from icp.pipeline import build_graph
+
+    corpus, tree = Path(folder) / "tiny.jsonl", _tree(folder)
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows()), encoding="utf-8")
+    build_graph(parse_config(tree), SerialExecutor(), _quiet)
+    for method in ("cells", "ivf"):
+        searched = parse_config({**tree, "run": f"{folder}/{method}", "graph": {"method": method}})
+        build_graph(searched, SerialExecutor(), _quiet, until="neighbors")
+    find_duplicates([row["text"] for row in tiny_rows()], verify="none")
+    _expand_twice()
+    by_words = {**tree, "run": f"{folder}/words", "embed": {"model": "lexical"}, "dedup": {"near": False}}
+    build_graph(parse_config(by_words), SerialExecutor(), _quiet, until="embeddings")
+
+
+def _build_and_train(folder: str) -> None:
+    from icp.tokenizer.byte_level import train_tokenizer
+
+    _build_tiny_graphs(folder)
+    train_tokenizer([row["text"] for row in tiny_rows()], 300)
+
+
+def _plan(_: str) -> None:
+    """Windows of the library: more than half of all that is compiled."""
+    import numpy as np
+
+    from icp.pack.plan_windows import plan_windows
+
+    graph, vectors = _tiny_graph()
+    lengths = np.arange(graph.n_docs) * 37 % 90 + 1
+    for method in ("windows", "best-fit"):
+        plan_windows(graph, vectors, np.arange(graph.n_docs, dtype=np.int32), lengths, seq_len=64, method=method)
+
+
+_HALVES = (_plan, _build_and_train)
+
+
+def _tiny_graph() -> tuple[Any, Any]:
+    """A graph in which everybody knows everybody, and its vectors."""
+    import numpy as np
+
+    from icp.data import DocGraph
+
+    n_docs = 96
+    rows = np.random.default_rng(0).normal(size=(n_docs, 16))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    similarities = rows @ rows.T
+    np.fill_diagonal(similarities, -2)
+    nearest = np.argsort(-similarities, axis=1, kind="stable")[:, : n_docs - 1]
+    weights = np.take_along_axis(similarities, nearest, 1).astype(np.float16)
+    indptr = np.arange(n_docs + 1, dtype=np.int64) * (n_docs - 1)
+    return DocGraph(indptr, nearest.ravel().astype(np.int32), weights.ravel()), rows.astype(np.float16)
 
 
 def _expand_twice() -> None:

@@ -7,6 +7,7 @@ environment variable, so users' own kernels are left alone.
 
 import atexit
 import contextlib
+import glob
 import hashlib
 import os
 import shutil
@@ -24,6 +25,8 @@ import numba
 
 INHERITED = "ICP_KERNELS"
 """Environment variable by which a process tells those it starts of a folder of its own."""
+APART = "ICP_KERNELS_APART"
+"""Environment variable of a process that leaves what it compiles in a folder of its own, for `take_compiled`."""
 ROOM_BYTES = 64 << 20
 """What all compiled kernels need, and some more."""
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -143,7 +146,7 @@ def bare_kernel(function: Function) -> Function:
 def _compiled(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
     function.__code__ = function.__code__.replace(co_filename=_source(function.__module__))
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    numba.config.CACHE_DIR = os.environ.get(APART) or str(CACHE_FOLDER)
     try:
         compiled: Any = numba.njit(nogil=True, cache=True, **options)(function)
     finally:
@@ -162,3 +165,17 @@ def _saving(save: Callable[..., None]) -> Callable[..., None]:
             warnings.warn(f"{CACHE_FOLDER}: compiled kernels cannot be kept ({error.strerror})", stacklevel=2)
 
     return save_if_it_can_be
+
+
+def take_compiled(apart: Path) -> None:
+    """Take kernels that another process compiled into `CACHE_FOLDER`, but for those that are there in any form.
+
+    A kernel's index names its files of code by numbers: indices of two processes cannot be joined.
+    """
+    for index in sorted(apart.rglob("*.nbi")):
+        folder = CACHE_FOLDER / index.parent.relative_to(apart)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / index.name).exists():
+            for code in sorted(index.parent.glob(f"{glob.escape(index.stem)}.*.nbc")):
+                code.replace(folder / code.name)
+            index.replace(folder / index.name)

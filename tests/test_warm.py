@@ -3,6 +3,7 @@ import pytest
 from compiled import kernels_called_by
 
 from icp import warm
+from icp.kernels import _jit
 from icp.warm import fill_kernel_cache, run_tiny_corpus
 
 
@@ -34,3 +35,31 @@ def test_filled_cache_is_not_filled_again(tmp_path, monkeypatch):
     (tmp_path / "complete").touch()
     monkeypatch.setattr(warm, "ProcessExecutor", None)
     fill_kernel_cache()
+
+
+def test_kernels_compiled_apart_are_taken_whole_or_not_at_all(tmp_path, monkeypatch):
+    """An index names its files of code by numbers, so that those of two processes must not be mixed."""
+    ours, apart = tmp_path / "ours", tmp_path / "apart"
+    for folder, text in ((ours, "ours"), (apart, "theirs")):
+        (folder / "source_1").mkdir(parents=True)
+        for name in ("a.f-3.py311.nbi", "a.f-3.py311.1.nbc", "a.f-3.py311.2.nbc"):
+            (folder / "source_1" / name).write_text(text)
+    (ours / "source_1" / "a.f-3.py311.2.nbc").unlink()
+    for name in ("a.g-9.py311.nbi", "a.g-9.py311.1.nbc"):
+        (apart / "source_1" / name).write_text("theirs")
+    monkeypatch.setattr(_jit, "CACHE_FOLDER", ours)
+    _jit.take_compiled(apart)
+    assert {path.name: path.read_text() for path in (ours / "source_1").iterdir()} == {
+        "a.f-3.py311.nbi": "ours",
+        "a.f-3.py311.1.nbc": "ours",
+        "a.g-9.py311.nbi": "theirs",
+        "a.g-9.py311.1.nbc": "theirs",
+    }
+
+
+@pytest.mark.parametrize("number", range(len(warm._HALVES)))
+def test_halves_compile_what_runs_call(warmed, number):
+    """What is compiled for other types than those of runs would be compiled in vain."""
+    called = kernels_called_by(warm._HALVES[number])
+    assert len(called) > 20
+    assert sorted(called - warmed) == []
