@@ -180,6 +180,9 @@ TRANSFORMER = Embedder(
     "", "Any other value: a model of sentence-transformers, by preset, folder or name.", has_transformer=True
 )
 
+CONTINUATIONS = ("cut", "restart", "pad")
+"""The values of ``pack.continuation``: what becomes of a document that would be cut where a window ends."""
+
 EXPORT_FORMATS = tuple(
     sorted(
         entry.name.removesuffix(".py")

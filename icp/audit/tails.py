@@ -1,4 +1,4 @@
-"""What `pack.tail` repeated or left out, as the plan lists it; promise 3 holds beside it.
+"""What `pack.tail` and `pack.continuation` repeated or left out, as the plan lists it; promise 3 holds beside it.
 
 In: plan/, the configuration. Out: spans of tokens, specials not counted.
 """
@@ -63,7 +63,7 @@ def read_tail(run: Run, layout: Layout, tokens: TokenFiles) -> Tail:
     Raises: WrongForm where it names what is not there, or does what `pack.tail` does not say.
     """
     how = run.config.pack.tail
-    if how == "pad":
+    if not run.config.pack.lists_tail:
         return Tail(*np.empty((4, 0), np.int64))
     rows = np.asarray(run.array("windows", TAIL, ndim=2), dtype=np.int64)
     if rows.shape[1] != 4:
@@ -73,8 +73,9 @@ def read_tail(run: Run, layout: Layout, tokens: TokenFiles) -> Tail:
         raise WrongForm(f"{TAIL} names nodes {node.min()} to {node.max()} of {tokens.nodes.size:,}")
     n_bos, _ = layout.document_specials
     start, stop = (np.clip(edge - n_bos, 0, tokens.lengths[node]) for edge in (start, stop))
-    if np.any(start >= stop) or np.any((window >= 0) != (how == "repeat")):
-        raise WrongForm(f"{TAIL} lists other pieces than pack.tail {how} makes")
+    begins = bool((start == 0).all()) or how != "pad"  # pack.continuation alone repeats beginnings
+    if np.any(start >= stop) or np.any((window >= 0) != (how != "drop")) or not begins:
+        raise WrongForm(f"{TAIL} lists other pieces than {_maker(run)} makes")
     return Tail(node, start, stop, window)
 
 
@@ -91,7 +92,14 @@ def told(run: Run, tail: Tail) -> str:
     if run.config.pack.tail == "drop":
         documents = counts["left_out_documents"]
         return f" but {counts['left_out']:,} tokens of {documents:,} documents, which pack.tail leaves out"
-    return f" but {counts['repeated']:,} tokens that pack.tail repeats" if run.config.pack.tail == "repeat" else ""
+    return f" but {counts['repeated']:,} tokens that {_maker(run)} repeats" if run.config.pack.lists_tail else ""
+
+
+def _maker(run: Run) -> str:
+    """The key by which tokens come once more, or not at all."""
+    pack = run.config.pack
+    keys = {"pack.continuation": pack.continuation == "restart", f"pack.tail {pack.tail}": pack.tail != "pad"}
+    return " and ".join(key for key, does in keys.items() if does)
 
 
 def stated(run: Run) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class PackConfig(Section):
     least_fill: float = Field(0.0, ge=0, le=1)
     split: Literal["minimal", "free", "never"] = "minimal"
     min_piece: int | None = Field(None, ge=1)
+    continuation: Literal["cut", "restart", "pad"] = "cut"
     tail: Literal["pad", "drop", "repeat"] = "pad"
     group_by: tuple[str, ...] = ()
     inside: Literal["path", "reverse", "random"] = "path"
@@ -66,6 +67,7 @@ class PackConfig(Section):
             fitting = either(name for name, method in PACK_METHODS.items() if method.knows_split)
             raise ValueError(f"split is never, which pack.method {self.method} cannot do; use {fitting}")
         _check_floor(self.least_fill, self.min_fill, chosen)
+        _check_continuation(self.continuation, self.tail, chosen)
         _check_tail(self.tail, chosen)
         if self.group_by and chosen.repeats:
             raise ValueError(
@@ -78,6 +80,11 @@ class PackConfig(Section):
                 f"random windows would break the lanes, and {repeating} is a baseline of its own; leave it at 0"
             )
         return self
+
+    @property
+    def lists_tail(self) -> bool:
+        """Whether a plan lists tokens that come once more, or not at all."""
+        return self.tail != "pad" or self.continuation == "restart"
 
     @property
     def row_tokens(self) -> int:
@@ -96,6 +103,29 @@ def _check_floor(least_fill: float, min_fill: float, chosen: PackMethod) -> None
         raise ValueError(
             f"least_fill is {least_fill:g}, the floor of each window, above min_fill {min_fill:g}, the mean of all; "
             "raise pack.min_fill, or lower pack.least_fill"
+        )
+
+
+def _check_continuation(continuation: str, tail: str, chosen: PackMethod) -> None:
+    if continuation == "cut":
+        return
+    if not chosen.fills:
+        filling = either(name for name, method in PACK_METHODS.items() if method.fills)
+        instead = f"leave it at cut, or use pack.method {filling}"
+        if chosen.cuts:
+            instead = "use pack.split: never, which cuts no document that fits a window" + (
+                ", with pack.tail: repeat, which fills the room with the beginnings of related documents"
+                if continuation == "restart"
+                else ""
+            )
+        raise ValueError(
+            f"continuation is {continuation}, but pack.method {chosen.name} does not cut documents wherever a window "
+            f"ends; {instead}"
+        )
+    if tail == "drop":
+        raise ValueError(
+            f"continuation is {continuation} and tail is drop, which would leave out all windows with room; use "
+            "pack.tail: pad or repeat"
         )
 
 

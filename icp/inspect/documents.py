@@ -91,7 +91,7 @@ def _places(run: Run, doc: int) -> Iterator[str]:
         )
         yield f"windows   none: {why}"
     again = set()
-    if run.config.pack.tail == "repeat":
+    if run.config.pack.lists_tail:
         layout = layout_of(run)
         again = repeated_pieces(run, layout, TokenFiles(run, layout))
     for at, piece in enumerate(pieces[:SHOWN_DOCS]):

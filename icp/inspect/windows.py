@@ -61,7 +61,7 @@ def show_rows(run: Path, window: int, *, pack: str = "main") -> Iterator[str]:
 def read_window(run: Run, reader: TextReader, window: int) -> Item:
     """The figures of a window, and its pieces in order, each with its document and its decoded text."""
     layout = layout_of(run)
-    again = repeated_pieces(run, layout, TokenFiles(run, layout)) if run.config.pack.tail == "repeat" else set()
+    again = repeated_pieces(run, layout, TokenFiles(run, layout)) if run.config.pack.lists_tail else set()
     figures, pieces = _rows_of(run, window)
     rows = reader.rows(np.array([piece["doc"] for piece in pieces], dtype=np.int64), ("id", "source"))
     found = [

@@ -13,6 +13,7 @@ from icp.choices import PACK_METHODS
 from icp.data import PackPlan
 from icp.errors import ConfigError
 from icp.pack import baselines
+from icp.pack.continuation import lay_whole
 from icp.pack.planner import plan_related
 from icp.pack.problem import Corpus
 from icp.streams import PLAN
@@ -30,6 +31,7 @@ class Request:
         seed: of what is random.
         sources: (n,) integers, for methods that go by the source of a document; None otherwise.
         threads: that the method may use; they never change the plan.
+        continuation: cut | pad | restart, for methods that cut wherever a window ends.
     """
 
     corpus: Corpus
@@ -39,6 +41,7 @@ class Request:
     seed: int
     sources: NDArray[np.integer] | None
     threads: int
+    continuation: str = "cut"
 
 
 def plan_by(method: str, request: Request) -> PackPlan:
@@ -105,4 +108,7 @@ def repeat_nearest(request: Request) -> PackPlan:
 
 
 def _cut(request: Request, order: NDArray[np.int64]) -> PackPlan:
-    return baselines.cut(request.corpus, request.lengths, order, request.specials)
+    if request.continuation == "cut":
+        return baselines.cut(request.corpus, request.lengths, order, request.specials)
+    restart = request.continuation == "restart"
+    return lay_whole(request.corpus, request.lengths, order, request.specials, restart=restart)

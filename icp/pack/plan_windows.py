@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.checks import as_array, checked_graph, checked_rows, checked_tokens, public
-from icp.choices import PACK_METHODS
+from icp.choices import CONTINUATIONS, PACK_METHODS
 from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
 from icp.kernels import pack_windows
@@ -29,6 +29,7 @@ def plan_windows(
     least_fill: float = 0.0,
     split: str = "minimal",
     min_piece: int | None = None,
+    continuation: str = "cut",
     conflicts: NDArray[np.int64] | None = None,
     seed: int = 0,
     specials: tuple[int, int] = (0, 0),
@@ -63,6 +64,9 @@ def plan_windows(
             ``path-fit`` cut a document that fits a window once at most.
         min_piece: fewest tokens of a piece of a document under ``windows`` and ``path-fit``, up to a quarter of a
             window; None: 128, or a thirty-second of a window if that is less.
+        continuation: of ``path-cut``, ``random`` and ``source``: ``cut`` at the end of a window; ``pad``: a document
+            that does not fit begins the next window; ``restart``: the same, and the room is filled with its beginning,
+            which then stands in the plan twice. Documents longer than a window are cut all the same.
         conflicts: (m, 2) int64, pairs that must not share a window.
         seed: of ``random``.
         specials: tokens (bos, eos) at a document's ends, counted in `lengths`. No cut parts bos from the first token or
@@ -81,6 +85,7 @@ def plan_windows(
     limits = Limits(seq_len, (specials[0], specials[1]), min_fill, split, min_piece)
     _check_options(method, limits)
     _check_floor(method, least_fill, min_fill)
+    _check_continuation(method, continuation)
     _check_lengths(lengths, limits, method)
     embeddings = checked_rows("embeddings", embeddings, graph.n_docs)
     order, conflicts = _checked_numbers(lengths.size, graph, order, conflicts)
@@ -88,7 +93,7 @@ def plan_windows(
     if groups is not None and PACK_METHODS[method].repeats:
         raise ConfigError(f"pack.method is {method!r}, a baseline that knows no groups; leave pack.group_by empty")
     corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), limits)
-    plan = plan_by(method, Request(corpus, lengths, order, limits.specials, seed, sources, threads))
+    plan = plan_by(method, Request(corpus, lengths, order, limits.specials, seed, sources, threads, continuation))
     return raised(corpus, lengths, plan, least_fill, cuts=PACK_METHODS[method].cuts) if least_fill else plan
 
 
@@ -158,6 +163,13 @@ def _check_floor(method: str, least_fill: float, min_fill: float) -> None:
         raise ConfigError(f"pack.least_fill is {least_fill}, must be from 0 to pack.min_fill, the mean, {min_fill}")
     if least_fill and not PACK_METHODS[method].knows_split:
         raise ConfigError(f"pack.least_fill is set, which pack.method {method} cannot do; leave it at 0")
+
+
+def _check_continuation(method: str, continuation: str) -> None:
+    if continuation not in CONTINUATIONS:
+        raise ConfigError(f"pack.continuation is {continuation!r}; use one of {', '.join(CONTINUATIONS)}")
+    if continuation != "cut" and not PACK_METHODS[method].fills:
+        raise ConfigError(f"pack.continuation is {continuation!r}, which pack.method {method} cannot do; use cut")
 
 
 def _check_lengths(lengths: NDArray[np.integer], limits: Limits, method: str) -> None:

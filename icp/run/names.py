@@ -59,7 +59,7 @@ TOKEN_IDS, LENGTHS, OFFSETS = "part-*.bin", "lengths/part-*.npy", "offsets.npy"
 ORDER, PATH_STARTS = "order.npy", "path_starts.npy"
 PLAN, PATH_RANK, TAIL = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "path_rank.npy", "tail.npy"
 """`PLAN` holds a file for each field of `icp.data.PackPlan`, in the order of the fields. `TAIL` is there unless
-`pack.tail` is ``pad``."""
+`pack.tail` is ``pad`` and `pack.continuation` no ``restart``."""
 SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
 
 FILES: Mapping[str, tuple[str, ...]] = {

@@ -71,8 +71,8 @@ def load_plan(context: Context, folder: str = "") -> PackPlan:
 
 
 def load_tail(context: Context) -> NDArray[np.int64] | None:
-    """What `pack.tail` left out or repeated, see `icp.pack.tail`; None if windows are padded."""
-    return None if context.config.pack.tail == "pad" else np.array(mapped(context.path("windows", TAIL)))
+    """What `pack.tail` left out or repeated, or `pack.continuation` repeated; None where neither does."""
+    return np.array(mapped(context.path("windows", TAIL))) if context.config.pack.lists_tail else None
 
 
 def load_array(context: Context, name: str) -> NDArray[Any]:
@@ -114,8 +114,10 @@ def plan_of(
     order: NDArray[np.int32],
     method: str,
     sources: NDArray[np.int64] | None = None,
+    *,
+    continuation: str = "cut",
 ) -> PackPlan:
-    """A plan of these inputs by a method, as the configuration wants it."""
+    """A plan of these inputs by a method, as the configuration wants it; `continuation` only of this pack's own."""
     config = context.config
     return plan_windows(
         inputs.graph,
@@ -128,6 +130,7 @@ def plan_of(
         least_fill=config.pack.least_fill if PACK_METHODS[method].knows_split else 0.0,
         split=config.pack.split if PACK_METHODS[method].knows_split else "minimal",
         min_piece=config.pack.min_piece,
+        continuation=continuation,
         seed=config.seed,
         specials=inputs.specials,
         conflicts=inputs.conflicts,

@@ -2,7 +2,7 @@
 
 In: order/, graph/, tokens/, embeddings/, the sources in documents/. Out: doc.npy start.npy stop.npy window.npy, int64
 (segments,) each, sorted by (window, position), doc being the node; path_rank.npy int64 (n_windows,), the rank along the
-path of each window; unless windows are padded, tail.npy int64 (pieces, 4), what `pack.tail` repeated or left out; in
+path of each window; unless windows are padded, tail.npy int64 (pieces, 4), what was repeated or left out for that; in
 the manifest's facts, the figures of docs/design.md for this plan and for others, and what `spread` promises. With
 `spread`, windows stand on a path through themselves, not on that of the documents.
 
@@ -112,14 +112,16 @@ def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
     loose = chosen_lengths(inputs, loose_documents(inputs, context.config))
     if not loose.lengths.any():
         return PackPlan(*np.empty((4, 0), np.int64))
-    return whole_windows(plan_of(context, loose, load_order(context), "random"), context.config)
+    continuation = context.config.pack.continuation
+    plan = plan_of(context, loose, load_order(context), "random", continuation=continuation)
+    return whole_windows(plan, context.config)
 
 
 def _keys(config: Config) -> tuple[str, ...]:
     pack = ("seq_len", "stride", "method", "min_fill", "split", "min_piece", "group_by", "inside", "mix_random")
     # unsaid where nothing is chosen: packs made before there was a choice stay as they are
-    said = {"pack.tail": config.pack.tail != "pad", "pack.least_fill": config.pack.least_fill > 0}
-    chosen = (name for name, is_said in said.items() if is_said)
+    unsaid = {"tail": "pad", "least_fill": 0.0, "continuation": "cut"}
+    chosen = (f"pack.{name}" for name, usual in unsaid.items() if getattr(config.pack, name) != usual)
     specials = (f"tokenizer.{name}" for name in ("bos", "eos", "pad"))
     return (*(f"pack.{name}" for name in pack), "pack.shuffle", *chosen, *specials, "seed")
 
@@ -142,5 +144,5 @@ STEP = Step(
         Phase("facts", one_part, measure),
     ),
     # in the bytes of tokens, which this step reads; a key of its own unless windows are padded
-    reads=("tokenizer.name", "pack.tail", "pack.least_fill"),
+    reads=("tokenizer.name", "pack.tail", "pack.least_fill", "pack.continuation"),
 )

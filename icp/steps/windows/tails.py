@@ -7,6 +7,7 @@ from icp.config import Config
 from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput
 from icp.errors import InputError
+from icp.pack.continuation import begun_again
 from icp.pack.tail import Related, left_out, without_open_windows
 from icp.plurals import counted
 from icp.run.arrays import load_order, token_offsets
@@ -25,7 +26,7 @@ def whole_windows(plan: PackPlan, config: Config) -> PackPlan:
 def finish_tail(context: Context, inputs: Inputs, plan: PackPlan, output: PartOutput) -> PackPlan:
     """The plan with room filled, if `pack.tail` is ``repeat``; leaves what is repeated, or left out, and counts it."""
     config = context.config
-    if config.pack.tail == "pad":
+    if not config.pack.lists_tail:
         return plan
     if not plan.n_windows:
         raise InputError(
@@ -35,7 +36,11 @@ def finish_tail(context: Context, inputs: Inputs, plan: PackPlan, output: PartOu
     if config.pack.tail == "repeat":
         order, conflicts = load_order(context), np.asarray(inputs.conflicts)
         related = Related(inputs.graph, order, inputs.lengths, inputs.specials, inputs.groups, conflicts)
-        plan, tail = related.fill(plan, config.capacity)
+        tail = begun_again(plan)
+        plan, filled = related.fill(plan, config.capacity)
+        tail = np.concatenate((tail, filled)) if config.pack.continuation == "restart" else filled
+    elif config.pack.tail == "pad":
+        tail = begun_again(plan)
     else:
         tail = left_out(plan, inputs.lengths)
     save_array(output, "tail", tail)

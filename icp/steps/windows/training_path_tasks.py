@@ -77,10 +77,9 @@ def _made(context: Context, inputs: Inputs) -> PackPlan:
     related = chosen_lengths(inputs, ~loose_documents(inputs, context.config))
     if is_parted(context):
         return parted_plan(context, related.lengths)
-    method = context.config.pack.method
-    return whole_windows(
-        plan_of(context, related, load_order(context), method, load_sources(context, inputs)), context.config
-    )
+    order, sources, config = load_order(context), load_sources(context, inputs), context.config
+    plan = plan_of(context, related, order, config.pack.method, sources, continuation=config.pack.continuation)
+    return whole_windows(plan, config)
 
 
 def related_path(context: Context, inputs: Inputs, plan: PackPlan) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from icp.audit.windows import mixed_windows
 from icp.engine.executor import SerialExecutor
 from icp.errors import ConfigError, IcpError
 from icp.export import export_pack
+from icp.inspect.windows import show_window
 from icp.pipeline import pack
 
 SHARDS = "packs/{}/shards"
@@ -235,3 +236,48 @@ def test_a_floor_that_a_method_cannot_hold_is_refused(run, method):
         config_for(run.parent, method=method, least_fill=0.9)
     with pytest.raises(ConfigError, match=r"least_fill is 0\.999, the floor of each window, above min_fill 0\.995"):
         config_for(run.parent, method="windows", least_fill=0.999)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"method": "source"}, {"tail": "repeat"}, {"group_by": ["source"]}, {"mix_random": 0.4},
+    {"inside": "reverse"}, {"shuffle": "lanes:4"}, {"seq_len": 256},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("how", ["restart", "pad"])
+def test_a_document_goes_on_as_asked_and_what_is_repeated_is_counted(run, tmp_path, how, options):
+    name = "goes-on"
+    segments, windows = make(run, name, continuation=how, **{"method": "path-cut", **options})
+    length = {row["doc"]: row["doc_stop"] for row in sorted(segments, key=lambda row: row["doc_stop"])}
+    short = [doc for doc, n_tokens in length.items() if n_tokens < options.get("seq_len", 64)]
+    wholes = Counter(row["doc"] for row in segments if row["doc_stop"] - row["doc_start"] == length[row["doc"]])
+    assert short
+    assert all(wholes[doc] == 1 for doc in short) or options.get("tail") == "repeat"
+    counts, stats = counts_of(run, name), json.loads((run / "stats.json").read_text())["packs"][name]
+    total = sum(row["doc_stop"] - row["doc_start"] for row in segments)
+    assert counts["repeated"] == total - counts_of(run, "main")["documents_in"] == stats["tokens"]["repeated"]
+    assert (counts["repeated"] > 0) == (how == "restart" or options.get("tail") == "repeat")
+    assert stats["windows"]["cuts"] == 0
+    if how == "restart":
+        shown = "\n".join(line for at in range(len(windows)) for line in show_window(run, at, pack=name))
+        assert "repeated to fill the window" in shown
+    export_pack(run, "olmo", tmp_path / "olmo", pack=name, allow_reshuffle=True, allow_padding=True)
+    assert len(list(WindowDataset(run, pack=name))) == len(windows)
+    shutil.rmtree(run / "packs" / name)
+
+
+def test_repeated_beginnings_that_are_not_listed_are_found(run):
+    make(run, "unlisted", method="path-cut", continuation="restart")
+    path = run / "packs/unlisted/plan/tail.npy"
+    np.save(path, np.load(path)[:-1])
+    found = [finding.text for finding in verify_run(run, pack="unlisted") if not finding.kept and finding.promise == 3]
+    assert any("not all there exactly once" in text for text in found)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"method": "windows", "continuation": "pad"}, "use pack.split: never, which cuts no document"),
+    ({"method": "path-fit", "continuation": "restart"}, "with pack.tail: repeat, which fills the room"),
+    ({"method": "knn", "continuation": "pad"}, "leave it at cut, or use pack.method path-cut, random or source"),
+    ({"method": "path-cut", "continuation": "pad", "tail": "drop"}, "would leave out all windows with room"),
+], ids=str)  # fmt: skip
+def test_continuations_that_cannot_be_are_refused(run, options, message):
+    with pytest.raises(ConfigError, match=message):
+        config_for(run.parent, **options)
