@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from icp.engine.shared import begin
 from icp.engine.step import PartOutput, Phase
 from icp.errors import ArtifactError
 from icp.machine import forget_peak, host_name, peak_mib
@@ -58,6 +59,7 @@ def _do(task: Task) -> dict[str, int]:
             f"{folder}: not seen from {host_name()}; the run and its input must lie on storage that all machines share"
         )
     output = PartOutput(folder)
+    begin((str(folder), task.phase.name, task.fingerprint))
     forget_peak()
     started, cpu = time.monotonic(), time.process_time()
     try:

@@ -35,11 +35,19 @@ def node_batches(context: Context, part: str, columns: Sequence[str]) -> Iterato
     first = 0
     # what is read ahead stays in memory until the file is closed: that would be the part
     with pq.ParquetFile(context.part_path("documents", DOCUMENTS, part), pre_buffer=False, buffer_size=1 << 20) as file:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+        for batch in _batches(file, columns):
             low, high = np.searchsorted(wanted, (first, first + batch.num_rows))
-            if low < high:
+            if high - low == batch.num_rows:
+                yield batch
+            elif low < high:
                 yield batch.take(wanted[low:high] - first)
             first += batch.num_rows
+
+
+def _batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of a row group at a time: where documents are long, a thousand of them are several groups."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=list(columns))
 
 
 def node_rows(context: Context) -> NDArray[np.int64]:

@@ -35,7 +35,7 @@ class Gigatoken:
     Raises: NotImplementedError for what it is known to do otherwise; whatever it raises for a tokenizer it cannot read.
     """
 
-    block_bytes = 1 << 24
+    block_bytes = 1 << 22
     SPARE_BYTES = 96 << 20
     LEAST_BYTES = 8 << 20
     """An engine is used for so many bytes of text at least."""

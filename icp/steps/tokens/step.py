@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from icp.config import Config
+from icp.config import Config, TokenizerConfig
 from icp.config.addresses import expanded
+from icp.engine.shared import shared
 from icp.engine.step import ALL, PartOutput, Phase, Step, one_part
 from icp.run.arrays import load_nodes, mapped
 from icp.run.context import Context, document_parts, part_paths
@@ -26,41 +24,12 @@ from icp.run.nodes import node_batches
 from icp.run.records import hash_file
 from icp.steps.tokens.proof import proof_texts
 from icp.steps.tokens.rejected import Rejected, check_rejected
+from icp.steps.tokens.sample import sample, sample_texts
 from icp.texts import text_buffers
 from icp.tokenizer.byte_level import train_tokenizer, trained_ids
 from icp.tokenizer.choice import choose_engine, engine_named
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME, MAP_NAME
-
-SAMPLE_CHARS = 16 << 20
-"""Text that a tokenizer is trained on."""
-SAMPLE_DOCS = 1 << 17
-"""About so many documents are looked at for the sample, so that it does not grow with the corpus."""
-DOCUMENT_CHARS = 1 << 15
-"""No document gives more to the sample."""
-
-_Rows = list[tuple[bytes, int, str]]
-
-
-def sample(context: Context, part: str, output: PartOutput) -> None:
-    """The documents of a part that may belong to the sample: those of smallest key."""
-    rows: _Rows = []
-    n_chars, highest = 0, _highest_key(SAMPLE_DOCS / load_nodes(context).size)
-    for batch in node_batches(context, part, ("key", "doc", "text")):
-        more = _candidates(batch, highest)
-        rows += more
-        n_chars += sum(len(text) for _, _, text in more)
-        if n_chars > SAMPLE_CHARS + SAMPLE_CHARS // 4:  # seldom, as rows are sorted
-            rows = _smallest(rows)
-            n_chars, highest = SAMPLE_CHARS, min(highest, _number(rows[-1][0]))
-    rows = _smallest(rows)
-    keys, docs, texts = zip(*rows, strict=True) if rows else ((), (), ())
-    columns = {
-        "key": pa.array(keys, pa.binary()),
-        "doc": pa.array(docs, pa.int64()),
-        "text": pa.array(texts, pa.string()),
-    }
-    pq.write_table(pa.table(columns), output.path(f"sample/{part}.parquet"), compression="zstd")
 
 
 def train(context: Context, part: str, output: PartOutput) -> None:
@@ -70,7 +39,7 @@ def train(context: Context, part: str, output: PartOutput) -> None:
     n_ids = trained_ids(config.name)
     if n_ids is not None:
         path = output.path(TOKENIZER)
-        path.write_text(train_tokenizer(text_buffers(_sample_texts(context)), n_ids), encoding="utf-8")
+        path.write_text(train_tokenizer(text_buffers(sample_texts(context)), n_ids), encoding="utf-8")
         tokenizer = load_tokenizer(config, trained=path)
     else:
         tokenizer = load_tokenizer(config)
@@ -87,9 +56,8 @@ def train(context: Context, part: str, output: PartOutput) -> None:
 def encode(context: Context, part: str, output: PartOutput) -> None:
     """Write the ids of the documents of a part."""
     _set_threads(context)
-    tokenizer = _used_tokenizer(context)
-    engine = engine_named(context.records("train")[ALL].info.get("engine", ""), tokenizer.definition)
-    tokenizer = tokenizer if engine is None else tokenizer.with_engine(engine)
+    engine = context.records("train")[ALL].info.get("engine", "")
+    tokenizer = _encoder(context.config.tokenizer, context.path("tokens", TOKENIZER), engine)
     lengths, rejected = [np.empty(0, dtype=np.int64)], Rejected()
     with output.path(of_part(TOKEN_IDS, part)).open("wb") as stream:
         for batch in node_batches(context, part, ("doc", "id", "text")):
@@ -132,6 +100,13 @@ def _facts(tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
+@shared
+def _encoder(config: TokenizerConfig, trained: Path, engine_name: str) -> Tokenizer:
+    tokenizer = load_tokenizer(config, trained=trained)
+    engine = engine_named(engine_name, tokenizer.definition)
+    return tokenizer if engine is None else tokenizer.with_engine(engine)
+
+
 def _used_tokenizer(context: Context) -> Tokenizer:
     return load_tokenizer(context.config.tokenizer, trained=context.path("tokens", TOKENIZER))
 
@@ -140,45 +115,6 @@ def _set_threads(context: Context) -> None:
     """Must come before the tokenizer is first used: it starts its threads once."""
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if context.threads > 1 else "false"
     os.environ["RAYON_NUM_THREADS"] = str(context.threads)
-
-
-def _highest_key(share: float) -> int:
-    """The key below which that share of all keys lies, as `_number` of it."""
-    return min(int(share * 2.0**64), 2**64 - 1)
-
-
-def _number(key: bytes) -> int:
-    """The first eight bytes of a key, by which keys are told apart roughly."""
-    return int.from_bytes(key[:8], "big")
-
-
-def _candidates(batch: pa.RecordBatch, highest: int) -> _Rows:
-    keys = batch.column("key")
-    begins = np.frombuffer(keys.buffers()[1], dtype=">u8")[2 * keys.offset :: 2][: len(keys)]
-    chosen = batch.take(np.flatnonzero(begins <= np.uint64(highest)))
-    rows = zip(*(chosen.column(name).to_pylist() for name in ("key", "doc", "text")), strict=True)
-    return [(key, doc, text[:DOCUMENT_CHARS]) for key, doc, text in rows]
-
-
-def _smallest(rows: _Rows) -> _Rows:
-    """The rows of smallest (key, doc) that reach `SAMPLE_CHARS` together; the same for any grouping of the rows."""
-    n_chars = 0
-    rows = sorted(rows)
-    for place, (_, _, text) in enumerate(rows):
-        if n_chars >= SAMPLE_CHARS:
-            return rows[:place]
-        n_chars += len(text)
-    return rows
-
-
-def _sample_texts(context: Context) -> pa.ChunkedArray:
-    """The sample of the whole corpus; no text becomes a Python string."""
-    paths = [context.path("tokens", f"sample/{part}.parquet") for part in document_parts(context)]
-    table = pa.concat_tables([pq.read_table(path) for path in paths])
-    keys, docs = table.column("key").to_pylist(), table.column("doc").to_pylist()
-    order = np.array(sorted(range(len(keys)), key=lambda row: (keys[row], docs[row])), dtype=np.int64)
-    reached = np.cumsum(pc.utf8_length(table.column("text")).to_numpy()[order])
-    return table.column("text").take(order[: np.searchsorted(reached, SAMPLE_CHARS) + 1])
 
 
 def _sample_parts(context: Context) -> list[str]:

@@ -11,6 +11,7 @@ from made import context_for, do, made_config, make_graph
 from icp.config import TokenizerConfig
 from icp.errors import ConfigError, InputError
 from icp.run.context import document_parts
+from icp.steps.tokens import sample
 from icp.steps.tokens import step as tokens
 from icp.steps.tokens.step import STEP
 from icp.tokenizer.byte_level import train_tokenizer
@@ -54,7 +55,7 @@ def test_same_tokens_for_other_parts(tmp_path, name):
 
 
 def test_trained_on_kept_documents_of_smallest_key(tmp_path, monkeypatch):
-    monkeypatch.setattr(tokens, "SAMPLE_CHARS", 40)
+    monkeypatch.setattr(sample, "SAMPLE_CHARS", 40)
     texts = [f"word{number} " * 3 for number in range(30)]
     samples, trained = [], train_tokenizer(texts, 300)
     monkeypatch.setattr(tokens, "train_tokenizer", lambda rows, n: samples.append(rows.strings()) or trained)
@@ -68,7 +69,7 @@ def test_trained_on_kept_documents_of_smallest_key(tmp_path, monkeypatch):
 
 
 def test_only_a_share_of_a_large_corpus_is_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(tokens, "SAMPLE_DOCS", 0)
+    monkeypatch.setattr(sample, "SAMPLE_DOCS", 0)
     make_graph(tmp_path, TEXTS[1:])  # the key of doc 0 is zero, which is always looked at
     do(STEP, made_config(tmp_path, tokenizer={"name": "train:300"}))
     tree = json.loads((tmp_path / "tokens" / "made" / "tokenizer.json").read_text())
