@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from icp.cli.options import PACK, PLACE, shared_options
+from icp.cli.overwriting import FORCE, MARKS, check_target
 from icp.cli.session import set_up_logging
 from icp.cli.terminal import say, shown
 from icp.errors import ConfigError
@@ -27,6 +28,7 @@ _OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option("--alone", is_flag=True, help="List documents that have their windows to themselves."),
     click.option("--sample", type=click.IntRange(1), metavar="N", help="Write N windows to a file; needs --out."),
     click.option("--out", type=PLACE, metavar="FILE", help="With --sample: a file that ends in .jsonl or .csv."),
+    FORCE,
     click.option("--no-pager", is_flag=True, help="Print all at once, however long it is."),
 )
 
@@ -55,7 +57,9 @@ def inspect(run_folder: str, pack_name: str, **options: Any) -> None:
     if options["sample"] is not None:
         if options["out"] is None:
             raise ConfigError("--sample: name a file with --out, e.g. --out windows.jsonl")
-        n = write_sample(folder, options["sample"], Path(options["out"]), pack=pack_name)
+        out = Path(options["out"])
+        check_target("--out", options["out"], out.suffix if out.suffix in MARKS else ".jsonl", force=options["force"])
+        n = write_sample(folder, options["sample"], out, pack=pack_name)
         say(f"{n} windows in {options['out']}")
         return
     _page(_lines(folder, pack_name, options), paged=not options["no_pager"])

@@ -10,10 +10,11 @@ import click
 
 from icp.choices import EXPORT_FORMATS
 from icp.cli.options import PACK, PLACE, run_options, shared_options
+from icp.cli.overwriting import FORCE, check_target
 from icp.cli.session import set_up_logging, start
 from icp.cli.signals import watch_signals
 from icp.cli.terminal import say
-from icp.errors import ConfigError
+from icp.errors import ConfigError, InputError
 
 
 @click.command("plan")
@@ -135,16 +136,22 @@ def doctor(as_json: bool, wants_licences: bool, **options: Any) -> None:
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Windows of a step of training.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of samples and controls.")
 @click.option("--json", "json_path", type=PLACE, metavar="FILE", help="All figures, into a file.")
+@FORCE
 @shared_options
-def probe(run_folder: str, pack_name: str, json_path: str | None, **options: Any) -> None:
+def probe(run_folder: str, pack_name: str, json_path: str | None, force: bool, **options: Any) -> None:
     """What the documents of a window save one another, beside cheap controls: no training, no GPU."""
     from icp.probe import Wanted, probe_run
     from icp.run.opening import open_folder
 
     set_up_logging(options)
+    if json_path:
+        check_target("--json", json_path, "probe", force=force)
     wanted = Wanted(options["sample_mib"], options["batch"], options["seed"], len(os.sched_getaffinity(0)))
     found = probe_run(open_folder(run_folder), wanted, pack=pack_name)
     for line in found.lines():
         say(line)
     if json_path:
-        Path(json_path).write_text(json.dumps(found.tree(), indent=1) + "\n", encoding="utf-8")
+        try:
+            Path(json_path).write_text(json.dumps(found.tree(), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--json {json_path}: cannot be written ({error.strerror}); name another file") from None

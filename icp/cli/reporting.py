@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from icp.cli.options import PACK, PLACE, shared_options
+from icp.cli.overwriting import FORCE, check_target
 from icp.cli.session import set_up_logging
 from icp.cli.terminal import say
 
@@ -15,14 +16,16 @@ from icp.cli.terminal import say
 @PACK
 @click.option("--out", type=PLACE, metavar="FILE", default="report.html", show_default=True, help="Where to write it.")
 @click.option("--verify", "audit", is_flag=True, help="Audit the run first, and show the verdict.")
+@FORCE
 @shared_options
-def report(run_folder: str, pack_name: str, out: str, audit: bool, **options: Any) -> None:
+def report(run_folder: str, pack_name: str, out: str, audit: bool, force: bool, **options: Any) -> None:
     """Write a page for a browser: what stands in the windows and why, pictures, figures, warnings."""
     from icp.report import write_report
     from icp.run.opening import open_folder
 
     set_up_logging(options)
     folder = open_folder(run_folder)
+    check_target("--out", out, "report", force=force)
     verdict = _verdict(run_folder, pack_name) if audit else None
     written = write_report(folder, Path(out), pack=pack_name, verdict=verdict)
     say(f"report      {written} ({written.stat().st_size / 1e6:,.1f} MB); open it in a browser, it needs no network")
