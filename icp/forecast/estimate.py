@@ -12,6 +12,7 @@ from math import ceil
 from icp.config import Config
 from icp.forecast.rates import PhaseRate, Rates, StepRate
 from icp.machine import Machine, open_files
+from icp.plurals import counted
 
 MIB = 2**20
 GROWTH = {
@@ -219,8 +220,8 @@ def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, work
         )
     if size.n_parts < workers:
         found.append(
-            f"cores: {size.n_parts:,} parts keep no more than {size.n_parts:,} of {workers:,} workers busy; "
-            "lower corpus.part_mib"
+            f"cores: {counted(size.n_parts, 'part')} keep{'s' if size.n_parts == 1 else ''} no more than "
+            f"{size.n_parts:,} of {workers:,} workers busy; lower corpus.part_mib"
         )
     found += _slow(rows)
     if size.n_docs > EXTRAPOLATED * LARGEST_MEASURED:

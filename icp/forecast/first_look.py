@@ -146,6 +146,8 @@ def _fields(file: InputFile, rows: list[dict[str, Any]]) -> dict[str, str]:
     fields = {"text": texts[0] if texts and lengths[texts[0]] * 4 > lengths[longest] else longest}
     for key, names in (("id", IDS), ("source", SOURCES)):
         there = [name for name in names if name in lengths and name != fields["text"]]
+        if key == "id":
+            there = [name for name in there if len({str(row.get(name)) for row in rows}) == len(rows)]
         fields |= {key: there[0]} if there else {}
     return fields
 

@@ -3,10 +3,11 @@
 In: `corpus.input`, or the finished step documents. Out: (documents, bytes of text).
 """
 
+import csv
 import io
 import json
 import lzma
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from icp.run.context import Context, document_paths
 from icp.run.records import MANIFEST
 from icp.steps.documents import contents
 from icp.steps.documents.input_files import InputFile, corpus_files
+from icp.steps.documents.jsonl_and_text import separator_of
 from icp.steps.documents.rows import open_source
 
 LOOKED_AT = 16
@@ -38,7 +40,9 @@ def corpus_size(context: Context) -> tuple[int, int] | None:
         return round(sum(rows for rows, _ in sizes)), round(sum(n_bytes for _, n_bytes in sizes))
     files = corpus_files(context.config.corpus)
     rows = n_bytes = 0.0
-    for kind in ("text", "parquet", "jsonl", "arrow"):
+    if {file.kind for file in files} - {"text", *_LOOKS}:
+        return None
+    for kind in ("text", *_LOOKS):
         mine = [file for file in files if file.kind == kind]
         found = _looked_at(mine, context.config.corpus) if mine else (0.0, 0.0)
         if found is None:
@@ -50,20 +54,24 @@ def corpus_size(context: Context) -> tuple[int, int] | None:
 def _looked_at(files: Sequence[InputFile], config: CorpusConfig) -> tuple[float, float] | None:
     """Documents and bytes of text of files of one kind, by those of some."""
     total = sum(max(0, file.size) for file in files)
-    if files[0].kind == "text":
+    kind = files[0].kind
+    if kind == "text" and not any(contents.is_packed(file.path) for file in files):
         return float(len(files)), float(total)
-    if files[0].kind == "arrow":
-        return None
     chosen = [files[at] for at in np.unique(np.linspace(0, len(files) - 1, LOOKED_AT).astype(int)).tolist()]
     size = sum(max(0, file.size) for file in chosen)
     try:
-        seen = [
-            _table(file.path, config.text) if file.kind == "parquet" else _lines(file, config.text) for file in chosen
-        ]
+        seen = [_LOOKS.get(kind, _whole)(file, config.text) for file in chosen]
     except (OSError, ValueError, KeyError, InputError, pa.ArrowException):  # the step documents says what is wrong
         return None
     scale = total / size if size else 0.0
-    return scale * sum(rows for rows, _ in seen), scale * sum(n_bytes for _, n_bytes in seen)
+    rows = len(files) if kind == "text" else scale * sum(rows for rows, _ in seen)
+    return float(rows), scale * sum(n_bytes for _, n_bytes in seen)
+
+
+def _whole(file: InputFile, _: str) -> tuple[float, float]:
+    """A file that is one document, and its bytes unpacked, by its beginning."""
+    head, plain = _beginning(file)
+    return 1.0, max(file.size, len(head)) / max(1, len(head)) * len(plain)
 
 
 def _table(path: str, text: str) -> tuple[float, float]:
@@ -79,14 +87,45 @@ def _table(path: str, text: str) -> tuple[float, float]:
 
 def _lines(file: InputFile, text: str) -> tuple[float, float]:
     """Rows of a file of JSON lines and the bytes of their texts, by its beginning."""
-    with open_source(file.path) as stream:
-        head = stream.read(HEAD_BYTES)
-    plain = unpacked(file.path, head)
+    head, plain = _beginning(file)
     lines = plain.split(b"\n")
     whole = lines if len(head) < HEAD_BYTES else lines[:-1]  # the last one is cut
     texts = [found for line in whole if (found := _text_of(line, text)) is not None]
     scale = max(file.size, len(head)) / max(1, len(head)) * len(plain) / max(1, sum(len(line) + 1 for line in whole))
     return scale * len(texts), scale * sum(len(found.encode()) for found in texts)
+
+
+def _separated(file: InputFile, text: str) -> tuple[float, float]:
+    """Rows of a CSV file and the bytes of their texts, by its beginning; raises ValueError if no row is whole."""
+    head, plain = _beginning(file)
+    lines = plain.decode("utf-8-sig", "replace").splitlines(keepends=True)
+    whole = lines if len(head) < HEAD_BYTES else lines[:-1]
+    separator = separator_of(next(iter(whole), ""), file.path, text)
+    csv.field_size_limit(UNPACKED_BYTES)
+    try:
+        rows = list(csv.DictReader(whole, delimiter=separator))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    texts = [row[text] for row in rows if row.get(text)]
+    scale = (
+        max(file.size, len(head)) / max(1, len(head)) * len(plain) / max(1, sum(len(line.encode()) for line in whole))
+    )
+    return scale * len(texts), scale * sum(len(found.encode()) for found in texts)
+
+
+_LOOKS: dict[str, Callable[[InputFile, str], tuple[float, float]]] = {
+    "parquet": lambda file, text: _table(file.path, text),
+    "jsonl": _lines,
+    "csv": _separated,
+}
+"""By the kind of a file. Of those that are not here nothing is told: they would be read for it."""
+
+
+def _beginning(file: InputFile) -> tuple[bytes, bytes]:
+    """The first bytes of a file, as they are and unpacked."""
+    with open_source(file.path) as stream:
+        head = stream.read(HEAD_BYTES)
+    return head, unpacked(file.path, head)
 
 
 def unpacked(path: str, head: bytes) -> bytes:

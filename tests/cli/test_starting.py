@@ -45,6 +45,16 @@ def test_init_takes_the_longest_text_of_fields_with_odd_names(tmp_path):
     assert "Cyrillic 100%" in done.output
 
 
+def test_init_takes_no_id_whose_values_repeat(tmp_path):
+    rows = [{"title": f"title {number % 3}", "text": f"a text {number}", "url": number} for number in range(9)]
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    done = invoke("init", tmp_path / "a.jsonl", "--out", tmp_path / "c.yaml")
+    assert '  id: "url"' in done.stdout
+    write_jsonl(tmp_path / "a.jsonl", [{"title": row["title"], "text": row["text"]} for row in rows])
+    done = invoke("init", tmp_path / "a.jsonl", "--out", tmp_path / "d.yaml")
+    assert "  id: null" in done.stdout
+
+
 def test_init_of_a_folder_of_code_names_what_to_include(tmp_path):
     folder = tmp_path / "code"
     folder.mkdir()

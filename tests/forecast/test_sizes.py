@@ -1,5 +1,7 @@
+import csv
 import gzip
 import json
+import tarfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,3 +85,33 @@ def test_a_file_that_grows_without_end_is_looked_at_up_to_a_limit(monkeypatch, p
     monkeypatch.setattr(sizes, "UNPACKED_BYTES", 1 << 20)
     head = pa.compress(bytes(64 << 20), packing, asbytes=True)
     assert len(sizes.unpacked("a.gz" if packing == "gzip" else "a.zst", head)) <= 2 << 20
+
+
+def test_packed_texts_are_counted_unpacked(tmp_path):
+    for number in range(40):
+        (tmp_path / f"{number}.1.gz").write_bytes(gzip.compress(b"a line of a manual\n" * 1000))
+    assert size_of(tmp_path, "*.1.gz", include=["*.gz"]) == (40, pytest.approx(40 * 19_000, rel=1e-3))
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.tsv", "\t"), ("a.csv", ";")])
+def test_rows_of_csv_are_counted_with_line_ends_in_quotes(tmp_path, name, separator):
+    with (tmp_path / name).open("w", newline="") as stream:
+        rows = csv.writer(stream, delimiter=separator)
+        rows.writerows([["id", "text"], *([number, f'"{text}"\nmore'] for number, text in enumerate(TEXTS))])
+    assert size_of(tmp_path, name) == (3000, pytest.approx(N_BYTES + 7 * 3000, rel=1e-3))
+
+
+def test_a_long_csv_is_judged_by_its_beginning(tmp_path, monkeypatch):
+    monkeypatch.setattr("icp.forecast.sizes.HEAD_BYTES", 4096)
+    with (tmp_path / "a.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["text"], *([text] for text in TEXTS)])
+    n_docs, n_bytes = size_of(tmp_path, "a.csv")
+    assert n_docs == pytest.approx(3000, rel=0.35)
+    assert n_bytes == pytest.approx(N_BYTES, rel=0.35)
+
+
+def test_kinds_that_would_have_to_be_read_leave_the_whole_untold(tmp_path):
+    write_lines(tmp_path / "a.jsonl")
+    with tarfile.open(tmp_path / "b.tar", "w"):
+        pass
+    assert size_of(tmp_path, "*", text="body.text") is None

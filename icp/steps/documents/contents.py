@@ -48,6 +48,11 @@ def _plain_name(path: str) -> str:
     return (path.partition("?")[0] if "://" in path else path).lower()
 
 
+def is_packed(path: str) -> bool:
+    """Whether a file is packed, by the end of its name."""
+    return any(_plain_name(path).endswith(ends) for ends in _OPENERS)
+
+
 def unpacked(path: str, source: Any) -> Any:
     """The uncompressed bytes of an open file, to be read; by the end of its name."""
     opener = next((make for ends, make in _OPENERS.items() if _plain_name(path).endswith(ends)), None)

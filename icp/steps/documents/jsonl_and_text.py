@@ -83,7 +83,7 @@ def read_csv(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
     header = next((line for line in lines if line.strip()), "")
     if "\r" in header.rstrip("\r\n"):
         raise InputError(f"{path}: its lines end with CR alone; save it with LF or CRLF between lines")
-    separator = _separator(header, "\t" if ".tsv" in path.lower()[-9:] else ",", rules)
+    separator = separator_of(header, path, rules.text)
     names = _names(path, header, lines, separator, rules)
     rows = csv.reader(lines, delimiter=separator, strict=True)
     buffer = RowBuffer(rules.keep)
@@ -108,10 +108,11 @@ def read_csv(path: str, rules: Rules, findings: Findings) -> Iterator[Batch]:
     yield buffer.take()
 
 
-def _separator(header: str, usual: str, rules: Rules) -> str:
-    """What stands between the values of a file, by its header."""
+def separator_of(header: str, path: str, text: str) -> str:
+    """What stands between the values of a file, by its name, its header and the field of text in it."""
+    usual = "\t" if ".tsv" in path.lower()[-9:] else ","
     for separator in (usual, "\t", ";", "|"):
-        if rules.text in next(csv.reader([header], delimiter=separator), []):
+        if text in next(csv.reader([header], delimiter=separator), []):
             return separator
     return usual
 
