@@ -136,22 +136,43 @@ def doctor(as_json: bool, wants_licences: bool, **options: Any) -> None:
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Windows of a step of training.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of samples and controls.")
 @click.option("--json", "json_path", type=PLACE, metavar="FILE", help="All figures, into a file.")
+@click.option("--train", is_flag=True, help="Train tiny models too, a quarter of an hour on two cores; needs torch.")
+@click.option("--trunks", type=click.IntRange(2), help="Of --train: models to begin with, 3 by default.")
+@click.option("--trunk-tokens", type=click.IntRange(1), help="Of --train: for each, 1,200,000 by default.")
+@click.option("--branch-tokens", type=click.IntRange(1), help="Of --train: for each kind of windows, 250,000.")
 @FORCE
 @shared_options
 def probe(run_folder: str, pack_name: str, json_path: str | None, force: bool, **options: Any) -> None:
-    """What the documents of a window save one another, beside cheap controls: no training, no GPU."""
-    from icp.probe import Wanted, probe_run
+    """What the documents of a window save one another, beside cheap controls: no training, no GPU.
+
+    With --train also what tiny models learn from such windows.
+    """
+    from icp.probe import Budget, Wanted, probe_run, require_torch, train_on
     from icp.run.opening import open_folder
 
     set_up_logging(options)
+    given = {name: options[name] for name in ("trunks", "trunk_tokens", "branch_tokens") if options[name] is not None}
+    if given and not options["train"]:
+        raise click.UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --train")
+    if options["train"]:
+        require_torch()
     if json_path:
         check_target("--json", json_path, "probe", force=force)
-    wanted = Wanted(options["sample_mib"], options["batch"], options["seed"], len(os.sched_getaffinity(0)))
-    found = probe_run(open_folder(run_folder), wanted, pack=pack_name)
+    folder, cores = open_folder(run_folder), len(os.sched_getaffinity(0))
+    wanted = Wanted(options["sample_mib"], options["batch"], options["seed"], cores)
+    found = probe_run(folder, wanted, pack=pack_name)
     for line in found.lines():
         say(line)
+    tree = found.tree()
+    if options["train"]:
+        say("")
+        budget = Budget(**given, seed=options["seed"], processes=cores)
+        trial = train_on(folder, budget, pack=pack_name)
+        for line in trial.lines():
+            say(line)
+        tree["trained"] = trial.tree()
     if json_path:
         try:
-            Path(json_path).write_text(json.dumps(found.tree(), indent=1) + "\n", encoding="utf-8")
+            Path(json_path).write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"--json {json_path}: cannot be written ({error.strerror}); name another file") from None

@@ -16,13 +16,14 @@ from icp.probe.figures import Figures, figures_of
 from icp.probe.gains import gains_of
 from icp.probe.lines import lines_of, tree_of
 from icp.probe.sample import Sample, draw_sample
+from icp.probe.trial import Budget, Trial, require_torch, train_run
 from icp.run.context import Context
 from icp.run.names import STEPS
 from icp.run.reader import Run, WrongForm, open_run
 from icp.run.storage import run_folder
 from icp.run.texts import TextReader
 
-__all__ = ["Probe", "Wanted", "probe_run"]
+__all__ = ["Budget", "Probe", "Trial", "Wanted", "probe_run", "require_torch", "train_on"]
 MOST_SOURCES = 8
 LEAST_WINDOWS = 2
 
@@ -89,6 +90,20 @@ def probe_run(folder: Path, wanted: Wanted, *, pack: str = "main") -> Probe:
 
     gains = gains_of(sample, coder, bytes_per_window, threads=wanted.threads)
     return Probe(wanted, arms, sample, figures_of(arms, gains, _source_names(arms, run), seed=wanted.seed))
+
+
+def train_on(folder: Path, budget: Budget, *, pack: str = "main") -> Trial:
+    """Train tiny models on the documents of a run, in windows of each kind.
+
+    Raises: as `probe_run`; ConfigError where torch is missing or documents are too few.
+    """
+    require_torch()
+    run = open_run(run_folder(folder), pack=pack)
+    run.require(STEPS)
+    try:
+        return train_run(_context(run, budget.processes), TextReader(run), budget)
+    except WrongForm as error:
+        raise ArtifactError(f"{run.folder}: {error}; `icp verify {run.folder}` tells what is wrong") from None
 
 
 def _context(run: Run, threads: int) -> Context:

