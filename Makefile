@@ -8,6 +8,12 @@ DEMO_ENV := .venv/demo
 TEST_ENV := .venv/test
 NEXT_ENV := .venv/tokenizers-1
 TRAINERS_ENV := .venv/trainers
+BENCH_ENV := .venv/bench
+# the folder of the development corpora
+DATA ?= ../shared/data
+# peers beside those of the tests; Luxical declares clouds and plots that it does not need here
+PEERS := "rensa>=0.5" "spacy>=3.8" scikit-learn
+LUXICAL := luxical==1.1.2 arrow-tokenize uniplot
 DEMO_RUN ?= runs/quickstart
 # as many processes as cores; PARALLEL= for one
 PARALLEL ?= -n auto
@@ -54,8 +60,9 @@ $(TEST_ENV)/.tools: $(TEST_ENV)/.ready
 	@for tool in $(TOOLS); do command -v $$tool > /dev/null || echo "no $$tool: its tests are skipped"; done
 	@touch $@
 
-bench: $(TEST_ENV)/.ready
-	$(TEST_ENV)/bin/python -m pytest tests/bench --benchmark-enable --benchmark-only
+# every speed claim of the documents, with peers and versions; an hour or two. ONLY= some sections (tests/bench/table.py --list)
+bench: $(BENCH_ENV)/.ready
+	PYTHONPATH=$(CURDIR) $(BENCH_ENV)/bin/python tests/bench/table.py $(DATA) --out docs/bench-table.md $(if $(ONLY),--only $(ONLY))
 
 # ranks, workers, start methods and loaders in all 216 combinations; a quarter of an hour on two cores
 loops: $(TEST_ENV)/.ready
@@ -97,6 +104,14 @@ $(TRAINERS_ENV)/.ready: $(TEST_ENV)/.ready
 		> "$$($(TRAINERS_ENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/test.pth"
 	$(TRAINERS_ENV)/bin/python $(PIP) "$(TORCH)" $(TRAINERS_WHOLE)
 	$(TRAINERS_ENV)/bin/python $(PIP) --no-deps --ignore-requires-python $(TRAINERS)
+	touch $@
+
+$(BENCH_ENV)/.ready: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python -m venv $(BENCH_ENV)
+	$(TEST_ENV)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(BENCH_ENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/test.pth"
+	$(BENCH_ENV)/bin/python $(PIP) $(PEERS)
+	$(BENCH_ENV)/bin/python $(PIP) --no-deps $(LUXICAL)
 	touch $@
 
 $(NEXT_ENV)/.ready: $(TEST_ENV)/.ready

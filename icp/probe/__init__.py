@@ -89,7 +89,7 @@ def probe_run(folder: Path, wanted: Wanted, *, pack: str = "main") -> Probe:
         return max(1, arms.capacity * len(sample.texts[row]) // max(1, int(arms.lengths[row])))
 
     gains = gains_of(sample, coder, bytes_per_window, threads=wanted.threads)
-    return Probe(wanted, arms, sample, figures_of(arms, gains, _source_names(arms, run), seed=wanted.seed))
+    return Probe(wanted, arms, sample, figures_of(arms, gains, _source_names(arms, run)))
 
 
 def train_on(folder: Path, budget: Budget, *, pack: str = "main") -> Trial:

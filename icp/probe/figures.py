@@ -13,7 +13,7 @@ from icp.data import PackPlan
 from icp.probe.arms import BEST_FIT, OURS, RANDOM, REDEALT, SAME_SOURCE, Arms
 from icp.probe.coder import UNIT
 from icp.probe.gains import CODERS, MASKED, N_GRAM, Gains
-from icp.probe.intervals import Draws, Interval, draw_again
+from icp.probe.intervals import Estimates, Interval, estimate
 
 LENGTHS = (256, 1024, 4096)
 """Tokens of a document at which one class of lengths ends and the next begins."""
@@ -25,14 +25,14 @@ class Figures:
     """What a probe found.
 
     Attributes:
-        draws: by coder.
+        sure: by coder, what each plan saves.
         by_place, by_length, by_source: bits a byte of the n-gram coder, by plan, then by class.
         headless: by plan, the share of tokens in pieces that do not begin their document.
         context: by plan, the quantiles `QUANTILES` of how many tokens before it a token can see, without document masks
             and with them.
     """
 
-    draws: Mapping[str, Draws]
+    sure: Mapping[str, Estimates]
     by_place: Mapping[str, Mapping[str, float]]
     by_length: Mapping[str, Mapping[str, float]]
     by_source: Mapping[str, Mapping[str, float]]
@@ -42,7 +42,7 @@ class Figures:
     @property
     def verdict(self) -> str:
         """What may be said of the pack: never that a model will be better."""
-        sure = self.draws[N_GRAM]
+        sure = self.sure[N_GRAM]
         control = SAME_SOURCE if SAME_SOURCE in sure.names else RANDOM
         if sure.difference(OURS, RANDOM).sign < 1:
             return "not resolved: what precedes a document helps no more than random documents do"
@@ -56,17 +56,17 @@ class Figures:
     @property
     def masked(self) -> Interval:
         """What the pack saves more than best-fit where no token sees another document: nothing, or less by its cuts."""
-        return self.draws[MASKED].difference(OURS, BEST_FIT)
+        return self.sure[MASKED].difference(OURS, BEST_FIT)
 
 
-def figures_of(arms: Arms, gains: Mapping[str, Gains], source_names: Mapping[int, str], *, seed: int) -> Figures:
+def figures_of(arms: Arms, gains: Mapping[str, Gains], source_names: Mapping[int, str]) -> Figures:
     """Figures of all plans; `source_names` of the sources that are told apart."""
     places = {name: _quarters(found, arms.capacity) for name, found in gains.items()}
     lengths = {name: _length_names(arms.lengths[found.doc]) for name, found in gains.items()}
     sources = {name: [source_names.get(int(n), "others") for n in arms.sources[g.doc]] for name, g in gains.items()}
     plans = arms.plans.items()
     return Figures(
-        draws={coder: draw_again(gains, coder, seed=seed) for coder in CODERS},
+        sure={coder: estimate(gains, coder) for coder in CODERS},
         by_place={name: _by_class(found, places[name]) for name, found in gains.items()},
         by_length={name: _by_class(found, lengths[name]) for name, found in gains.items()},
         by_source={name: _by_class(found, sources[name]) for name, found in gains.items()},

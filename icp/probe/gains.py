@@ -28,6 +28,7 @@ class Gains:
         doc: (m,) int64, row of the plan.
         n_bytes: (m,) int64.
         tokens_before: (m,) int64, of other pieces in front of it in its window.
+        window: (m,) int64, its window.
         saved: by coder, (m,) int64 in units of ``1 / icp.probe.coder.UNIT`` bit. Under document masks a piece is coded
             by itself: what it loses there is the price of cuts.
     """
@@ -35,6 +36,7 @@ class Gains:
     doc: NDArray[np.int64]
     n_bytes: NDArray[np.int64]
     tokens_before: NDArray[np.int64]
+    window: NDArray[np.int64]
     saved: Mapping[str, NDArray[np.int64]]
 
 
@@ -118,7 +120,9 @@ def _scored(
         DEFLATE: alone[:, 1] - by_deflate,
         MASKED: np.where(masked < 0, 0, alone[:, 0] - masked),
     }
-    return Gains(pieces.doc[rows], (pieces.end - pieces.begin)[rows], pieces.tokens_before[rows], saved)
+    return Gains(
+        pieces.doc[rows], (pieces.end - pieces.begin)[rows], pieces.tokens_before[rows], pieces.window[rows], saved
+    )
 
 
 def _between(

@@ -8,7 +8,7 @@ import numpy as np
 from icp.probe.arms import BEST_FIT, OURS, RANDOM, SAME_SOURCE, Arms
 from icp.probe.figures import QUANTILES, Figures
 from icp.probe.gains import CODERS, DEFLATE, N_GRAM
-from icp.probe.intervals import Draws, Interval
+from icp.probe.intervals import Estimates, Interval
 from icp.probe.sample import Sample
 
 
@@ -18,7 +18,7 @@ def lines_of(figures: Figures, arms: Arms, sample: Sample) -> Iterator[str]:
     yield ""
     yield f"bits a byte saved by what precedes a text in its window, cuts paid for; sample of {_sampled(sample)}"
     yield f"{'':20} {'n-gram coder':>34} {'deflate':>9} {'headless':>9} {'this pack saves more by':>34}"
-    warm, cold = figures.draws[N_GRAM], figures.draws[DEFLATE]
+    warm, cold = figures.sure[N_GRAM], figures.sure[DEFLATE]
     for name in arms.plans:
         more = "" if name == OURS else _shown(warm.difference(OURS, name))
         headless = f"{100 * figures.headless[name]:.1f}%"
@@ -51,7 +51,7 @@ def tree_of(figures: Figures, arms: Arms, sample: Sample) -> dict[str, object]:
         "verdict": figures.verdict,
         "bytes": {name: int((p.end - p.begin).sum()) for name, p in sample.pieces.items()},
         "windows": {name: plan.n_windows for name, plan in arms.plans.items()},
-        "saved": {coder: _saved(figures.draws[coder]) for coder in CODERS},
+        "saved": {coder: _saved(figures.sure[coder]) for coder in CODERS},
         "by_place": figures.by_place,
         "by_length": figures.by_length,
         "by_source": figures.by_source,
@@ -60,10 +60,10 @@ def tree_of(figures: Figures, arms: Arms, sample: Sample) -> dict[str, object]:
     }
 
 
-def _saved(draws: Draws) -> dict[str, object]:
+def _saved(found: Estimates) -> dict[str, object]:
     return {
-        name: {"bits_per_byte": asdict(draws.of(name)), "this_pack_saves_more": asdict(draws.difference(OURS, name))}
-        for name in draws.names
+        name: {"bits_per_byte": asdict(found.of(name)), "this_pack_saves_more": asdict(found.difference(OURS, name))}
+        for name in found.names
     }
 
 

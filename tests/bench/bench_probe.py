@@ -17,7 +17,7 @@ from icp.probe import Wanted, _context
 from icp.probe.arms import OURS, RANDOM, plan_arms
 from icp.probe.coder import warm_coder
 from icp.probe.gains import N_GRAM, Gains, gains_of
-from icp.probe.intervals import draw_again
+from icp.probe.intervals import estimate
 from icp.probe.sample import draw_sample
 from icp.run.reader import open_run
 from icp.run.texts import TextReader
@@ -25,8 +25,8 @@ from icp.run.texts import TextReader
 WANTED = 95
 
 
-def coded(folder: Path, seed: int) -> dict[str, tuple[Gains, np.ndarray]]:
-    """What each scored piece of the pack's windows and of random ones saves, and the window of each piece."""
+def coded(folder: Path, seed: int) -> dict[str, Gains]:
+    """What each scored piece of the pack's windows and of random ones saves."""
     run = open_run(folder, pack="main")
     arms = plan_arms(_context(run, 1), batch=Wanted().batch, seed=seed)
     arms = replace(arms, plans={name: arms.plans[name] for name in (OURS, RANDOM)})
@@ -36,32 +36,24 @@ def coded(folder: Path, seed: int) -> dict[str, tuple[Gains, np.ndarray]]:
     def bytes_per_window(row: int) -> int:
         return max(1, arms.capacity * len(sample.texts[row]) // max(1, int(arms.lengths[row])))
 
-    gains = gains_of(sample, coder, bytes_per_window, threads=1)
-    windows = {}
-    for name, pieces in sample.pieces.items():
-        scored = ~np.isin(pieces.doc, sample.warm) & (pieces.end > pieces.begin)
-        windows[name] = pieces.window[scored]
-    return {name: (gains[name], windows[name]) for name in arms.plans}
+    return gains_of(sample, coder, bytes_per_window, threads=1)
 
 
-def part(gains: Gains, rows: np.ndarray) -> Gains:
-    """Some pieces."""
-    return Gains(gains.doc[rows], gains.n_bytes[rows], gains.tokens_before[rows], {N_GRAM: gains.saved[N_GRAM][rows]})
+def part(gains: Gains, windows: np.ndarray) -> Gains:
+    """The pieces of some windows."""
+    rows = np.isin(gains.window, windows)
+    saved = {N_GRAM: gains.saved[N_GRAM][rows]}
+    return Gains(gains.doc[rows], gains.n_bytes[rows], gains.tokens_before[rows], gains.window[rows], saved)
 
 
-def signs(one: tuple[Gains, np.ndarray], two: tuple[Gains, np.ndarray], share: float, n: int) -> list[int]:
+def signs(one: Gains, two: Gains, share: float, n: int) -> list[int]:
     """What is said of two samples, each of `share` of the windows of a plan, `n` times."""
-    found = []
+    found, n_windows = [], int(max(one.window.max(), two.window.max())) + 1
+    size = round(share * n_windows)
     for seed in range(n):
-        draw = np.random.default_rng(seed)
-        order = draw.permutation(max(windows.max() + 1 for _, windows in (one, two)))
-        size = round(share * order.size)
-        first, second = order[:size], order[size : 2 * size]
-        samples = {
-            "first": part(one[0], np.isin(one[1], first)),
-            "second": part(two[0], np.isin(two[1], second)),
-        }
-        found.append(draw_again(samples, N_GRAM, seed=seed).difference("first", "second").sign)
+        order = np.random.default_rng(seed).permutation(n_windows)
+        samples = {"first": part(one, order[:size]), "second": part(two, order[size : 2 * size])}
+        found.append(estimate(samples, N_GRAM).difference("first", "second").sign)
     return found
 
 
