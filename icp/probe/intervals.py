@@ -99,7 +99,9 @@ def estimate(gains: Mapping[str, Gains], coder: str) -> Estimates:
         values.append(float(saved.sum()) / n_bytes)
         moved = (saved - values[-1] * found.n_bytes) / n_bytes
         by_doc[:, at] = np.bincount(np.searchsorted(docs, found.doc), moved, minlength=docs.size)
-        by_window.append(_variance(np.bincount(np.unique(found.window, return_inverse=True)[1], moved)))
+        by_window.append(
+            _variance(np.bincount(np.unique(found.window, return_inverse=True)[1], moved).astype(np.float64))
+        )
         by_piece.append(float((moved**2).sum()))
     return Estimates(tuple(gains), np.array(values), by_doc, np.array(by_window), np.array(by_piece))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from icp.choices import PACK_METHODS
 from icp.data import KnnGraph, PackPlan
+from icp.errors import ConfigError
 from icp.knn.search import search_neighbors, symmetrize
 from icp.order.visit_order import visit_order
 from icp.pack.plan_windows import plan_windows
@@ -29,6 +30,7 @@ MOST_PASSES = 4
 """How often a trunk may read its documents, each time in another order."""
 BRANCH_SHARE = 4
 """One training document of so many goes to the branches, at most."""
+LEAST_DOCUMENTS = 8
 AGAIN, OURS_MASKED, BEST_FIT_MASKED = "this pack, again", "this pack, masked", "best-fit, masked"
 SAME_ROWS = {AGAIN: OURS, OURS_MASKED: OURS, BEST_FIT_MASKED: BEST_FIT}
 """Branches that read the windows of another: in another order of steps, or under document masks."""
@@ -54,7 +56,10 @@ class Material:
 
 
 def draw_material(pool: Pool, held: HeldOut, tokens: tuple[int, int], *, trunk: int, seed: int) -> Material:
-    """Documents for a trunk and for its branches, as many as give so many tokens, or as there are."""
+    """Documents for a trunk and for its branches, as many as give so many tokens, or as there are.
+
+    Raises: ConfigError where too few are left.
+    """
     free = np.ones(pool.nodes.size, dtype=np.bool_)
     free[held.rows] = False
     mean = _mean_tokens(pool, held)
@@ -67,6 +72,11 @@ def draw_material(pool: Pool, held: HeldOut, tokens: tuple[int, int], *, trunk: 
     rest = PROBE.generator(seed, TRUNK_BY, trunk).permutation(rest)[: round(tokens[0] / mean)]
     copied = [copies_of(pool, held, rows) for rows in (branch, rest)]
     branch, rest = branch[~copied[0]], rest[~copied[1]]
+    if min(branch.size, rest.size) < LEAST_DOCUMENTS:
+        raise ConfigError(
+            f"trunk {trunk} has {rest.size} documents and its branches {branch.size}, at least {LEAST_DOCUMENTS} are "
+            "needed; give --trunk-tokens and --branch-tokens more, or a run of more documents"
+        )
     trunk_rows = _trunk_rows(pool.ids(rest), tokens[0], seed=seed, trunk=trunk)
     branches = _branch_rows(pool, branch, seed=seed, trunk=trunk)
     sizes = tuple(int((rows.piece >= 0).sum()) for rows in (trunk_rows, branches[OURS]))

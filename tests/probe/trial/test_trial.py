@@ -24,7 +24,7 @@ from icp.run.texts import TextReader
 pytest.importorskip("torch")
 
 N_DOCS = 500
-SMALL = Budget(trunk_tokens=2_000, branch_tokens=4_000, trunks=2)
+SMALL = Budget(trunk_tokens=6_000, branch_tokens=5_000, trunks=2)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,11 @@ def test_a_short_corpus_is_read_several_times_in_other_orders(pool, held):
     assert not np.array_equal(first, second)
 
 
+def test_a_budget_of_no_documents_is_refused(pool, held):
+    with pytest.raises(ConfigError, match="its branches 2, at least 8 are needed; give --trunk-tokens"):
+        branches.draw_material(pool, held, (30_000, 900), trunk=0, seed=0)
+
+
 def test_this_pack_is_shuffled_anew_for_its_null(material):
     one, two = material.branches[OURS].ids, material.branches[branches.AGAIN].ids
     assert sorted(map(bytes, one)) == sorted(map(bytes, two))
@@ -162,7 +167,7 @@ def test_all_is_reported_and_a_small_budget_is_not_resolved(trial):
 def test_command_finds_the_same_by_other_processes_and_leaves_the_run_alone(run, trial, tmp_path, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
     before = data_files(run)
-    command = ["probe", str(run), "--train", "--trunks", "2", "--trunk-tokens", "2000", "--branch-tokens", "4000"]
+    command = ["probe", str(run), "--train", "--trunks", "2", "--trunk-tokens", "6000", "--branch-tokens", "5000"]
     found = CliRunner().invoke(main, [*command, "--json", str(tmp_path / "probe.json")])
     assert found.exit_code == 0, found.output
     assert "trained: not resolved" in found.output
