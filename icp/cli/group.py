@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -27,7 +27,16 @@ ADVICE = {
 
 
 class Group(click.Group):
-    """A command group that prints an `IcpError` as one line and exits with its code."""
+    """A command group that prints an `IcpError`, or a wrong use, as one line and exits with its code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Group.parse_args`."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            return _end_of_use(ctx, error)
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Group.invoke`."""
@@ -47,6 +56,8 @@ class Group(click.Group):
                 for line in lines[1:]:
                     say(line, err=True)
             ctx.exit(error.exit_code)
+        except click.UsageError as error:
+            _end_of_use(ctx, error)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone, as `head` does
                 sys.stderr = None
@@ -60,6 +71,14 @@ class Group(click.Group):
         except KeyboardInterrupt:
             say(INTERRUPTED, err=True)
             ctx.exit(Interrupted.exit_code)
+
+
+def _end_of_use(ctx: click.Context, error: click.UsageError) -> NoReturn:
+    """Say what was wrong with a command line, and where more is told."""
+    said = error.format_message().rstrip(".?").replace(". Did you mean", "; did you mean")
+    name = "" if error.ctx is None or error.ctx.parent is None else f" {error.ctx.info_name}"
+    say(f"icp:{name and f'{name}:'} {said[:1].lower()}{said[1:]}; see icp{name} --help", err=True)
+    ctx.exit(ConfigError.exit_code)
 
 
 def _is_of_writing(error: OSError) -> bool:

@@ -87,3 +87,29 @@ def test_what_no_variable_or_user_stands_for_is_refused_before_anything_is_writt
     done = CliRunner().invoke(main, ["export", str(tmp_path / "none"), "--format", "parquet", "--out", "new"])
     assert done.exit_code == 3
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nope"], "icp: no such command 'nope'; see icp --help"),
+        (["--foo"], "icp: no such option '--foo'; see icp --help"),
+        (["report"], "icp: report: missing argument 'RUN'; see icp report --help"),
+        (["run"], "icp: run: missing option '-c' / '--config'; see icp run --help"),
+        (["report", "a", "b"], "icp: report: got unexpected extra argument (b); see icp report --help"),
+        (["report", "a", "--ot", "b"], "icp: report: no such option '--ot'"),
+        (["inspect", "a", "--window", "-3"], "icp: inspect: invalid value for '--window'"),
+    ],
+)
+def test_a_wrong_use_is_one_line(arguments, line):
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_a_command_the_help_is_shown():
+    done = CliRunner().invoke(main, [])
+    assert "Commands:" in done.output
+    assert "icp: " not in done.output

@@ -49,8 +49,14 @@ def train(context: Context, part: str, output: PartOutput) -> None:
     tokenizer.check()  # refused here, before hours of encoding
     choice = choose_engine(tokenizer, text_buffers(proof_texts(context)))
     output.info.update(_facts(tokenizer), engine=choice.engine, engine_reason=choice.reason)
-    if choice.warning:
-        output.info["warnings"] = [choice.warning]
+    warnings = [choice.warning] if choice.warning else []
+    if n_ids is not None and tokenizer.vocab_size < n_ids:
+        warnings.append(
+            f"tokenizer.name {config.name}: this text gives no more than {tokenizer.vocab_size:,} ids; name "
+            f"train:{tokenizer.vocab_size}, or the tokenizer of your model"
+        )
+    if warnings:
+        output.info["warnings"] = warnings
 
 
 def encode(context: Context, part: str, output: PartOutput) -> None:

@@ -189,3 +189,10 @@ def test_map_of_special_tokens_beside_the_file_is_read_and_kept(tmp_path):
     (mine / "special_tokens_map.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"file special_tokens_map\.json has changed"):
         do(STEP, config)
+
+
+@pytest.mark.parametrize(("n_ids", "is_told"), [(16384, True), (260, False)])
+def test_a_trained_tokenizer_with_fewer_ids_than_were_asked_for_says_so(tmp_path, caplog, n_ids, is_told):
+    make_graph(tmp_path, TEXTS)
+    do(STEP, made_config(tmp_path, tokenizer={"name": f"train:{n_ids}"}))
+    assert (f"tokenizer.name train:{n_ids}: this text gives no more than" in caplog.text) == is_told
