@@ -24,6 +24,7 @@ class PackMethod:
         cuts: under some ``pack.split`` it cuts documents that fit a window, at places that it chooses.
         fills: it cuts documents wherever a window ends, so that only the last window has room, and one whose end
             would part a document's last token from its end token.
+        varies: it goes by the graph, or by a seed, so that each of several passes (``pack.epochs``) is another.
         repeats: a document may stand in several windows; groups and random windows are refused.
         by_source: it needs the source of each document.
         in_partitions: a corpus of several partitions is planned by tasks of their own, one for each partition.
@@ -35,6 +36,7 @@ class PackMethod:
     knows_split: bool = False
     cuts: bool = False
     fills: bool = False
+    varies: bool = False
     repeats: bool = False
     by_source: bool = False
     in_partitions: bool = False
@@ -97,6 +99,7 @@ PACK_METHODS = _by_name(
         "The documents of a window are chosen together, so that all of them are related; few documents are cut.",
         knows_split=True,
         cuts=True,
+        varies=True,
         in_partitions=True,
     ),
     PackMethod(
@@ -104,6 +107,7 @@ PACK_METHODS = _by_name(
         "methods.cut_path",
         "The paper's method: documents follow one another along the path, which is cut wherever a window ends.",
         fills=True,
+        varies=True,
     ),
     PackMethod(
         "path-fit",
@@ -111,6 +115,7 @@ PACK_METHODS = _by_name(
         "Along the path, each window takes the first waiting documents that fit.",
         knows_split=True,
         cuts=True,
+        varies=True,
     ),
     PackMethod(
         "best-fit",
@@ -123,7 +128,13 @@ PACK_METHODS = _by_name(
         "methods.place_alone",
         "For validation: each document in windows of its own, padded.",
     ),
-    PackMethod("random", "methods.cut_at_random", "A control: a random order, cut wherever a window ends.", fills=True),
+    PackMethod(
+        "random",
+        "methods.cut_at_random",
+        "A control: a random order, cut wherever a window ends.",
+        fills=True,
+        varies=True,
+    ),
     PackMethod(
         "source",
         "methods.cut_by_source",

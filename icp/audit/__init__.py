@@ -10,7 +10,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from icp.audit import accounts, apart, documents, duplicates, encoding, files, order, rows, segments, tails, windows
+from icp.audit import (
+    accounts,
+    apart,
+    documents,
+    duplicates,
+    encoding,
+    files,
+    order,
+    passes,
+    rows,
+    segments,
+    tails,
+    windows,
+)
 from icp.audit.findings import Breaches, Finding
 from icp.run.reader import Run, WrongForm, open_run
 from icp.run.storage import run_folder
@@ -49,7 +62,9 @@ def _check_pack(run: Run) -> Iterator[Finding]:
         tokens = segments.TokenFiles(run, layout)
         tally = rows.check_rows(run, layout, tokens, content, form)
         encoded = encoding.check_encoding(run, layout, tokens, content)
-        texts[3] = f"{tally.of_documents:,} tokens of {tokens.nodes.size:,} documents in their windows, once"
+        texts[3] = (
+            f"{tally.of_documents:,} tokens of {tokens.nodes.size:,} documents in their windows, once{passes.told(run)}"
+        )
         texts[3] += f"{tails.told(run, tails.read_tail(run, layout, tokens))}; {encoded}"
         texts[4] = (
             f"{tally.windows:,} rows of {layout.stride:,} tokens, {tally.specials:,} specials and "

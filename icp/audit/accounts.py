@@ -11,6 +11,7 @@ import numpy as np
 
 from icp.audit.facts import stated_otherwise
 from icp.audit.findings import Breaches
+from icp.audit.passes import read_passes
 from icp.audit.rows import Tally
 from icp.audit.segments import Layout, TokenFiles
 from icp.audit.tails import read_tail
@@ -22,7 +23,8 @@ from icp.run.reader import Run, integers, parquet_rows, read_columns
 
 def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found: Breaches) -> str:
     """Tokens in + specials + padding = written; the shards' manifest says the same, and tells readers the truth."""
-    tail = read_tail(run, layout, tokens).counts()
+    tail, more = read_tail(run, layout, tokens).counts(), read_passes(run, tokens).counts(tokens.lengths)
+    tail = {name: count + more[name] for name, count in tail.items()}
     n_all = int(tokens.offsets[-1])
     n_in = n_all - tail["left_out"]
     written = sum(run.path("shards", name).stat().st_size for name in run.names("shards", names.SHARDS))
@@ -80,7 +82,7 @@ def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layou
         "fill": (tally.of_documents + tally.specials) / max(1, tally.written),
         "split_documents": int(np.count_nonzero(subject & (windows.appearances > 1))),
         "cuts": int(np.maximum(windows.appearances[subject] - 1, 0).sum()),
-        "long_documents": int(np.count_nonzero((tokens.lengths > 0) & ~subject)),
+        "long_documents": int(np.count_nonzero((whole > layout.capacity) & (windows.appearances > 0))),
         "mean_similarity": windows.weighted / n_subjects,
         "below_least_fill": windows.below,
     }

@@ -29,6 +29,8 @@ def facts_for_readers(run: Run, layout: Layout) -> dict[str, Any]:
         "shuffle": config.pack.shuffle,
         "seed": config.seed,
     }
+    if config.pack.epochs > 1:
+        facts["passes"] = windows.facts.get("passes")
     return facts | ({"spread": windows.facts["spread"]} if config.pack.shuffle == "spread" else {})
 
 

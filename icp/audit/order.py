@@ -3,6 +3,8 @@
 In: order/, graph/conflicts.npy, what was gathered from the windows. Out: breaches.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,10 +43,20 @@ def check_order(run: Run, tally: WindowTally, n_nodes: int, found: Breaches) -> 
     if shuffle == "none" and np.any(np.diff(on_path) < 0):
         found.add("windows are not in path order though shuffle is none")
     if shuffle == "spread":
-        return _check_spread(ranks, on_path.size, run, found)
+        firsts = run.manifests["windows"].facts.get("passes", [0, ranks.size])
+        spans = list(pairwise(firsts if run.config.pack.epochs > 1 else [0, ranks.size]))
+        random = ranks.size - on_path.size
+        texts = [_check_spread(ranks[a:b] - a, b - a - random, run, found) for a, b in spans if _is_span(ranks, a, b)]
+        if len(texts) < len(spans):
+            found.add("passes whose windows are not those of their part of the path")
+        return "; ".join(texts)
     if shuffle.startswith("lanes:"):
         return _check_lanes(ranks, int(shuffle.removeprefix("lanes:")), found)
     return f"does not apply: shuffle is {shuffle}; the {ranks.size:,} windows are a permutation of those along the path"
+
+
+def _is_span(ranks: NDArray[np.int64], first: int, stop: int) -> bool:
+    return _is_permutation(ranks[first:stop] - first, stop - first)
 
 
 def _check_lanes(ranks: NDArray[np.int64], batch: int, found: Breaches) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.audit.findings import PLACES, Breaches
+from icp.audit.passes import Passes, mixed, read_passes
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.tails import read_tail
 from icp.choices import PACK_METHODS
@@ -54,28 +55,20 @@ class _Work:
 def check_rows(run: Run, layout: Layout, tokens: TokenFiles, content: Breaches, form: Breaches) -> Tally:
     """Compare every token of every row, and see that the pieces of every node tile it."""
     work = _Work(run, layout, tokens, content, form, PACK_METHODS[run.config.pack.method].repeats)
-    tally, tiles = Tally(), read_tail(run, layout, tokens).tiles(tokens.nodes.size, _mixed)
+    tally, passes = Tally(), read_passes(run, tokens)
+    tiles = read_tail(run, layout, tokens).tiles(passes, mixed)
     for part in read_parts(run, layout, tokens):
         _check_pieces(part, work, tally)
         sound = part.sound
         starts, stops = (part.pieces[column][sound] for column in ("doc_start", "doc_stop"))
-        spans = (stops - starts).astype(np.uint64) if work.repeats else _mixed(starts) - _mixed(stops)
-        np.add.at(tiles, part.node[sound], spans)
+        spans = (stops - starts).astype(np.uint64) if work.repeats else mixed(starts) - mixed(stops)
+        np.add.at(tiles, passes.slots(part.node[sound], part.pieces["window"][sound]), spans)
         fits = _windows_that_fit(part, work)
         for block in _blocks(part, layout.stride, tally):
             _compare(part, block[fits[block]], work)
-    _check_tiles(tiles, work)
+    _check_tiles(tiles, work, passes)
     _check_shards(work, tally)
     return tally
-
-
-def _mixed(values: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Numbers without pattern, one for each value (splitmix64)."""
-    with np.errstate(over="ignore"):
-        state = (values.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(state ^ (state >> np.uint64(31)))
 
 
 def _check_pieces(part: WindowPart, work: _Work, tally: Tally) -> None:
@@ -215,14 +208,15 @@ def _note_differences(
     work.form.add_all("specials or padding differ from the policy", np.flatnonzero(~inside), describe)
 
 
-def _check_tiles(tiles: NDArray[np.uint64], work: _Work) -> None:
-    """Pieces tile a node if and only if begins and ends cancel but for 0 and the length: see `_mixed`.
+def _check_tiles(tiles: NDArray[np.uint64], work: _Work, passes: Passes) -> None:
+    """Pieces tile a node if and only if begins and ends cancel but for 0 and the length, in each pass: see `mixed`.
 
     With ``pack.method: knn`` documents come again: there are as many tokens as each has, or more.
     """
     lengths = work.tokens.lengths
-    whole = _mixed(np.zeros_like(lengths)) - _mixed(lengths)
-    wrong = np.flatnonzero(tiles < lengths.astype(np.uint64) if work.repeats else tiles != whole)
+    whole = mixed(np.zeros_like(lengths)) - mixed(lengths)
+    wrong = np.flatnonzero(tiles < lengths.astype(np.uint64) if work.repeats else tiles != passes.wanted(whole))
+    wrong = np.unique(wrong % max(1, lengths.size))
     if not wrong.size:
         return
     pieces: dict[int, list[str]] = {int(doc): [] for doc in work.tokens.nodes[wrong[:PLACES]]}
@@ -234,7 +228,8 @@ def _check_tiles(tiles: NDArray[np.uint64], work: _Work) -> None:
     def describe(node: int) -> str:
         spans = pieces[int(work.tokens.nodes[node])]
         shown = ", ".join(spans[:8]) + (", ..." if len(spans) > 8 else "")
-        return f"doc {work.tokens.nodes[node]}: {shown or 'nothing'} of {lengths[node]} tokens"
+        often = "" if passes.times[node] == 1 else f", {passes.times[node]} times"
+        return f"doc {work.tokens.nodes[node]}: {shown or 'nothing'} of {lengths[node]} tokens{often}"
 
     work.content.add_all("documents whose tokens are not all there exactly once", wrong, describe)
 

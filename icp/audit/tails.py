@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icp.audit.passes import Passes
 from icp.audit.segments import Layout, TokenFiles, WindowPart
 from icp.run.names import TAIL
 from icp.run.reader import Run, WrongForm
@@ -38,11 +39,12 @@ class Tail:
             "left_out_documents": int(np.unique(self.node[~again]).size),
         }
 
-    def tiles(self, n_nodes: int, mixed: Callable[[NDArray[np.int64]], NDArray[np.uint64]]) -> NDArray[np.uint64]:
-        """(n_nodes,) uint64: what pieces that tile the rest lack, or have too much, by the numbers of `mixed`."""
-        tiles, spans = np.zeros(n_nodes, np.uint64), mixed(self.start) - mixed(self.stop)
-        np.subtract.at(tiles, self.node[self.again], spans[self.again])
-        np.add.at(tiles, self.node[~self.again], spans[~self.again])
+    def tiles(self, passes: Passes, mixed: Callable[[NDArray[np.int64]], NDArray[np.uint64]]) -> NDArray[np.uint64]:
+        """(passes * n_nodes,) uint64: what pieces that tile the rest lack, or have too much, in numbers of `mixed`."""
+        tiles = np.zeros((passes.firsts.size - 1) * passes.times.size, np.uint64)
+        spans, slots = mixed(self.start) - mixed(self.stop), passes.slots(self.node, self.window)
+        np.subtract.at(tiles, slots[self.again], spans[self.again])
+        np.add.at(tiles, slots[~self.again], spans[~self.again])
         return tiles
 
     def repeats(self, part: WindowPart) -> NDArray[np.bool_]:

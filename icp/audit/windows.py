@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from icp.audit.duplicates import vectors_of
 from icp.audit.findings import Breaches
+from icp.audit.passes import read_passes
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.sources import check_sources, read_sources
 from icp.audit.tails import read_tail
@@ -36,7 +37,7 @@ class WindowTally:
     Attributes:
         path_rank: (n_windows,) int64, as ``shards/windows`` says.
         weighted, weight: sum over subjects of their mean similarity, and their number, repeated ones as often.
-        appearances: (n_nodes,) int32, windows in which each node stands.
+        appearances: (n_nodes,) int32, windows in which each node stands, those of what comes again not counted.
         together: (n, 2) int64, node and window, of nodes that have a conflict.
         mixed: (n,) int64, windows of documents that `group_by` keeps apart.
         below: windows of fewer tokens than `pack.least_fill` asks for.
@@ -82,7 +83,7 @@ def check_windows(
     vectors, sources = vectors_of(run), read_sources(run, tokens.nodes)
     groups = field_groups(run.paths("documents", DOCUMENTS), tokens.nodes, run.config.pack.group_by)
     tail = read_tail(run, layout, tokens)
-    tally = WindowTally(-np.bincount(tail.node[tail.again], minlength=tokens.nodes.size).astype(np.int32))
+    tally = WindowTally(-read_passes(run, tokens).more(tail.node[tail.again], tokens.lengths))
     floor = floor_tokens(run.config.pack.least_fill, layout.capacity)
     plan, ordered = _Plan(run, layout), run.manifests["windows"].format >= ORDERED_FORMAT
     for part in read_parts(run, layout, tokens):
@@ -207,9 +208,8 @@ def _similarities(
             if len(here) < 2:
                 continue
             total = here.sum(axis=0, dtype=np.float64)
-            of_member[begin:end] = (here @ total - np.einsum("ij,ij->i", here, here, dtype=np.float64)) / (
-                len(here) - 1
-            )
+            own = np.einsum("ij,ij->i", here, here, dtype=np.float64)
+            of_member[begin:end] = (here @ total - own) / (len(here) - 1)
             mean[window] = of_member[begin:end].mean()
             largest[window] = _largest(here) if len(here) <= EXACT_REACH else np.nan
     return mean, largest, of_member

@@ -180,6 +180,17 @@ class Config(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _passes_differ(self) -> "Config":
+        if self.pack.epochs > 1 and self.order.method == "source":
+            raise ValueError(
+                "pack.epochs is above 1, but order.method source gives the same path in each pass; use matching, "
+                "algorithm1 or random"
+            )
+        if self.pack.sources and self.corpus.source is None:
+            raise ValueError("pack.sources is set, but corpus.source is null; name the field that holds the source")
+        return self
+
     @property
     def capacity(self) -> int:
         """Tokens that a window has for documents: its row less a bos of its own."""

@@ -33,6 +33,12 @@ class MixConfig(Section):
         return self.begin if self.begin == self.end else {"from": self.begin, "to": self.end, "over": self.over}
 
 
+class SourceConfig(Section):
+    """How often the documents of a source are read: 0.5 is half of them, chosen by a hash of their ids."""
+
+    epochs: float = Field(ge=0)
+
+
 class PackConfig(Section):
     """How windows are made of documents and written."""
 
@@ -45,6 +51,8 @@ class PackConfig(Section):
     min_piece: int | None = Field(None, ge=1)
     continuation: Literal["cut", "restart", "pad"] = "cut"
     tail: Literal["pad", "drop", "repeat"] = "pad"
+    epochs: int = Field(1, ge=1, le=1000)
+    sources: dict[str, SourceConfig] = Field(default_factory=dict)
     group_by: tuple[str, ...] = ()
     inside: Literal["path", "reverse", "random"] = "path"
     mix_random: MixConfig = Field(0.0, validate_default=True)
@@ -69,6 +77,7 @@ class PackConfig(Section):
         _check_floor(self.least_fill, self.min_fill, chosen)
         _check_continuation(self.continuation, self.tail, chosen)
         _check_tail(self.tail, chosen)
+        _check_passes(self, chosen)
         if self.group_by and chosen.repeats:
             raise ValueError(
                 f"group_by is set, but pack.method {self.method} is a baseline that knows no groups; leave it empty"
@@ -80,6 +89,11 @@ class PackConfig(Section):
                 f"random windows would break the lanes, and {repeating} is a baseline of its own; leave it at 0"
             )
         return self
+
+    @property
+    def has_passes(self) -> bool:
+        """Whether documents stand in another number of windows than once each."""
+        return self.epochs > 1 or bool(self.sources)
 
     @property
     def lists_tail(self) -> bool:
@@ -138,6 +152,35 @@ def _check_tail(tail: str, chosen: PackMethod) -> None:
         )
     if tail == "repeat" and chosen.repeats:
         raise ValueError(f"tail is repeat, but pack.method {chosen.name} repeats documents itself; leave it at pad")
+
+
+def _check_passes(pack: PackConfig, chosen: PackMethod) -> None:
+    if pack.epochs > 1:
+        if not chosen.varies:
+            fitting = either(name for name, method in PACK_METHODS.items() if method.varies)
+            why = "repeats documents itself" if chosen.repeats else "would make the same windows in each pass"
+            raise ValueError(
+                f"epochs is {pack.epochs}, but pack.method {chosen.name} {why}; leave it at 1, or use pack.method "
+                f"{fitting}"
+            )
+        wrong = {
+            "mix_random is set, a schedule along one pass; leave it at 0": pack.mix_random.begin or pack.mix_random.end,
+            f"shuffle is {pack.shuffle}, whose lanes would end with each; use spread, random or none": (
+                pack.shuffle.startswith("lanes")
+            ),
+            "tail is drop, which leaves out other tokens of each; use pad or repeat": pack.tail == "drop",
+        }
+        for text, is_wrong in wrong.items():
+            if is_wrong:
+                raise ValueError(f"epochs is {pack.epochs} passes, and {text}")
+    if pack.sources and chosen.repeats:
+        raise ValueError(f"sources is set, but pack.method {chosen.name} repeats documents itself; leave it empty")
+    for name, source in pack.sources.items():
+        if source.epochs > pack.epochs:
+            raise ValueError(
+                f"sources.{name}.epochs is {source.epochs:g}, more than the passes of pack.epochs, {pack.epochs}; "
+                "raise pack.epochs, or lower it"
+            )
 
 
 class ExportConfig(Section):

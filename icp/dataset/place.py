@@ -8,6 +8,7 @@ import ctypes
 import operator
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.sharedctypes import RawArray
@@ -139,23 +140,40 @@ class Sharing:
         """Samples of this rank when `left` windows of an epoch are left."""
         return max(0, -(-(self.together(left) - self.rank) // self.world_size))
 
-    def settle(self, epoch: int, start: int, n_windows: int) -> tuple[int, int]:
-        """The same place, with a start inside the epoch, and something left of it for every rank."""
-        if not n_windows:
-            return epoch, 0
-        epoch, start = epoch + start // n_windows, start % n_windows
-        return (epoch, start) if self.together(n_windows - start) else (epoch + 1, 0)
+    def settle(self, epoch: int, start: int, n_windows: int | Sequence[int]) -> tuple[int, int]:
+        """The same place, with a start inside the epoch, and something left of it for every rank.
 
-    def after(self, place: tuple[int, int], seen: int, n_windows: int) -> tuple[int, int]:
+        Args: `n_windows` of each epoch; of several passes, which epochs repeat, one number each.
+        """
+        sizes = _sizes(n_windows)
+        if not any(sizes):
+            return epoch, 0
+        epoch, start = _skipped(epoch, start, sizes)
+        return (epoch, start) if self.together(sizes[epoch % len(sizes)] - start) else (epoch + 1, 0)
+
+    def after(self, place: tuple[int, int], seen: int, n_windows: int | Sequence[int]) -> tuple[int, int]:
         """Epoch and start once all ranks together have taken `seen` samples more."""
         epoch, start = place
-        if not n_windows:
+        sizes = _sizes(n_windows)
+        here = sizes[epoch % len(sizes)]
+        if not any(sizes):
             return epoch, 0
-        here, whole = self.together(n_windows - start), self.together(n_windows)
-        if seen < here:  # what is given again counts as the end
-            return (epoch, start + seen) if start + seen < n_windows else (epoch + 1, 0)
-        more, start = divmod(seen - here, whole)
-        return epoch + 1 + more, start
+        if seen < self.together(here - start):  # what is given again counts as the end
+            return (epoch, start + seen) if start + seen < here else (epoch + 1, 0)
+        return _skipped(epoch + 1, seen - self.together(here - start), [self.together(size) for size in sizes])
+
+
+def _sizes(n_windows: int | Sequence[int]) -> Sequence[int]:
+    return (n_windows,) if isinstance(n_windows, int) else n_windows
+
+
+def _skipped(epoch: int, start: int, sizes: Sequence[int]) -> tuple[int, int]:
+    """Epoch and start once whole epochs are taken off `start`."""
+    rounds, start = divmod(start, sum(sizes))
+    epoch += rounds * len(sizes)
+    while start >= (size := sizes[epoch % len(sizes)]):
+        epoch, start = epoch + 1, start - size
+    return epoch, start
 
 
 def sharing_of(rank: int, world_size: int, even: bool | str, n_windows: int) -> Sharing:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.dataset.epochs import Epochs
+from icp.dataset.epochs import Passes
 from icp.dataset.files import ShardFiles
 from icp.dataset.place import Place, sharing_of, whole
 from icp.dataset.states import place_of
@@ -36,8 +36,9 @@ class WindowDataset:
     Sample ``i`` is window ``start + i * world_size + rank`` of the epoch. Epoch 0 is training order. A later epoch has
     an order of its own, from the seed of the run and the epoch, that keeps what `shuffle` promises: ``random`` a
     permutation; ``spread`` the same order from another window on, and around its end; ``lanes`` lanes that begin
-    elsewhere on the path; ``none`` the same again. Every window is a sample of exactly one rank; what `even` does about
-    windows that do not go round is told there.
+    elsewhere on the path; ``none`` the same again. Of N passes (``pack.epochs``) epoch ``e`` reads pass ``e % N``, the
+    first N in training order; ``n_windows`` counts all. Every window of an epoch is a sample of exactly one rank; what
+    `even` does about windows that do not go round is told there.
 
     ``set_epoch`` and ``load_state_dict`` between two passes of a ``DataLoader`` reach its workers too, persistent ones
     included. Who shares samples among ranks by other means (a ``DistributedSampler``, accelerate, transformers'
@@ -70,9 +71,8 @@ class WindowDataset:
         mask: ``cross``: tokens see what precedes them in the window; ``intra``: only their own document.
         cache: for a URL: where files are kept; default ``icp/shards`` in the user's cache folder.
 
-    Raises: ArtifactError if the shards are missing, unfinished, or not of the size in their manifest; ConfigError for
-        arguments that are not possible.
-    Cost: 4 bytes a segment and 12 a window in memory; pages of the shards as they are read.
+    Raises: ArtifactError for shards that are missing, unfinished, or of another size; ConfigError for wrong arguments.
+    Cost: 4 bytes a segment and 12 a window in memory; pages of shards as they are read.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class WindowDataset:
         self.mask = mask
         self.seq_len, self.stride = int(facts["seq_len"]), int(facts["stride"])
         self.n_windows = int(facts["windows"])
-        self._sharing = sharing_of(rank, world_size, even, self.n_windows)
+        self._passes = Passes(facts)
+        self._sharing = sharing_of(rank, world_size, even, min(self._passes.sizes))
         self.rank, self.world_size, self.even = self._sharing.rank, self._sharing.world_size, self._sharing.even
         self._place = Place(*self._settle(epoch, start))
         self._dtype = np.dtype(facts["dtype"]).newbyteorder("<")
-        self._epochs = Epochs(self.n_windows, str(facts["shuffle"]), int(facts["seed"]))
         self._names, self._first = self._files.shards(self.stride * self._dtype.itemsize)
         self._indptr, self._begins = read_segments(self._files, facts)
         self._ends = read_ends(self._files, self.n_windows, self.stride)
@@ -121,17 +121,18 @@ class WindowDataset:
         return self._place.get()[1]
 
     def __len__(self) -> int:
-        return self._sharing.mine(self.n_windows - self.start)
+        return self._sharing.mine(self._passes.size(self.epoch) - self.start)
 
     def __getitem__(self, index: int) -> Sample:
         epoch, start = self._place.get()
-        length = self._sharing.mine(self.n_windows - start)
+        length = self._sharing.mine(self._passes.size(epoch) - start)
         number = operator.index(index)  # numpy's and torch's too, whose own arithmetic may wrap around
         place = number + length if number < 0 else number
         if not 0 <= place < length:
             raise IndexError(f"sample {index} of {length} (from start {start} of epoch {epoch} on)")
         sample = start + place * self.world_size + self.rank
-        return {**self.window(self._epochs.window(epoch, sample)), "reset": self._epochs.resets(epoch, sample)}
+        window, reset = self._passes.window(epoch, sample)
+        return {**self.window(window), "reset": reset}
 
     def __iter__(self) -> Iterator[Sample]:
         place = self._place.get()
@@ -213,14 +214,14 @@ class WindowDataset:
         if samples_seen is None:
             return {"epoch": self.epoch, "start": self.start, "shards": shards, "world_size": self.world_size}
         seen = whole("samples_seen", samples_seen)
-        left = self._sharing.together(self.n_windows - self.start)
+        left = self._sharing.together(self._passes.size(self.epoch) - self.start)
         if self._place.told and seen > left:
             raise ConfigError(
                 f"samples_seen is {seen:,}, but all ranks together have {left:,} in this pass of epoch {self.epoch}; "
                 "count from 0 again after set_epoch and load_state_dict, the last batch as what it holds, and nothing "
                 "that a loader gives twice"
             )
-        epoch, start = self._sharing.after(self._place.get(), seen, self.n_windows)
+        epoch, start = self._sharing.after(self._place.get(), seen, self._passes.sizes)
         return {"epoch": epoch, "start": start, "shards": shards}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -234,7 +235,7 @@ class WindowDataset:
         go_on(*self._settle(*place))
 
     def _settle(self, epoch: int, start: int) -> tuple[int, int]:
-        return self._sharing.settle(whole("epoch", epoch), whole("start", start), self.n_windows)
+        return self._sharing.settle(whole("epoch", epoch), whole("start", start), self._passes.sizes)
 
     def stream(self, *, batch_size: int) -> "WindowStream":
         """The same samples as a torch ``IterableDataset`` for a loader of that batch; see `icp.dataset.stream`."""

@@ -139,6 +139,8 @@ class Pack:
         shuffle = str(self.facts["shuffle"])
         if shuffle.startswith("lanes"):
             return f"pack.shuffle is {shuffle}: row b of consecutive batches continues one path"
+        if "passes" in self.facts:
+            return "pack.epochs are passes that follow one another"
         config = self.manifests["windows"].basis.get("config", {})
         if any(key.startswith("pack.mix_random.") for key in config):
             return "pack.mix_random is a schedule along training order"

@@ -71,6 +71,7 @@ def window_figures(
     capacity: int,
     window_specials: int = 0,
     tail: NDArray[np.int64] | None = None,
+    times: NDArray[np.int64] | None = None,
 ) -> WindowFigures:
     """Figures of a plan.
 
@@ -81,12 +82,15 @@ def window_figures(
         capacity: tokens of a window that documents may take.
         window_specials: tokens of each window beside them (``bos: window``); they count as filled.
         tail: (m, 4) int64, what `icp.pack.tail` left out or repeated; None if it did nothing.
+        times: (n,) int64, passes in which each document stands; None: one.
 
     Cost: O(pieces * dim) for the mean, O(pieces * documents of a window * dim) for the largest.
     """
     members = members_of(plan)
     found = member_similarities(members, embeddings)
-    return figures_of(members, found, lengths, capacity=capacity, window_specials=window_specials, tail=tail)
+    return figures_of(
+        members, found, lengths, capacity=capacity, window_specials=window_specials, tail=tail, times=times
+    )
 
 
 def figures_of(
@@ -97,6 +101,7 @@ def figures_of(
     capacity: int,
     window_specials: int = 0,
     tail: NDArray[np.int64] | None = None,
+    times: NDArray[np.int64] | None = None,
 ) -> WindowFigures:
     """As `window_figures`, of members and what `member_similarities` says of them."""
     mean, largest = similarities
@@ -109,6 +114,8 @@ def figures_of(
     if tail is not None:  # what comes once more is not cut for that
         again = tail[tail[:, 3] >= 0, 0]
         appearances -= np.bincount(again[lengths[again] <= capacity], minlength=lengths.size)
+    if times is not None:
+        appearances -= np.maximum(times - 1, 0) * (appearances > 0)
     n_subjects: float = max(1, int(np.count_nonzero(appearances)))
     if share.sum() > n_subjects + 0.5 or tail is not None:  # documents count as often as they are there
         n_subjects = max(1.0, float(share.sum()))

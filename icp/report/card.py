@@ -23,7 +23,7 @@ _TEXT = """---
 # {windows:,} windows of {seq_len:,} tokens
 
 Made by icp {version} for language-model pretraining: related documents share a window, each document stands in the
-windows exactly once{but}.
+windows exactly once{passes}{but}.
 
 | | |
 |---|---:|
@@ -105,7 +105,8 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         pack=pack,
         packs=PACKS,
         configuration=CONFIG,
-        but=_but(made["tokens"]),
+        passes=f" in each of {config.pack.epochs} passes" if config.pack.epochs > 1 else "",
+        but=_but(made["tokens"], config.pack.epochs),
         model=config.embed.model,
         threshold=config.dedup.threshold,
         ngram=config.dedup.ngram,
@@ -122,13 +123,14 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
     )
 
 
-def _but(tokens: Mapping[str, int]) -> str:
-    """What is not there exactly once."""
+def _but(tokens: Mapping[str, int], epochs: int) -> str:
+    """What is not there exactly once; `epochs`: passes, which repeat tokens as well."""
+    told = []
     if repeated := tokens.get("repeated"):
-        return f", but for {repeated:,} tokens that are repeated"
+        told.append(f"{repeated:,} tokens that are repeated" + (" by passes or inside them" if epochs > 1 else ""))
     if lost := tokens.get("left_out"):
-        return f", but for {lost:,} tokens of {counted(tokens['left_out_documents'], 'document')} that are left out"
-    return ""
+        told.append(f"{lost:,} tokens of {counted(tokens['left_out_documents'], 'document')} that are left out")
+    return f", but for {' and '.join(told)}" if told and (epochs == 1 or lost) else f" ({told[0]})" if told else ""
 
 
 def _size(n: int) -> str:

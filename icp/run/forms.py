@@ -187,6 +187,10 @@ def _is_id(value: Any) -> bool:
     return value is None or (type(value) is int and 0 <= value < 2**32)
 
 
+def _are_firsts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value)) and value[:1] == [0] and value == sorted(value)
+
+
 _BASIS = {"format": _is_count, "config": _is_mapping, "inputs": _is_mapping_of(_is_text), "sources": _is_mapping}
 
 
@@ -221,13 +225,11 @@ _FACTS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "embeddings": {"dim": _is_positive},
     "neighbors": {"recall": lambda value: value is None or _is_figure(value), "method": _is_text},
     "windows": {
-        "count": _is_count,
+        **dict.fromkeys(("count", "split_documents", "cuts", "long_documents"), _is_count),
+        **dict.fromkeys(("random_windows", "below_least_fill"), _is_count),
+        "passes": _are_firsts,
         "seq_len": _is_positive,
-        "split_documents": _is_count,
-        "cuts": _is_count,
-        "long_documents": _is_count,
-        "random_windows": _is_count,
-        "below_least_fill": _is_count,
+        "met_again": lambda value: isinstance(value, list) and all(map(_is_figure, value)),
         **dict.fromkeys(
             ("fill", "mean_similarity", "random_mean_similarity", "algorithm1_mean_similarity"), _is_figure
         ),
@@ -238,13 +240,11 @@ _FACTS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
         "dtype": _is_dtype,
         "windows": _is_count,
         "vocab_size": _is_count,
-        "bos_id": _is_id,
-        "eos_id": _is_id,
-        "pad_id": _is_id,
+        **dict.fromkeys(("bos_id", "eos_id", "pad_id"), _is_id),
         "policy": _is_policy,
-        "shuffle": _is_text,
+        **dict.fromkeys(("shuffle", "tokenizer"), _is_text),
+        "passes": _are_firsts,
         "seed": _is_count,
-        "tokenizer": _is_text,
     },
 }
 """Facts that other steps and readers use, by step: those of an older run may be fewer."""

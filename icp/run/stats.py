@@ -122,6 +122,14 @@ def _cuts(windows: Mapping[str, Any]) -> str:
     return f" by {counted(windows['cuts'], 'cut')}{longer}"
 
 
+def _passes(windows: Mapping[str, Any]) -> str:
+    """How many passes there are, and how many neighbours met again."""
+    if "passes" not in windows:
+        return ""
+    again = ", ".join(f"{share:.0%}" for share in windows["met_again"])
+    return f", in {len(windows['passes']) - 1} passes ({again} of the neighbours in one window had met)"
+
+
 def _below(windows: Mapping[str, Any]) -> str:
     """How many windows are under `pack.least_fill`."""
     return f", {windows['below_least_fill']:,} under pack.least_fill" if windows.get("below_least_fill") else ""
@@ -133,7 +141,10 @@ def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
         f"tokens      {tokens['documents_in']:,} of documents{_repeated(tokens)} + {tokens['specials']:,} specials "
         f"+ {tokens['padding']:,} padding = {tokens['written']:,} written{_left_out(tokens)}",
         f"windows     {windows['count']:,} of {windows['seq_len']:,} tokens, fill {windows['fill']:.4f}, "
-        f"{counted(windows['split_documents'], 'document')} split" + _cuts(windows) + _below(windows),
+        f"{counted(windows['split_documents'], 'document')} split"
+        + _cuts(windows)
+        + _below(windows)
+        + _passes(windows),
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
         f"shards      {shards}",

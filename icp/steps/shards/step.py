@@ -103,6 +103,7 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
         shards=len(counts),
         shuffle=config.pack.shuffle,
         **({"spread": context.manifest("windows").facts["spread"]} if config.pack.shuffle == "spread" else {}),
+        **({"passes": context.manifest("windows").facts["passes"]} if config.pack.epochs > 1 else {}),
         seed=config.seed,
     )
 
@@ -244,5 +245,5 @@ STEP = Step(
         Phase("write", _shard_parts, write_shard),
         Phase("facts", one_part, finish),
     ),
-    reads=("pack.method",),  # in the bytes of windows, which this step reads
+    reads=("pack.method", "pack.epochs"),  # in the bytes of windows, which this step reads
 )

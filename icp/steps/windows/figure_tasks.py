@@ -57,8 +57,8 @@ def sum_up(context: Context, part: str, output: PartOutput) -> None:
         np.concatenate([load_array(context, f"{part}/{name}.{kind}") for name in names]) for kind in ("mean", "largest")
     )
     inputs = load_inputs(context)
-    members, tail = members_of(_plan(context, part)), load_tail(context) if part == OWN else None
-    output.info.update(asdict(figures_of(members, (mean, largest), inputs.lengths, **_room(context), tail=tail)))
+    members, more = members_of(_plan(context, part)), _more(context, inputs, part)
+    output.info.update(asdict(figures_of(members, (mean, largest), inputs.lengths, **(_room(context) | more))))
 
 
 def measured(context: Context) -> dict[str, dict[str, Any]]:
@@ -69,10 +69,15 @@ def measured(context: Context) -> dict[str, dict[str, Any]]:
     plans = {OWN: load_plan(context)} | {name: _baseline(context, inputs, name) for name in BASELINES}
     found = {}
     for name, plan in plans.items():
-        tail = load_tail(context) if name == OWN else None
-        figures = window_figures(plan, inputs.embeddings, inputs.lengths, **_room(context), tail=tail)
+        more = _more(context, inputs, name)
+        figures = window_figures(plan, inputs.embeddings, inputs.lengths, **(_room(context) | more))
         found[name] = asdict(figures)
     return found
+
+
+def _more(context: Context, inputs: Inputs, name: str) -> dict[str, Any]:
+    """What a plan repeats or leaves out; of this pack's own plan alone."""
+    return {"tail": load_tail(context), "times": inputs.times} if name == OWN else {}
 
 
 def made(context: Context) -> list[str]:
@@ -123,7 +128,7 @@ def _baseline(context: Context, inputs: Inputs, name: str) -> PackPlan:
     return plan_of(context, unbound, order, "random" if name == "random" else "path-cut")
 
 
-def _room(context: Context) -> dict[str, int]:
+def _room(context: Context) -> dict[str, Any]:
     """Tokens of a window for documents, and beside them."""
     capacity = context.config.capacity
     return {"capacity": capacity, "window_specials": context.config.pack.row_tokens - capacity}

@@ -16,6 +16,7 @@ from icp.run.arrays import load_conflicts, load_graph, load_nodes, mapped, token
 from icp.run.context import Context, document_paths
 from icp.run.names import TAIL, TOKENIZER
 from icp.run.nodes import field_groups, load_vectors
+from icp.run.passes import passes_of
 from icp.tokenizer.tokenizer import load_tokenizer
 
 
@@ -29,6 +30,7 @@ class Inputs:
         conflicts: (n_conflicts, 2) int64, nodes that must not share a window.
         lengths: (n_nodes,) int64, tokens with the document's specials, 0 for a document without tokens.
         specials: bos and eos tokens of a document.
+        times: (n_nodes,) int64, passes in which each node stands; None: one, of all.
     """
 
     nodes: NDArray[np.int64]
@@ -38,16 +40,24 @@ class Inputs:
     groups: NDArray[np.int64] | None
     conflicts: NDArray[np.int64]
     specials: tuple[int, int]
+    times: NDArray[np.int64] | None = None
+
+    def of_pass(self, number: int) -> "Inputs":
+        """The same without tokens of documents that a pass does not hold."""
+        return self if self.times is None else chosen_lengths(self, self.times > number)
 
 
 def load_inputs(context: Context) -> Inputs:
-    """The inputs of the step `windows`."""
+    """The inputs of the step `windows`; documents that stand in no pass have no tokens."""
     config = context.config
     vocabulary = load_tokenizer(config.tokenizer, trained=context.path("tokens", TOKENIZER))
     specials = (int(config.tokenizer.bos == "document"), int(vocabulary.eos_id is not None))
     n_tokens = np.diff(token_offsets(context))
     n_tokens[n_tokens > 0] += sum(specials)
     nodes, fields = load_nodes(context), config.pack.group_by
+    times = passes_of(document_paths(context), nodes, config.pack) if config.pack.has_passes else None
+    if times is not None:
+        n_tokens[times == 0] = 0
     return Inputs(
         nodes,
         load_graph(context),
@@ -56,6 +66,7 @@ def load_inputs(context: Context) -> Inputs:
         field_groups(document_paths(context), nodes, fields) if fields else None,
         load_conflicts(context),
         specials,
+        times,
     )
 
 
@@ -116,6 +127,7 @@ def plan_of(
     sources: NDArray[np.int64] | None = None,
     *,
     continuation: str = "cut",
+    seed: int | None = None,
 ) -> PackPlan:
     """A plan of these inputs by a method, as the configuration wants it; `continuation` only of this pack's own."""
     config = context.config
@@ -131,7 +143,7 @@ def plan_of(
         split=config.pack.split if PACK_METHODS[method].knows_split else "minimal",
         min_piece=config.pack.min_piece,
         continuation=continuation,
-        seed=config.seed,
+        seed=config.seed if seed is None else seed,
         specials=inputs.specials,
         conflicts=inputs.conflicts,
         groups=inputs.groups,

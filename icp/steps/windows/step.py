@@ -23,7 +23,7 @@ from icp.pack.spread import DISTANCES, best_stride
 from icp.pack.training_order import arrange_inside, merge_orders, renumber, training_order
 from icp.run.arrays import load_order
 from icp.run.context import Context
-from icp.steps.windows import figure_tasks, partition_tasks, training_path_tasks
+from icp.steps.windows import figure_tasks, partition_tasks, passes, training_path_tasks
 from icp.steps.windows.floors import floor_figures
 from icp.steps.windows.inputs import (
     Inputs,
@@ -35,7 +35,7 @@ from icp.steps.windows.inputs import (
     plan_of,
     save_array,
 )
-from icp.steps.windows.tails import finish_tail, warn_of_tail, whole_windows
+from icp.steps.windows.tails import filled, leave_tail, warn_of_tail, whole_windows
 
 LISTED_CONFLICTS = 1000
 
@@ -53,13 +53,19 @@ def plan(context: Context, part: str, output: PartOutput) -> None:
             "check corpus.text and tokenizer.name"
         )
     along_path, path_rank, output.info["random_windows"] = _mixed(context, inputs)
-    in_training = renumber(along_path, path_rank)
-    in_training = arrange_inside(in_training, config.pack.inside, inputs.lengths, seed=config.seed)
-    in_training = finish_tail(context, inputs, in_training, output)
+    if config.pack.epochs > 1:
+        made = passes.planned(context, inputs, (along_path, path_rank))
+        in_training, path_rank, tail = made.plan, made.path_rank, made.tail
+        output.info.update(made.facts(spread=config.pack.shuffle == "spread"))
+    else:
+        in_training = renumber(along_path, path_rank)
+        in_training = arrange_inside(in_training, config.pack.inside, inputs.lengths, seed=config.seed)
+        in_training, tail = filled(context, inputs, in_training)
+    leave_tail(context, inputs, tail, output)
     arrays = {name: getattr(in_training, name) for name in PackPlan.__slots__} | {"path_rank": path_rank}
     for name, array in arrays.items():
         save_array(output, name, array)
-    if config.pack.shuffle == "spread":
+    if config.pack.shuffle == "spread" and config.pack.epochs == 1:
         stride, gaps = best_stride(path_rank.size - output.info["random_windows"])
         output.info["spread"] = {"stride": stride, "gaps": dict(zip(map(str, DISTANCES), gaps, strict=True))}
     broken = broken_conflicts(in_training, inputs.conflicts)
@@ -78,7 +84,7 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     for name in figure_tasks.BASELINES:
         for kind in ("mean_similarity", "max_similarity"):
             output.info[f"{name}_{kind}"] = figures[name][kind]
-    told = ("conflicts_broken", "random_windows", "spread")
+    told = ("conflicts_broken", "random_windows", "spread", "passes", "met_again")
     output.info.update({name: planned.info[name] for name in told if name in planned.info})
     output.info["empty_documents"] = planned.counts["empty_documents"]
     output.info.update(floor_figures(context))
@@ -120,8 +126,10 @@ def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
 def _keys(config: Config) -> tuple[str, ...]:
     pack = ("seq_len", "stride", "method", "min_fill", "split", "min_piece", "group_by", "inside", "mix_random")
     # unsaid where nothing is chosen: packs made before there was a choice stay as they are
-    unsaid = {"tail": "pad", "least_fill": 0.0, "continuation": "cut"}
-    chosen = (f"pack.{name}" for name, usual in unsaid.items() if getattr(config.pack, name) != usual)
+    unsaid = {"tail": "pad", "least_fill": 0.0, "continuation": "cut", "epochs": 1, "sources": {}}
+    chosen = [f"pack.{name}" for name, usual in unsaid.items() if getattr(config.pack, name) != usual]
+    if config.pack.epochs > 1:  # later passes have paths of their own
+        chosen += ["order.method", "order.improve", "order.recompute_degree"]
     specials = (f"tokenizer.{name}" for name in ("bos", "eos", "pad"))
     return (*(f"pack.{name}" for name in pack), "pack.shuffle", *chosen, *specials, "seed")
 
@@ -144,5 +152,9 @@ STEP = Step(
         Phase("facts", one_part, measure),
     ),
     # in the bytes of tokens, which this step reads; a key of its own unless windows are padded
-    reads=("tokenizer.name", "pack.tail", "pack.least_fill", "pack.continuation"),
+    reads=(
+        "tokenizer.name",
+        *(f"pack.{name}" for name in ("tail", "least_fill", "continuation", "epochs", "sources")),
+        *(f"order.{name}" for name in ("method", "improve", "recompute_degree")),
+    ),
 )

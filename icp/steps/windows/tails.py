@@ -8,7 +8,7 @@ from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput
 from icp.errors import InputError
 from icp.pack.continuation import begun_again
-from icp.pack.tail import Related, left_out, without_open_windows
+from icp.pack.tail import NOTHING, Related, left_out, without_open_windows
 from icp.plurals import counted
 from icp.run.arrays import load_order, token_offsets
 from icp.run.context import Context
@@ -23,29 +23,36 @@ def whole_windows(plan: PackPlan, config: Config) -> PackPlan:
     return without_open_windows(plan, config.capacity) if config.pack.tail == "drop" else plan
 
 
-def finish_tail(context: Context, inputs: Inputs, plan: PackPlan, output: PartOutput) -> PackPlan:
-    """The plan with room filled, if `pack.tail` is ``repeat``; leaves what is repeated, or left out, and counts it."""
+def filled(context: Context, inputs: Inputs, plan: PackPlan) -> tuple[PackPlan, NDArray[np.int64]]:
+    """The plan with room filled, if `pack.tail` is ``repeat``, and what is repeated, or left out."""
     config = context.config
     if not config.pack.lists_tail:
-        return plan
+        return plan, NOTHING
     if not plan.n_windows:
         raise InputError(
             f"{config.run}: pack.tail is drop, and no window of {config.pack.seq_len:,} tokens is full, so none is "
             "left; lower pack.seq_len, or set pack.tail to pad or repeat"
         )
+    again = begun_again(plan) if config.pack.continuation == "restart" else NOTHING
     if config.pack.tail == "repeat":
         order, conflicts = load_order(context), np.asarray(inputs.conflicts)
         related = Related(inputs.graph, order, inputs.lengths, inputs.specials, inputs.groups, conflicts)
-        tail = begun_again(plan)
-        plan, filled = related.fill(plan, config.capacity)
-        tail = np.concatenate((tail, filled)) if config.pack.continuation == "restart" else filled
-    elif config.pack.tail == "pad":
-        tail = begun_again(plan)
-    else:
-        tail = left_out(plan, inputs.lengths)
-    save_array(output, "tail", tail)
-    _count(inputs, tail, output)
-    return plan
+        plan, more = related.fill(plan, config.capacity)
+        return plan, np.concatenate((again, more))
+    return plan, left_out(plan, inputs.lengths) if config.pack.tail == "drop" else again
+
+
+def leave_tail(context: Context, inputs: Inputs, tail: NDArray[np.int64], output: PartOutput) -> None:
+    """Write what is repeated, or left out, and count it; documents that stand in several passes, or none, as well."""
+    if context.config.pack.lists_tail:
+        save_array(output, "tail", tail)
+    if context.config.pack.lists_tail or context.config.pack.has_passes:
+        _count(inputs, tail, output)
+    if inputs.times is not None:
+        plain, more = np.diff(token_offsets(context)), np.maximum(inputs.times - 1, 0)
+        output.count("repeated", int((plain * more).sum()))
+        output.count("left_out", int(plain[inputs.times == 0].sum()))
+        output.count("left_out_documents", int(((inputs.times == 0) & (plain > 0)).sum()))
 
 
 def _count(inputs: Inputs, tail: NDArray[np.int64], output: PartOutput) -> None:

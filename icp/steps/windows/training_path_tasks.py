@@ -86,7 +86,12 @@ def related_path(context: Context, inputs: Inputs, plan: PackPlan) -> NDArray[np
     """(n_windows,) int64: the windows of `related_plan` along a path through them."""
     if runs := led(context):
         return np.concatenate([load_array(context, f"laid/{name}") for name in runs])
-    return window_path(window_directions(inputs.embeddings, plan.doc, plan.window), seed=context.config.seed)
+    return path_through(inputs, plan, context.config.seed)
+
+
+def path_through(inputs: Inputs, plan: PackPlan, seed: int) -> NDArray[np.int64]:
+    """(n_windows,) int64: the windows of a plan along one path through them."""
+    return window_path(window_directions(inputs.embeddings, plan.doc, plan.window), seed=seed)
 
 
 def laid(context: Context) -> list[str]:
