@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import TokenFiles
+from icp.audit.shared_words import by_words
 from icp.audit.windows import WindowTally
 from icp.run.names import (
     CONFLICTS,
@@ -126,9 +127,12 @@ def _check_pairs(run: Run, tokens: TokenFiles, conflicts: NDArray[np.int64], fou
     def describe(key: int) -> str:
         return f"docs {tokens.nodes[key // n_nodes]} and {tokens.nodes[key % n_nodes]}"
 
+    more = np.setdiff1d(given, alike)
+    if run.config.graph.compares_texts:
+        more = more[~by_words(run, tokens.nodes[np.stack((more // n_nodes, more % n_nodes), axis=1)])]
     for kind, keys in (
         (f"pairs too alike to share a window that graph/{CONFLICTS} lacks", np.setdiff1d(alike, given)),
-        (f"pairs in graph/{CONFLICTS} that are no such neighbours", np.setdiff1d(given, alike)),
+        (f"pairs in graph/{CONFLICTS} that are no such neighbours", more),
     ):
         found.add_all(kind, np.arange(keys.size), lambda at, keys=keys: describe(int(keys[at])))  # type: ignore[misc]
 

@@ -77,7 +77,7 @@ class DedupConfig(Section):
     rows: int = Field(6, ge=1)
     threshold: float = Field(0.8, gt=0, le=1)
     verify: Literal["exact", "estimate", "none"] = "exact"
-    keep: str = Field("longest", pattern=r"^(longest|first|max:.+)$")
+    keep: str = Field("longest", pattern=r"^(longest|first|(max|newest):.+)$")
 
     @property
     def num_perm(self) -> int:
@@ -114,6 +114,13 @@ class GraphConfig(Section):
     max_degree: int | None = Field(None, ge=1)
     duplicate_similarity: float = Field(0.97, ge=-1)
     duplicate_jaccard: float = Field(0.7, ge=0, le=1)
+    conflict_jaccard: float | None = Field(None, gt=0, le=1)
+    conflict_containment: float | None = Field(None, gt=0, le=1)
+
+    @property
+    def compares_texts(self) -> bool:
+        """Whether neighbours that are no look-alikes are kept apart by their words as well."""
+        return self.conflict_jaccard is not None or self.conflict_containment is not None
 
 
 class OrderConfig(Section):

@@ -91,6 +91,8 @@ def _window_rows(partly: Partly, bits: tuple[float, float] | None) -> list[tuple
         ("look-alikes that share a window", f"{facts.get('conflicts_broken', 0):,}"),
         ("windows of random documents", f"{facts.get('random_windows', 0):,}"),
     ]
+    if "near_copy_windows" in facts:
+        rows.append(("windows with two documents of Jaccard .6 or more", f"{facts['near_copy_windows']:,}"))
     if "below_least_fill" in facts:
         rows.append(("windows under pack.least_fill", f"{facts['below_least_fill']:,}"))
     if bits is not None:

@@ -226,7 +226,7 @@ _FACTS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "neighbors": {"recall": lambda value: value is None or _is_figure(value), "method": _is_text},
     "windows": {
         **dict.fromkeys(("count", "split_documents", "cuts", "long_documents"), _is_count),
-        **dict.fromkeys(("random_windows", "below_least_fill"), _is_count),
+        **dict.fromkeys(("random_windows", "below_least_fill", "near_copies", "near_copy_windows"), _is_count),
         "passes": _are_firsts,
         "seq_len": _is_positive,
         "met_again": lambda value: isinstance(value, list) and all(map(_is_figure, value)),

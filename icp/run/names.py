@@ -7,7 +7,8 @@
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
-    graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  indptr.npy  indices.npy  weights.npy
+    graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  near_copies.npy  indptr.npy  indices.npy
+                 weights.npy
     tokens/<tokenizer>-<hash>/   tokenizer.json  tokenizer_config.json  part-*.bin  lengths/part-*.npy  offsets.npy
                  rejected/part-*.parquet
     packs/<pack>/                config.yaml
@@ -52,7 +53,8 @@ SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/par
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
 VECTORS = "part-*.npy"
 NEIGHBORS, SIMILARITIES = "part-*.neighbors.npy", "part-*.similarities.npy"
-NODES, CONFLICTS = "nodes.npy", "conflicts.npy"
+NODES, CONFLICTS, NEAR_COPIES = "nodes.npy", "conflicts.npy", "near_copies.npy"
+"""`NEAR_COPIES` is there where `graph.conflict_jaccard` or `graph.conflict_containment` is set."""
 INDPTR, INDICES, WEIGHTS = "indptr.npy", "indices.npy", "weights.npy"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 TOKEN_IDS, LENGTHS, OFFSETS = "part-*.bin", "lengths/part-*.npy", "offsets.npy"
@@ -67,7 +69,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
     "embeddings": (VECTORS,),
     "neighbors": (NEIGHBORS, SIMILARITIES),
-    "graph": (DUPLICATES, NODES, CONFLICTS, INDPTR, INDICES, WEIGHTS),
+    "graph": (DUPLICATES, NODES, CONFLICTS, NEAR_COPIES, INDPTR, INDICES, WEIGHTS),
     "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS, REJECTED_ROWS),
     "order": (ORDER, PATH_STARTS),
     "windows": (*PLAN, PATH_RANK, TAIL),

@@ -130,6 +130,16 @@ def _passes(windows: Mapping[str, Any]) -> str:
     return f", in {len(windows['passes']) - 1} passes ({again} of the neighbours in one window had met)"
 
 
+def _near_copies(windows: Mapping[str, Any]) -> list[str]:
+    """How many windows hold near-copies, where the words of neighbours are compared."""
+    if "near_copy_windows" not in windows:
+        return []
+    n_pairs = counted(windows["near_copies"], "pair")
+    return [
+        f"near-copies {n_pairs} of a Jaccard of .6 or more; {counted(windows['near_copy_windows'], 'window')} hold one"
+    ]
+
+
 def _below(windows: Mapping[str, Any]) -> str:
     """How many windows are under `pack.least_fill`."""
     return f", {windows['below_least_fill']:,} under pack.least_fill" if windows.get("below_least_fill") else ""
@@ -145,6 +155,7 @@ def _pack_summary(figures: Mapping[str, Any], shards: Path) -> list[str]:
         + _cuts(windows)
         + _below(windows)
         + _passes(windows),
+        *_near_copies(windows),
         f"similarity  {windows['mean_similarity']:.4f} inside a window (random windows "
         f"{windows['random_mean_similarity']:.4f}, the paper's {windows['algorithm1_mean_similarity']:.4f})",
         f"shards      {shards}",

@@ -24,6 +24,7 @@ from icp.kernels.dedup_components import band_keys
 from icp.run.context import Context, document_parts, document_paths, part_paths
 from icp.run.names import SIGNATURES
 from icp.run.tables import fixed_values, read_column, read_groups
+from icp.steps.dedup.dates import seconds_of
 
 KEY_PARTS = 2  # the keys sorted at a time take as much memory as that many parts
 
@@ -146,6 +147,8 @@ def _digests(context: Context) -> NDArray[np.uint64]:
 def _priorities(context: Context) -> NDArray[Any]:
     """(n_docs,) what documents are ranked by: the higher stays."""
     kind, _, field = context.config.dedup.keep.partition(":")
+    if kind == "newest":
+        return np.concatenate([seconds_of(read_column(path, field)) for path in document_paths(context)])
     if kind == "max":
         columns = (read_column(path, field) for path in document_paths(context))
         return np.concatenate([column.cast(pa.float64()).to_numpy() for column in columns])

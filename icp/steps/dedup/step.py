@@ -37,6 +37,7 @@ from icp.steps.dedup.candidates import (
     scheme_of,
 )
 from icp.steps.dedup.components import component_parts, find_labels, share_buckets, share_parts, task_names
+from icp.steps.dedup.dates import is_datable
 from icp.steps.dedup.evidence import gather_evidence, judge_task, load_verdict
 from icp.steps.dedup.rounds import star_phases
 from icp.steps.dedup.signatures import write_signatures
@@ -107,11 +108,17 @@ def _cautions(config: Config) -> list[str]:
 
 def _check_keep(config: Config, schema: Any) -> None:
     kind, _, field = config.dedup.keep.partition(":")
-    if kind != "max":
+    if kind not in ("max", "newest"):
         return
     if field not in config.corpus.keep:
-        raise ConfigError(f"dedup.keep is max:{field}, but corpus.keep does not carry {field}; add it to corpus.keep")
+        raise ConfigError(
+            f"dedup.keep is {kind}:{field}, but corpus.keep does not carry {field}; add it to corpus.keep"
+        )
     found = schema.field(field).type
+    if kind == "newest":
+        if not is_datable(found):
+            raise ConfigError(f"dedup.keep is newest:{field}, but {field} is {found}; name a field of dates")
+        return
     if not (pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_null(found)):
         raise ConfigError(f"dedup.keep is max:{field}, but {field} is {found}; name a field of numbers")
 

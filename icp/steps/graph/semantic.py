@@ -4,6 +4,10 @@ In: documents/, raw neighbours. Out: nodes.npy, duplicates/, conflicts.npy of th
 functions as its first phases. A row is removed if it is at least `duplicate_similarity` to a kept earlier row and the
 words agree too (Jaccard of word n-grams at least `duplicate_jaccard`, of texts of several); never because of a row that
 is itself removed.
+
+With `conflict_jaccard` or `conflict_containment` the words of all neighbours of a cosine of `LOOKED_AT` or more are
+compared, and those of so many words in common are kept apart as well; near_copies.npy lists those of a Jaccard of
+`NEAR_COPY` or more.
 """
 
 from typing import Any
@@ -18,15 +22,19 @@ from icp.engine.step import PartOutput
 from icp.kernels.knn_graph import jaccard_pairs, keep_leaders
 from icp.run.arrays import survivors
 from icp.run.context import Context, document_parts
-from icp.run.names import CONFLICTS, DOCUMENTS, DUPLICATES, NODES, of_part
+from icp.run.names import CONFLICTS, DOCUMENTS, DUPLICATES, NEAR_COPIES, NODES, of_part
 from icp.run.tables import read_rows
 from icp.steps.graph.arrays import load, raw_neighbors, save
 from icp.texts import text_buffers
 
+LOOKED_AT = 0.5
+NEAR_COPY = 0.6
+
 
 def find_pairs(context: Context, part: str, output: PartOutput) -> None:
     """Write pairs.npy int64 (m, 2), rows too alike, by (higher, lower), and similarities.npy float16 (m,)."""
-    least, n_rows = context.config.graph.duplicate_similarity, survivors(context).size
+    config, n_rows = context.config.graph, survivors(context).size
+    least = min(config.duplicate_similarity, LOOKED_AT) if config.compares_texts else config.duplicate_similarity
     keys, values = [np.empty(0, np.int64)], [np.empty(0, np.float16)]
     for first, neighbors, similarities in raw_neighbors(context):
         alike = (neighbors >= 0) & (similarities.astype(np.float64) >= least)
@@ -60,7 +68,8 @@ def make_shingles(context: Context, part: str, output: PartOutput) -> None:
 
 
 def compare_texts(context: Context, part: str, output: PartOutput) -> None:
-    """Write the Jaccard similarity of each pair whose higher row stands in a part: float64, in the order of pairs."""
+    """Write the Jaccard similarity of each pair whose higher row stands in a part: float64, in the order of pairs; and
+    the containment, the share of the words of the shorter text, if any is asked for."""
     parts, pairs = document_parts(context), load(context, "pairs")
     rows, cuts = _paired_rows(context)
     mine = parts.index(part)
@@ -70,32 +79,58 @@ def compare_texts(context: Context, part: str, output: PartOutput) -> None:
     lower, higher = lower[chosen], higher[chosen] - cuts[mine]
     sets = (load(context, f"{part}.shingles"), load(context, f"{part}.bounds"))
     owners = np.searchsorted(cuts, lower, side="right") - 1
-    jaccards = np.zeros(lower.size, dtype=np.float64)
+    jaccards, containments = np.zeros((2, lower.size), dtype=np.float64)
     for owner in np.union1d(owners, mine).tolist():
         others = (load(context, f"{parts[owner]}.shingles"), load(context, f"{parts[owner]}.bounds"))
         here = owners == owner
         places = np.stack((higher[here], lower[here] - cuts[owner]), axis=1)
         jaccards[here] = jaccard_pairs(*sets, *others, places)
+        sizes = np.stack((np.diff(sets[1])[places[:, 0]], np.diff(others[1])[places[:, 1]]))
+        shared = np.rint(jaccards[here] * sizes.sum(axis=0) / (1 + jaccards[here]))
+        containments[here] = shared / np.maximum(sizes.min(axis=0), 1)
     save(output, f"{part}.jaccards.npy", jaccards)
+    if context.config.graph.compares_texts:
+        save(output, f"{part}.containments.npy", containments)
 
 
 def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
-    """Write nodes.npy, duplicates/ and conflicts.npy."""
-    docs, pairs = survivors(context), load(context, "pairs")
+    """Write nodes.npy, duplicates/, conflicts.npy and, if words are compared, near_copies.npy."""
+    docs, pairs, config = survivors(context), load(context, "pairs"), context.config.graph
     jaccards = np.concatenate([load(context, f"{name}.jaccards") for name in document_parts(context)])
-    removing = keep_leaders(pairs, jaccards, context.config.graph.duplicate_jaccard, docs.size)
+    similarities = load(context, "similarities").astype(np.float64)
+    alike = np.flatnonzero(similarities >= config.duplicate_similarity)
+    removing = alike[keep_leaders(pairs[alike], jaccards[alike], config.duplicate_jaccard, docs.size)]
     kept = np.ones(docs.size, dtype=np.bool_)
     kept[pairs[removing, 1]] = False
-    similarities = load(context, "similarities")[removing].astype(np.float64)
-    _write_duplicates(context, output, docs[pairs[removing]], jaccards[removing], similarities)
-    node_of_row = np.cumsum(kept) - 1
-    conflicts = node_of_row[pairs[kept[pairs].all(axis=1)]].astype(np.int64)
-    conflicts = conflicts[np.lexsort((conflicts[:, 1], conflicts[:, 0]))]
+    _write_duplicates(context, output, docs[pairs[removing]], jaccards[removing], similarities[removing])
+    apart = _kept_apart(context, jaccards)
+    apart[alike] = True
+    conflicts = _as_nodes(pairs[apart], kept)
     save(output, NODES, docs[kept])
     save(output, CONFLICTS, conflicts)
+    if config.compares_texts:
+        save(output, NEAR_COPIES, _as_nodes(pairs[jaccards >= NEAR_COPY], kept))
     output.count("semantic_duplicates", removing.size)
     output.count("conflicts", len(conflicts))
     output.count("nodes", int(kept.sum()))
+
+
+def _kept_apart(context: Context, jaccards: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(pairs,) bool: pairs of so many words in common that they must not share a window."""
+    config, apart = context.config.graph, np.zeros(jaccards.size, np.bool_)
+    if config.conflict_jaccard is not None:
+        apart |= jaccards >= config.conflict_jaccard
+    if config.conflict_containment is not None:
+        containments = [load(context, f"{name}.containments") for name in document_parts(context)]
+        apart |= np.concatenate(containments) >= config.conflict_containment
+    return apart
+
+
+def _as_nodes(pairs: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n, 2) int64: pairs of rows that are both kept, as nodes, sorted."""
+    node_of_row = np.cumsum(kept) - 1
+    found = node_of_row[pairs[kept[pairs].all(axis=1)]].astype(np.int64)
+    return np.asarray(found[np.lexsort((found[:, 1], found[:, 0]))])
 
 
 def _write_duplicates(

@@ -22,7 +22,7 @@ from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.kernels.knn_graph import candidate_similarities, component_sizes, union_rows
 from icp.run.arrays import mapped, mapped_privately, neighbors_of, survivor_vectors, survivors
 from icp.run.context import Context, document_parts, document_paths
-from icp.run.names import INDICES, INDPTR, WEIGHTS
+from icp.run.names import CONFLICTS, INDICES, INDPTR, WEIGHTS
 from icp.run.nodes import node_bounds, node_rows
 from icp.steps.graph.arrays import load, paths, save
 from icp.steps.graph.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
@@ -75,6 +75,8 @@ def select(context: Context, part: str, output: PartOutput) -> None:
     others, exact = np.where(neighbors >= 0, node_of_row[neighbors], -1), similarities.astype(np.float64)
     # a kept row as alike as this is a conflict: a copy's text would have removed one of the two
     fit = (others >= 0) & (exact < config.duplicate_similarity)
+    if config.compares_texts:
+        fit &= ~_in_conflict(context, node_of_row[mine], others)
     if config.max_similarity is not None:
         fit &= exact <= config.max_similarity
     if config.same_source != "any":
@@ -90,6 +92,13 @@ def select(context: Context, part: str, output: PartOutput) -> None:
     save(output, f"{part}.ends.npy", ends[order])
     save(output, f"{part}.bits.npy", similarities[node, place][order].view(np.uint16))
     output.count("exchanged_bytes", 10 * node.size)
+
+
+def _in_conflict(context: Context, nodes: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(nodes, k) bool: neighbours that are in conflict; `others` (nodes, k) int32, -1 for none."""
+    n, pairs = node_rows(context).size, mapped(context.path("graph", CONFLICTS))
+    low, high = np.minimum(nodes[:, None], others).astype(np.int64), np.maximum(nodes[:, None], others)
+    return np.isin(low * n + high, pairs[:, 0] * n + pairs[:, 1])
 
 
 def join_rows(context: Context, part: str, output: PartOutput) -> None:
@@ -198,7 +207,10 @@ def _one_if_by_source(context: Context) -> list[str]:
 
 
 def _keys(config: Config) -> tuple[str, ...]:
-    return ("dedup.ngram", "graph", "seed")
+    # unsaid where words keep nobody apart: graphs made before there was a choice stay as they are
+    unsaid = [name for name in ("conflict_jaccard", "conflict_containment") if getattr(config.graph, name) is None]
+    keys = (f"graph.{name}" for name in type(config.graph).model_fields if name not in unsaid)
+    return ("dedup.ngram", *keys, "seed")
 
 
 STEP = Step(
@@ -217,4 +229,5 @@ STEP = Step(
         Phase("union", document_parts, join_rows, scratch=True),
         Phase("facts", one_part, join_parts),
     ),
+    reads=("graph",),
 )

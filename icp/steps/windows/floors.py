@@ -1,12 +1,41 @@
-"""`pack.least_fill` over files: how many windows are under the floor, and what is said of them."""
+"""What else is counted of windows: those under `pack.least_fill`, and those that hold near-copies."""
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from icp.data import PackPlan
 from icp.pack.floor import floor_tokens
 from icp.pack.tail import tokens_of
 from icp.plurals import counted
+from icp.run.arrays import mapped
 from icp.run.context import Context
+from icp.run.names import NEAR_COPIES
 from icp.steps.windows.inputs import load_plan
+
+
+def near_copy_figures(context: Context) -> dict[str, Any]:
+    """Facts: windows that hold two documents that share most of their words; nothing where words are not compared."""
+    if not context.config.graph.compares_texts:
+        return {}
+    pairs = np.asarray(mapped(context.path("graph", NEAR_COPIES)))
+    return {"near_copies": len(pairs), "near_copy_windows": windows_with(load_plan(context), pairs)}
+
+
+def windows_with(plan: PackPlan, pairs: NDArray[np.int64]) -> int:
+    """How many windows hold both documents of one of `pairs` (m, 2) int64."""
+    order = np.argsort(plan.doc, kind="stable")
+    docs, windows = plan.doc[order], plan.window[order]
+    sides = []
+    for side in (pairs[:, 0], pairs[:, 1]):
+        begin, end = np.searchsorted(docs, side), np.searchsorted(docs, side, side="right")
+        number = np.repeat(np.arange(len(pairs)), end - begin)
+        place = np.arange(number.size) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin)
+        found = number * max(1, plan.n_windows) + windows[np.repeat(begin, end - begin) + place]
+        sides.append(np.unique(found))
+    both = np.intersect1d(sides[0], sides[1], assume_unique=True)
+    return int(np.unique(both % max(1, plan.n_windows)).size)
 
 
 def floor_figures(context: Context) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from icp.pack.training_order import arrange_inside, merge_orders, renumber, trai
 from icp.run.arrays import load_order
 from icp.run.context import Context
 from icp.steps.windows import figure_tasks, partition_tasks, passes, training_path_tasks
-from icp.steps.windows.floors import floor_figures
+from icp.steps.windows.floors import floor_figures, near_copy_figures
 from icp.steps.windows.inputs import (
     Inputs,
     chosen_lengths,
@@ -87,7 +87,7 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     told = ("conflicts_broken", "random_windows", "spread", "passes", "met_again")
     output.info.update({name: planned.info[name] for name in told if name in planned.info})
     output.info["empty_documents"] = planned.counts["empty_documents"]
-    output.info.update(floor_figures(context))
+    output.info.update(floor_figures(context) | near_copy_figures(context))
     warn_of_tail(context, output)
     if output.info["fill"] < SPARSE:
         output.info.setdefault("warnings", []).append(
@@ -155,6 +155,7 @@ STEP = Step(
     reads=(
         "tokenizer.name",
         *(f"pack.{name}" for name in ("tail", "least_fill", "continuation", "epochs", "sources")),
+        *(f"graph.conflict_{name}" for name in ("jaccard", "containment")),
         *(f"order.{name}" for name in ("method", "improve", "recompute_degree")),
     ),
 )

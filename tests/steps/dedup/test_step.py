@@ -118,16 +118,16 @@ def test_facts_name_the_largest_groups(done):
     assert min(sizes) > 1
 
 
-@pytest.mark.parametrize("keep", ["longest", "first", "max:score"])
+@pytest.mark.parametrize("keep", ["longest", "first", "max:score", "newest:score", "newest:day"])
 def test_keep_decides_who_stays(tmp_path, keep):
     rows = [
-        {"id": "0", "text": "same words in here", "score": 1.0, "lang": "en"},
-        {"id": "1", "text": "Same words  in here ", "score": 2.0, "lang": "en"},
-        {"id": "2", "text": "same words in here", "score": 3.0, "lang": "en"},
-        {"id": "3", "text": "same words in here", "score": None, "lang": "en"},
+        {"id": "0", "text": "same words in here", "score": 1.0, "lang": "en", "day": "2020-01-05"},
+        {"id": "1", "text": "Same words  in here ", "score": 2.0, "lang": "en", "day": ""},
+        {"id": "2", "text": "same words in here", "score": 3.0, "lang": "en", "day": "2021-02"},
+        {"id": "3", "text": "same words in here", "score": None, "lang": "en", "day": "2021-02-03"},
     ]
-    _, folder = run(tmp_path, rows, dedup={"keep": keep})
-    expected = {"longest": 1, "first": 0, "max:score": 2}[keep]
+    _, folder = run(tmp_path, rows, dedup={"keep": keep}, corpus={"keep": ["score", "lang", "day"]})
+    expected = {"longest": 1, "first": 0, "max:score": 2, "newest:score": 2, "newest:day": 3}[keep]
     assert np.load(folder / "survivors.npy").tolist() == [expected]
 
 
