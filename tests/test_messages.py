@@ -1,4 +1,4 @@
-"""What is wrong is said in one way: messages end without a full stop, so that they can be joined and put into others."""
+"""What is wrong is said in one way: messages end without a full stop, so that they fit into one another."""
 
 import ast
 from pathlib import Path
