@@ -23,6 +23,14 @@ def cut(corpus: Corpus, lengths: NDArray[np.int64], order: NDArray[np.int64], sp
     """One after another along `order`, one group after another, cut where windows end.
 
     A document in conflict with the window waits for the next.
+
+    Args:
+        corpus: of n documents, with the limits of its windows.
+        lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
+        order: (n,) int64, a permutation of the documents.
+        specials: tokens (bos, eos) at a document's ends.
+
+    Source: arXiv 2310.10638, section 2.3, but for groups and conflicts.
     """
     grouped = order[np.argsort(corpus.groups[order], kind="stable")]
     limits = pack_lay.Limits(corpus.capacity, *specials)
@@ -34,6 +42,12 @@ def fit_along(corpus: Corpus, lengths: NDArray[np.int64]) -> PackPlan:
 
     Where none fits and the window is below `min_fill`, a document is cut, unless that is forbidden; its rest begins the
     next window. Documents longer than a window are laid one after another in windows of their own.
+
+    Args:
+        corpus: of n documents, with the limits of its windows.
+        lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
+
+    Cost: O(n * `LOOK`).
     """
     tails = np.where(lengths > corpus.capacity, 0, lengths)
     enough = int(np.ceil(corpus.min_fill * corpus.capacity))
@@ -44,6 +58,10 @@ def fit_along(corpus: Corpus, lengths: NDArray[np.int64]) -> PackPlan:
 
 def fit_by_size(corpus: Corpus, lengths: NDArray[np.int64]) -> PackPlan:
     """Best fit by falling size, whatever documents are about; of documents longer than a window, what is left.
+
+    Args:
+        corpus: of n documents, with the limits of its windows.
+        lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
 
     Source: arXiv 2404.10830, best-fit packing; but that a window holds two tails of long documents at most.
     """

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.kernels.pack_first_plan import Block, Flow, Links, drift, settle
-from icp.pack.problem import NEIGHBORS, Corpus, Pieces, quantised
+from icp.pack.problem import NEIGHBORS, Corpus, Pieces
+from icp.pack.quantising import quantised
 from icp.pack.starts import start_windows
 
 SWEEPS, PENALTY = 4, 1.0

@@ -13,7 +13,7 @@ _SHUFFLE = re.compile(r"lanes:([1-9][0-9]*)")
 
 
 def lanes_of(shuffle: str) -> int | None:
-    """The batch of ``pack.shuffle: lanes:<batch>``; None for any other value."""
+    """The batch, in windows, of ``pack.shuffle: lanes:<batch>``; None for any other value."""
     found = _SHUFFLE.fullmatch(shuffle)
     return int(found[1]) if found else None
 
@@ -35,13 +35,16 @@ def lane_order(n_windows: int, batch: int) -> NDArray[np.int64]:
 
 
 def lane_places(window: NDArray[np.int64], n_windows: int, batch: int) -> NDArray[np.int64]:
-    """The place on the path of windows, by their numbers in training order."""
+    """(m,) int64: the places on the path of windows, given by their numbers in training order, (m,) int64."""
     step, lane = np.divmod(window, batch)
     return np.asarray(lane_starts(n_windows, batch)[lane] + step, dtype=np.int64)
 
 
 def lane_windows(place: NDArray[np.int64], n_windows: int, batch: int) -> NDArray[np.int64]:
-    """The windows, by their numbers in training order, at places of the path: the inverse of `lane_places`."""
+    """(m,) int64: the windows, by their numbers in training order, at places of the path, (m,) int64.
+
+    The inverse of `lane_places`.
+    """
     starts = lane_starts(n_windows, batch)
     lane = np.searchsorted(starts, place, side="right") - 1
     return np.asarray((place - starts[lane]) * batch + lane, dtype=np.int64)

@@ -84,7 +84,7 @@ class Windows:
         return doc in here or bool(partners and partners & here)
 
     def vectors(self, docs: list[int]) -> NDArray[np.float64]:
-        """(docs, dim): their vectors."""
+        """(docs, dim) float64: their vectors."""
         return np.asarray(self.corpus.embeddings[np.array(docs, np.int64)], np.float64)
 
     def plan(self) -> PackPlan:

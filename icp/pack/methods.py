@@ -90,7 +90,7 @@ def cut_at_random(request: Request) -> PackPlan:
 
 
 def cut_by_source(request: Request) -> PackPlan:
-    """``source``: along the rows sorted by source, cut where windows end."""
+    """``source``: along the rows sorted by source, cut where windows end; raises ConfigError without sources."""
     if request.sources is None:
         raise ConfigError("pack.method is 'source', which needs the source of each document; pass sources=")
     return _cut(request, np.argsort(request.sources, kind="stable").astype(np.int64))

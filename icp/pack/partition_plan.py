@@ -51,10 +51,10 @@ class Store(Protocol):
     """Named arrays and counts that tasks leave for later ones."""
 
     def save(self, name: str, array: NDArray[Any]) -> None:
-        """Keep an array."""
+        """Keep an array of any shape and type."""
 
     def load(self, name: str) -> NDArray[Any]:
-        """An array that an earlier task saved; not to be changed."""
+        """An array that an earlier task saved, of the same shape and type; not to be changed."""
 
     def set_count(self, name: str, count: int) -> None:
         """Keep a count."""

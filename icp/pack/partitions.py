@@ -56,7 +56,7 @@ class Segments:
 
 
 def segments_of(corpus: Corpus, docs: NDArray[np.int64]) -> Segments:
-    """The segments of documents that stand in path order."""
+    """The segments of documents, (m,) int64, that stand in path order, one group after another."""
     group = corpus.groups[docs]
     begins = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     edges = _packed(np.r_[begins, docs.size], PARTITION_DOCS)
@@ -138,7 +138,10 @@ def _half(pieces: Pieces, *, second: bool) -> Pieces:
 
 
 def part_of(corpus: Corpus, docs: NDArray[np.int64]) -> Corpus:
-    """A corpus of some documents (ascending), renamed 0.. in their order."""
+    """A corpus of some documents, (m,) int64 ascending, renamed 0 to m - 1 in their order.
+
+    Links and conflicts with other documents are left out; vectors are looked up in those of `corpus`.
+    """
     graph = induced_graph(corpus.graph, docs)
     pairs = corpus.conflicts
     conflicts = induced_graph(DocGraph(corpus.conflict_bounds, pairs, np.zeros(pairs.size, np.float16)), docs)

@@ -117,7 +117,15 @@ def corpus_of(
     groups: NDArray[np.integer] | None,
     conflicts: NDArray[np.int64] | None,
 ) -> Corpus:
-    """Groups renumbered from 0, one after another on the path, and conflicts in both directions; no limits yet."""
+    """Groups renumbered from 0, one after another on the path, and conflicts in both directions; no limits yet.
+
+    Args:
+        graph: of n documents.
+        embeddings: (n, dim) float, norm 1 or all zero.
+        order: (n,) integers, the path: a permutation of the documents.
+        groups: (n,) integers; a window never mixes them. None: one group.
+        conflicts: (m, 2) int64, pairs that must not share a window, in any order; None: none.
+    """
     n = order.size
     group = np.zeros(n, np.int32)
     if groups is not None and n:

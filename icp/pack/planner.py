@@ -44,6 +44,8 @@ def plan_related(corpus: Corpus, lengths: NDArray[np.int64], threads: int = 1) -
     Args:
         lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
         threads: stretches, or partitions, planned at a time; the plan does not depend on it.
+
+    Source: the project's own (docs/windows.md).
     """
     tails = tails_of(corpus, lengths)
     if is_divided(tails.docs.size):
@@ -56,7 +58,11 @@ def plan_related(corpus: Corpus, lengths: NDArray[np.int64], threads: int = 1) -
 
 
 def tails_of(corpus: Corpus, lengths: NDArray[np.int64]) -> Tails:
-    """The tails of the documents; arguments as `plan_related` takes them."""
+    """The tails of the documents, and the corpus with the fill that their windows need.
+
+    Args:
+        lengths: (n,) int64, tokens of each document with its specials; 0 takes no window.
+    """
     tokens = tail_tokens(corpus, lengths)
     long = (lengths > corpus.capacity) & (tokens > 0)
     fuller = replace(corpus, min_fill=fill_of_tails(corpus, lengths, tokens), long=long, tails=tokens)
@@ -69,7 +75,11 @@ def division_of(tails: Tails) -> Division:
 
 
 def docs_along(corpus: Corpus, tails: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The documents that have a tail, in path order, one group after another."""
+    """(m,) int64: the documents that have a tail, in path order, one group after another.
+
+    Args:
+        tails: (n,) int64, tokens left of each document; 0: it has no tail.
+    """
     docs = np.argsort(corpus.position, kind="stable")
     return docs[tails[docs] > 0]
 
@@ -89,7 +99,14 @@ def tail_tokens(corpus: Corpus, lengths: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def fill_of_tails(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.int64]) -> float:
-    """How full the windows of the tails must be, since whole windows of long documents are quite full."""
+    """How full the windows of the tails must be, since whole windows of long documents are quite full.
+
+    Args:
+        lengths: (n,) int64, tokens of each document with its specials.
+        tails: (n,) int64, those of them that are left when whole windows are taken off.
+
+    Returns: a share of a window, above 0 and at most 1.
+    """
     tokens, of_tails = int(lengths.sum()), int(tails.sum())
     full = (tokens - of_tails) / corpus.capacity
     windows = tokens / (corpus.min_fill * corpus.capacity) - full

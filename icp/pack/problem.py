@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from icp.data import DocGraph, Rows
 from icp.kernels import pack_near
 from icp.kernels.pack_state import LONG, PIECE, WEIGHT_UNIT, WHOLE, Items
+from icp.pack.quantising import quantised
 
 NEIGHBORS = 40
 """Neighbours of a document whose windows are looked at."""
@@ -19,7 +20,6 @@ BOND, BONDLESS_DOCS = 1.0, 4.0
 """What the cosine of a document to the nearest of its window counts beside its mean cosine to all others: in long
 windows the first; in those of up to so many documents nothing, since there the mean says as much."""
 
-_BLOCK_ROWS = 8192
 _HALVES = np.arange(1 << 15, dtype=np.uint16).view(np.float16).astype(np.float32)  # of all float16 from 0 on
 
 CUT_COSTS = {"never": 0.0, "minimal": 0.15, "free": 0.0}
@@ -138,13 +138,23 @@ def merged(corpus: Corpus, pieces: Pieces) -> Pieces:
 
 
 def remaining(corpus: Corpus, items: Items, window: NDArray[np.int32]) -> Pieces:
-    """What is left of the items after some were joined: those that stand in a window."""
+    """What is left of the items after some were joined: those that stand in a window.
+
+    Args:
+        items: n of them.
+        window: (n,) int32, the window of each; below 0: none.
+    """
     rows = np.flatnonzero(window >= 0)
     return merged(corpus, Pieces(items.doc[rows], items.tokens[rows], window[rows]))
 
 
 def make_items(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> Items:
-    """Documents or pieces of them, a document's pieces one after another, as kernels take them."""
+    """Documents or pieces of them, a document's pieces one after another, as kernels take them.
+
+    Args:
+        doc: (n,) int64, the document of each item.
+        tokens: (n,) int64, its tokens, with specials.
+    """
     n = doc.size
     vectors, scale = quantised(corpus.embeddings, doc, corpus.scale), corpus.scale
     longest2 = np.einsum("ij,ij->i", vectors, vectors, dtype=np.int64)
@@ -185,7 +195,10 @@ def kinds(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> 
 
 
 def shares(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each item's share of its document's tokens, a multiple of ``1 / WEIGHT_UNIT``; of a piece above 0 and below 1."""
+    """(n,) float64: each item's share of its document's tokens, a multiple of ``1 / WEIGHT_UNIT``.
+
+    That of a piece is above 0 and below 1. `doc` and `tokens` as `make_items` takes them.
+    """
     planned = _planned(corpus, doc, tokens)
     units = np.clip(np.rint(tokens / planned * WEIGHT_UNIT), 1.0, WEIGHT_UNIT - 1.0) / WEIGHT_UNIT
     whole: NDArray[np.float64] = np.where(tokens < planned, units, 1.0)
@@ -200,35 +213,17 @@ def _planned(corpus: Corpus, doc: NDArray[np.int64], tokens: NDArray[np.int64]) 
     return planned
 
 
-def largest_scale(embeddings: Rows, doc: NDArray[np.int64]) -> float:
-    """What the rows of `doc` are multiplied by, so that their largest component becomes 127."""
-    largest = 0.0
-    for begin in range(0, doc.size, _BLOCK_ROWS):
-        largest = max(largest, _largest(np.ascontiguousarray(embeddings[doc[begin : begin + _BLOCK_ROWS]])))
-    return 127 / largest if largest > 0 else 1.0
-
-
-def _largest(block: NDArray[np.floating]) -> float:
-    """The largest component, signs put aside; of float16 by its bits, which are compared ten times as fast."""
-    if block.dtype == np.float16:
-        bits = (block.view(np.uint16) & 0x7FFF).max(initial=0)
-        return float(np.uint16(bits).view(np.float16))
-    return max(float(block.max(initial=0)), -float(block.min(initial=0)))
-
-
-def quantised(embeddings: Rows, doc: NDArray[np.int64], scale: float) -> NDArray[np.int8]:
-    """Rows times one scale, rounded to int8."""
-    vectors = np.empty((doc.size, embeddings.shape[1]), np.int8)
-    for begin in range(0, doc.size, _BLOCK_ROWS):
-        rows = slice(begin, begin + _BLOCK_ROWS)
-        vectors[rows] = np.rint(embeddings[doc[rows]].astype(np.float32) * np.float32(scale))
-    return vectors
-
-
 def item_conflicts(
     corpus: Corpus, doc: NDArray[np.int64], item_of: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Conflicts between documents as conflicts between their pieces: CSR bounds and items."""
+    """Conflicts between documents as conflicts between their pieces, in both directions.
+
+    Args:
+        doc: (n,) int64, the document of each item, a document's one after another.
+        item_of: (documents,) int32, the first item of each document; -1: it has none.
+
+    Returns: CSR over the items: bounds (n + 1,) int64, and items (conflicts,) int32.
+    """
     bounds = np.zeros(doc.size + 1, np.int64)
     if corpus.conflicts.size == 0:
         return bounds, np.empty(0, np.int32)

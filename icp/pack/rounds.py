@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from icp.pack.bisection import halved_runs, window_sums
 from icp.pack.first_plan import drifted, window_counts
-from icp.pack.problem import Corpus, Pieces, largest_scale
+from icp.pack.problem import Corpus, Pieces
+from icp.pack.quantising import largest_scale
 from icp.pack.spread import window_path
 from icp.pack.stretch import NARROW_FILL, plan_stretch
 
@@ -137,7 +138,15 @@ def _joined(corpus: Corpus, parts: list[Pieces]) -> Pieces:
 
 
 def ranked(place: NDArray[np.int64], window: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Windows numbered without gaps by the middle place of their members, ties by the first; and that place of each."""
+    """Windows numbered without gaps by the middle place of their members, ties by the first.
+
+    Args:
+        place: (members,) int64, the place of each member on the path.
+        window: (members,) int32, its window; some numbers may be missing.
+
+    Returns: the new number of each member's window, (members,) int64; the middle place of each window by its new
+        number, (windows,) int64.
+    """
     rows = np.lexsort((place, window))
     begins = np.flatnonzero(np.r_[True, np.diff(window[rows]) > 0][: window.size])
     sizes = np.diff(np.r_[begins, window.size])

@@ -97,7 +97,12 @@ def row_ends(segments: Segments, n_rows: int, specials: Specials) -> NDArray[np.
 
 
 def place_specials(rows: NDArray[np.unsignedinteger], segments: Segments, specials: Specials) -> None:
-    """Write bos and eos into rows (windows, stride) that hold the tokens; padding is there already."""
+    """Write bos and eos into rows that hold the tokens; padding is there already.
+
+    Args:
+        rows: (windows, stride) unsigned, the token ids, changed in place.
+        segments: where the pieces stand in them.
+    """
     if specials.bos == "window" and specials.bos_id is not None:
         rows[:, 0] = specials.bos_id
     for chosen, place, number in (

@@ -103,7 +103,11 @@ def figures_of(
     tail: NDArray[np.int64] | None = None,
     times: NDArray[np.int64] | None = None,
 ) -> WindowFigures:
-    """As `window_figures`, of members and what `member_similarities` says of them."""
+    """As `window_figures`, of members and what `member_similarities` says of them.
+
+    Args:
+        similarities: mean, (members,) float64, and largest, (members,) float32.
+    """
     mean, largest = similarities
     n_windows = members.bounds.size - 1
     subject = lengths[members.doc] <= capacity
@@ -200,7 +204,14 @@ def members_of(plan: PackPlan) -> Members:
 
 
 def member_similarities(members: Members, embeddings: Rows) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Mean and largest cosine of each member to the others of its window, 0 if alone."""
+    """Mean and largest cosine of each member to the others of its window, 0 if alone.
+
+    Args:
+        embeddings: (n, dim) float, norm 1 or all zero.
+
+    Returns: (members,) float64, (members,) float32.
+    Cost: O(members * dim) for the mean, O(members * members of a window * dim) for the largest.
+    """
     mean = np.zeros(members.doc.size, dtype=np.float64)
     largest = np.zeros(members.doc.size, dtype=np.float32)
     for first, last in _stretches(members.bounds):

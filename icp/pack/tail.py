@@ -24,7 +24,12 @@ def without_open_windows(plan: PackPlan, capacity: int) -> PackPlan:
 
 
 def left_out(plan: PackPlan, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The tokens of documents that stand in no window; no token of `plan` may stand in two."""
+    """(m, 4) int64: the tokens of documents that stand in no window, as document, start, stop and -1.
+
+    Args:
+        plan: no token of it may stand in two windows.
+        lengths: (n,) int64, tokens of each document with its specials.
+    """
     ends = np.flatnonzero(lengths)
     doc = np.concatenate((plan.doc, ends))
     start, stop = np.concatenate((plan.start, lengths[ends])), np.concatenate((plan.stop, lengths[ends]))
@@ -64,7 +69,7 @@ class Related:
     _used: set[int] = field(default_factory=set)
 
     def fill(self, plan: PackPlan, capacity: int) -> tuple[PackPlan, NDArray[np.int64]]:
-        """The plan with room filled by beginnings of related documents, and these.
+        """The plan with room filled by beginnings of related documents, and these: (m, 4) int64, see the module.
 
         They stand last in their window, but before a piece that leaves its document open. A document is taken for one
         window only, as long as there are others. Room stays where groups or conflicts allow no document.

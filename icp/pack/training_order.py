@@ -38,7 +38,7 @@ class Mix:
         return self.over * (self.begin + self.end) / 2 + (1 - self.over) * self.end
 
     def until(self, place: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The share times the training done at places 0 to 1 of training order."""
+        """(n,) float64: the share times the training done, at places from 0 to 1 of training order, (n,) float64."""
         ramp = np.minimum(place, self.over)
         sloped = self.begin * ramp + (self.end - self.begin) * ramp * ramp / (2 * self.over)
         return np.asarray(sloped + self.end * (place - ramp))
@@ -101,7 +101,7 @@ def training_order(n_windows: int, *, shuffle: str = "random", seed: int = 0) ->
 
 
 def renumber(plan: PackPlan, path_rank: NDArray[np.int64]) -> PackPlan:
-    """The plan with window ``path_rank[t]`` renamed to t; positions inside windows stay."""
+    """The plan with window ``path_rank[t]``, (n_windows,) int64, renamed to t; positions inside windows stay."""
     trained_at = np.empty_like(path_rank)
     trained_at[path_rank] = np.arange(path_rank.size, dtype=np.int64)
     window = trained_at[plan.window]

@@ -146,7 +146,7 @@ def _load(text: str) -> Any:
 
 
 def joined(blocks: Sequence[NDArray[Any]]) -> Encoded:
-    """Ids of some texts in one array, and where those of each begin."""
+    """The ids of n texts, an array of each, in one: (tokens,); and (n + 1,) int64, where those of each begin."""
     offsets = np.zeros(len(blocks) + 1, dtype=np.int64)
     np.cumsum([block.size for block in blocks], out=offsets[1:])
     return np.concatenate([np.empty(0, dtype=np.uint32), *blocks]), offsets

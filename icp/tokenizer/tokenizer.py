@@ -154,7 +154,7 @@ class Tokenizer:
         return (np.concatenate([ids, more]), np.concatenate([offsets, offsets[-1] + bounds[1:]])), refused
 
     def decode(self, ids: Sequence[int] | NDArray[Any]) -> str:
-        """The text of some ids, specials written out."""
+        """The text of ids, (n,) integers below `vocab_size`, specials written out."""
         return self.reference.decode([int(number) for number in ids])
 
     def count_specials(self, texts: Texts) -> int:
