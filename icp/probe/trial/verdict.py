@@ -126,7 +126,8 @@ class Outcome:
     def verdict(self) -> str:
         """What may be said: never that a model will be better."""
         if min(self.readiness()) < READY:
-            return f"not resolved: a trunk is too young, it gains less than {READY} nats by related documents"
+            young = f"a trunk is too young, it gains less than {READY} nats by related documents"
+            return f"not resolved: {young}; give --trunk-tokens more"
         if any(null.sign for name, null in self.nulls.items() if "again" in name):
             return "not resolved: the pack differs from itself under another order of training"
         gain, beyond = (self.primary[name].sign for name in (GAIN, BEYOND))
