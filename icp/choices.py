@@ -202,3 +202,6 @@ EXPORT_FORMATS = tuple(
     )
 )
 """The values of `icp export --format` and of ``export``: the modules of `icp.export.formats`, whose names they are."""
+
+GRAPH_EXPORTS = ("clusters", "pairs")
+"""Values of `icp export --format` that are made of the graph alone; see `icp.export.relations`."""

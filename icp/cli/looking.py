@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from icp.choices import EXPORT_FORMATS
+from icp.choices import EXPORT_FORMATS, GRAPH_EXPORTS
 from icp.cli.options import PACK, PLACE, run_options, shared_options
 from icp.cli.overwriting import FORCE, check_target
 from icp.cli.session import set_up_logging, start
@@ -46,7 +46,13 @@ def plan_command(
 
 @click.command()
 @click.argument("run_folder", type=PLACE, metavar="RUN")
-@click.option("--format", "fmt", required=True, metavar="F", help=f"One of {', '.join(EXPORT_FORMATS)}.")
+@click.option(
+    "--format",
+    "fmt",
+    required=True,
+    metavar="F",
+    help=f"One of {', '.join(EXPORT_FORMATS)}; of the graph alone {' or '.join(GRAPH_EXPORTS)}.",
+)
 @click.option("--out", type=PLACE, required=True, metavar="DIR", help="A new or empty folder, or the URL of one.")
 @PACK
 @click.option("--allow-reshuffle", is_flag=True, help="Export though the loader gives up an order that matters.")

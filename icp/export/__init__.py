@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from icp import __version__
-from icp.choices import EXPORT_FORMATS
+from icp.choices import EXPORT_FORMATS, GRAPH_EXPORTS
 from icp.config import Config
 from icp.config.addresses import is_url
 from icp.errors import ConfigError
 from icp.export.formats import Format
 from icp.export.readme import readme
+from icp.export.relations import write_relations
 from icp.export.source import Pack, open_pack
 from icp.export.target import Target, target_at
 from icp.run import records
@@ -50,6 +51,9 @@ class Exported:
     def lines(self) -> list[str]:
         """What a person wants to read."""
         facts = self.facts
+        if facts["format"] in GRAPH_EXPORTS:
+            n_files = sum(facts["files"].values()) / 2**20
+            return [f"{facts['format']:<11} {facts['rows']:,} rows, {n_files:,.1f} MiB", f"{'':<11} {self.folder}"]
         shared = f"{facts['files_linked']} hard links" if facts["files_linked"] else "no hard links"
         copied = f", {facts['files_copied']} copies" if facts["files_copied"] else ""
         return [
@@ -72,7 +76,7 @@ def export_pack(
 
     Args:
         run: the run's folder.
-        fmt: a name in `FORMATS`.
+        fmt: a name in `FORMATS`, or ``pairs`` or ``clusters``, which are made of the graph, whatever the pack.
         out: a new or empty folder, or the URL of one on a server.
         pack: name of the pack.
         allow_reshuffle: export though the loader gives up an order of windows that matters.
@@ -81,8 +85,11 @@ def export_pack(
     Raises: ConfigError for a format whose loader would cut windows, reshuffle them or train on padding, and for a
         folder that is not empty; ArtifactError and BrokenPromise as `icp.export.source.open_pack` does.
     """
+    if fmt in GRAPH_EXPORTS:
+        return _export_relations(run, fmt, out)
     if fmt not in FORMATS:
-        raise ConfigError(f"--format {fmt}: no such format; use one of {', '.join(FORMATS)}")
+        known = ", ".join(sorted((*FORMATS, *GRAPH_EXPORTS)))
+        raise ConfigError(f"--format {fmt}: no such format; use one of {known}")
     chosen = FORMATS[fmt]
     with target_at(out) as target:
         check_pack_name(pack)
@@ -95,6 +102,14 @@ def export_pack(
         facts = _facts(chosen, opened, target)
         target.path("README.md").write_text(readme(chosen, opened, facts), encoding="utf-8")
         facts["sha256"] = target.hashes()
+        records.write_json(target.path(EXPORT_SUMMARY), sealed(facts))
+    return Exported(target.address if is_url(str(out)) else target.folder, facts)
+
+
+def _export_relations(run: Path, fmt: str, out: str | Path) -> Exported:
+    with target_at(out) as target:
+        facts = write_relations(run_folder(run), fmt, target)
+        facts |= {"files": target.sizes(), "sha256": target.hashes()}
         records.write_json(target.path(EXPORT_SUMMARY), sealed(facts))
     return Exported(target.address if is_url(str(out)) else target.folder, facts)
 
