@@ -22,6 +22,7 @@ from icp.report.card import write_card
 from icp.run import records
 from icp.run.claim import check_apart, check_folder, claim, leave_config, remove_leftovers
 from icp.run.context import Context
+from icp.run.extended import check_extended
 from icp.run.lock import lock_of
 from icp.run.log import kept_log
 from icp.run.names import (
@@ -58,6 +59,7 @@ def build_graph(
         raise ConfigError(f"--until {until}: no such step; use one of {', '.join(BUILD_STEPS)}")
     wanted = BUILD_STEPS[: BUILD_STEPS.index(until) + 1]
     open_folder(config.run)
+    check_extended(config, lambda step: load_step(step).format)
     if "embeddings" in wanted:
         check_model(config.embed.model)
         _check_own_files(load_step("embeddings"), context_of(config))

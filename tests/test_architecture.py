@@ -37,6 +37,7 @@ FLOORS = {
         "icp.warm",
         "icp.validation",
         "icp.whole_run",
+        "icp.growing",
     ],
     "commands": ["icp.cli", "icp.jobs"],
 }

@@ -23,10 +23,10 @@ from icp.run.reader import Run, integers, parquet_rows, read_columns
 
 def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found: Breaches) -> str:
     """Tokens in + specials + padding = written; the shards' manifest says the same, and tells readers the truth."""
-    tail, more = read_tail(run, layout, tokens).counts(), read_passes(run, tokens).counts(tokens.lengths)
+    tail, more = read_tail(run, layout, tokens).counts(), read_passes(run, tokens).counts(tokens.packed)
     tail = {name: count + more[name] for name, count in tail.items()}
     n_all = int(tokens.offsets[-1])
-    n_in = n_all - tail["left_out"]
+    n_in = int(tokens.packed.sum()) - tail["left_out"]
     written = sum(run.path("shards", name).stat().st_size for name in run.names("shards", names.SHARDS))
     written //= layout.dtype.itemsize
     sums = {
@@ -72,8 +72,9 @@ COUNTED_FORMAT = 4
 
 def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layout: Layout) -> dict[str, Any]:
     """Figures of docs/design.md, *Figures*, made again."""
-    whole = tokens.lengths + sum(layout.document_specials)
-    subject = (tokens.lengths > 0) & (whole <= layout.capacity)
+    packed = tokens.packed
+    whole = packed + sum(layout.document_specials)
+    subject = (packed > 0) & (whole <= layout.capacity)
     n_subjects: float = max(1, int(np.count_nonzero(subject & (windows.appearances > 0))))
     if windows.weight > n_subjects + 0.5:  # documents that come again count as often, as `icp.pack.similarity` says
         n_subjects = windows.weight

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import Breaches
 from icp.plurals import counted
+from icp.run.extended import files_read
 from icp.run.names import DOCUMENTS, HOLDOUT, REJECTED_ROWS
 from icp.run.reader import Run, WrongForm, integers, read_groups
 
@@ -83,8 +84,7 @@ def check_documents(run: Run, found: Breaches) -> str:
 
 def rows_read(run: Run) -> dict[str, int]:
     """Rows of each input file, as the step that read them says."""
-    parts = run.manifests["documents"].info.get("read", {})
-    return {file: int(n) for _, info in sorted(parts.items()) for file, n in info.get("rows", {}).items()}
+    return files_read(run.manifests["documents"])
 
 
 def document_key(source: str | None, doc_id: str) -> bytes:

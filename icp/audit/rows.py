@@ -213,7 +213,7 @@ def _check_tiles(tiles: NDArray[np.uint64], work: _Work, passes: Passes) -> None
 
     With ``pack.method: knn`` documents come again: there are as many tokens as each has, or more.
     """
-    lengths = work.tokens.lengths
+    lengths = work.tokens.packed
     whole = mixed(np.zeros_like(lengths)) - mixed(lengths)
     wrong = np.flatnonzero(tiles < lengths.astype(np.uint64) if work.repeats else tiles != passes.wanted(whole))
     wrong = np.unique(wrong % max(1, lengths.size))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.errors import ArtifactError, ConfigError, InputError
+from icp.run.extended import n_carried
 from icp.run.names import NODES, OFFSETS, SEGMENTS, TOKEN_IDS, TOKENIZER, WINDOWS, of_part, part_of
 from icp.run.reader import Run, WrongForm, integers, read_array, read_columns
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -84,6 +85,8 @@ class TokenFiles:
         self.offsets = np.asarray(read_array(run.path("tokens", OFFSETS)), dtype=np.int64)
         self._paths = [run.path("tokens", name) for name in run.names("tokens", TOKEN_IDS)]
         self._dtype = layout.dtype
+        n_old = n_carried(run.manifests["documents"]) if run.config.pack.documents == "new" else 0
+        self._first = int(np.searchsorted(self.nodes, n_old))
         sizes = [path.stat().st_size // self._dtype.itemsize for path in self._paths]
         self.bounds = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))).astype(np.int64)
         rises = self.offsets.size == self.nodes.size + 1 and not np.any(np.diff(self.offsets) < 0)
@@ -97,6 +100,13 @@ class TokenFiles:
     def lengths(self) -> NDArray[np.int64]:
         """(n_nodes,) int64: tokens of each node, specials excluded."""
         return np.diff(self.offsets)
+
+    @property
+    def packed(self) -> NDArray[np.int64]:
+        """(n_nodes,) int64: those of them that the pack is to hold; 0 for nodes whose windows another run has."""
+        lengths = self.lengths
+        lengths[: self._first] = 0
+        return lengths
 
     def gather(self, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:
         """The tokens ``starts[i] .. starts[i] + counts[i]`` one stretch after another; none crosses a part."""

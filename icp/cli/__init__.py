@@ -4,6 +4,7 @@ import click
 
 from icp import __version__
 from icp.cli.group import Group
+from icp.cli.growing import add_command
 from icp.cli.inspecting import inspect
 from icp.cli.looking import doctor, export, plan_command, probe, status, verify
 from icp.cli.making import build_graph_command, pack_command, run, step_command
@@ -19,7 +20,7 @@ def main() -> None:
     """Turn documents into pretraining shards whose context windows hold related documents, each exactly once."""
 
 
-for command in (init, presets, run, build_graph_command, pack_command, step_command):
+for command in (init, presets, run, build_graph_command, pack_command, add_command, step_command):
     main.add_command(command)
 for command in (plan_command, export, verify, inspect, report, probe, status, doctor):
     main.add_command(command)

@@ -41,8 +41,8 @@ def run(config_path: str, overrides: tuple[str, ...], **options: Any) -> None:
         progress.expect(config, STEPS, executor.workers)
         build_graph(config, executor, progress, fresh=fresh_of(options))
         pack(config, executor, progress, fresh=fresh_of(options))
-        _pack_validation(config, executor, progress, "main")
-    _print_summary(config, "main")
+        pack_with_validation(config, executor, progress, "main")
+    print_summary(config, "main")
 
 
 @click.command("build-graph")
@@ -59,7 +59,7 @@ def build_graph_command(config_path: str, overrides: tuple[str, ...], until: str
 
         progress.expect(config, BUILD_STEPS[: BUILD_STEPS.index(until) + 1], executor.workers)
         build_graph(config, executor, progress, until=until, fresh=fresh_of(options))
-    _print_summary(config, None)
+    print_summary(config, None)
 
 
 @click.command("pack")
@@ -74,8 +74,8 @@ def pack_command(config_path: str, overrides: tuple[str, ...], name: str, **opti
 
         progress.expect(config, PACK_STEPS, executor.workers)
         pack(config, executor, progress, name=name, fresh=fresh_of(options))
-        _pack_validation(config, executor, progress, name)
-    _print_summary(config, name)
+        pack_with_validation(config, executor, progress, name)
+    print_summary(config, name)
 
 
 @click.command("step")
@@ -125,14 +125,15 @@ def step_command(
     say(f"{step}: done")
 
 
-def _pack_validation(config: "Config", executor: Any, progress: Any, name: str) -> None:
+def pack_with_validation(config: "Config", executor: Any, progress: Any, name: str) -> None:
+    """Pack what is held out, if anything is."""
     if config.holdout.is_set:
         from icp.validation import pack_validation
 
         pack_validation(config, executor, progress, name=name)
 
 
-def _print_summary(config: "Config", pack_name: str | None) -> None:
+def print_summary(config: "Config", pack_name: str | None) -> None:
     """The figures of the run, how long the command took, and what can be done next."""
     from icp.run.stats import read_stats, summary
     from icp.run.storage import run_folder

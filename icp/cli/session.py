@@ -27,12 +27,17 @@ def start(config_path: str, overrides: tuple[str, ...], options: dict[str, Any])
     """The configuration of a command, and its logging; raises ConfigError for options that do not go together."""
     from icp.config import load_config
 
+    start_logging(options)
+    return load_config(config_path, overrides)
+
+
+def start_logging(options: dict[str, Any]) -> None:
+    """Log as the options of a command that makes something say; raises ConfigError if they do not go together."""
     set_up_logging(options)
     if options["master"] and options["engine"] != "spark":
         raise ConfigError(
             f"--master {options['master']}: this is for --engine spark only; add it, or leave --master out"
         )
-    return load_config(config_path, overrides)
 
 
 def fresh_of(options: dict[str, Any]) -> "Fresh | bool":

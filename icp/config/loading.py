@@ -22,11 +22,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises: InputError if the file cannot be read; ConfigError for anything wrong inside, naming the key.
     """
+    tree, overridden = load_tree(path, overrides)
+    return parse_config(tree, where=str(path), overridden=overridden)
+
+
+def load_tree(path: str | Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a file and overrides say, unchecked, and dotted key -> the override that set it; raises as `load_config`."""
     tree = read_yaml(_text_of(path), str(path))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds no mapping; start with `run:` and `corpus:`, see the README")
-    overridden = {_override(tree, override): override for override in overrides}
-    return parse_config(tree, where=str(path), overridden=overridden)
+    return tree, {_override(tree, override): override for override in overrides}
 
 
 def parse_config(

@@ -151,6 +151,7 @@ class Config(Section):
     """All of it."""
 
     run: str = Field(min_length=1)
+    extends: str | None = Field(None, min_length=1)
     seed: int = Field(0, ge=0, lt=2**63)
     corpus: CorpusConfig
     holdout: HoldoutConfig = HoldoutConfig()
@@ -163,9 +164,11 @@ class Config(Section):
     pack: PackConfig = PackConfig()
     export: tuple[ExportConfig, ...] = ()
 
-    @field_validator("run")
+    @field_validator("run", "extends")
     @classmethod
-    def _without_credentials(cls, value: str) -> str:
+    def _without_credentials(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         refuse_credentials(value)
         return expanded(value)  # the others are expanded where they are used: their steps know them as written
 

@@ -54,6 +54,7 @@ class PackConfig(Section):
     epochs: int = Field(1, ge=1, le=1000)
     sources: dict[str, SourceConfig] = Field(default_factory=dict)
     group_by: tuple[str, ...] = ()
+    documents: Literal["all", "new"] = "all"
     inside: Literal["path", "reverse", "random"] = "path"
     mix_random: MixConfig = Field(0.0, validate_default=True)
     shuffle: Literal["spread", "random", "none"] | Annotated[str, Field(pattern=r"^lanes:[1-9][0-9]*$")] = "spread"

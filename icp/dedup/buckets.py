@@ -134,6 +134,15 @@ def pick_candidates(
     return docs, place
 
 
+def buckets_beyond(found: Found, first: int) -> Found:
+    """The buckets with a position of `first` or more."""
+    members, starts = found
+    sizes = np.diff(np.append(starts, members.size))
+    kept = members[starts + sizes - 1] >= first
+    ends = np.cumsum(sizes[kept])
+    return members[np.repeat(kept, sizes)], ends - sizes[kept]
+
+
 def join_found(found: Sequence[Found]) -> Found:
     """Buckets of several files as those of one, in their order."""
     sizes = np.cumsum([0] + [members.size for members, _ in found])

@@ -4,6 +4,8 @@ A step reads folders of earlier steps and fills one folder. Its phases follow on
 independent tasks, each of which writes under temporary names that `PartOutput` gives out.
 """
 
+import os
+import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,7 @@ class PartOutput:
     row_counts: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+    known: dict[str, FileRecord] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """A temporary file to write, which becomes `name` (relative to the step's folder)."""
@@ -32,6 +35,15 @@ class PartOutput:
             final.parent.mkdir(parents=True, exist_ok=True)
             self.staged[name] = final.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{final.name}")
         return self.staged[name]
+
+    def carry(self, name: str, source: Path, record: FileRecord) -> None:
+        """Leave a finished file of another run, which never changes, under a second name, or a copy of it."""
+        temporary = self.path(name)
+        try:
+            os.link(source, temporary)
+        except OSError:  # another disk, or a file system that knows no links
+            shutil.copyfile(source, temporary)
+        self.known[name] = record
 
     def rows(self, name: str, n_rows: int) -> None:
         """Keep the number of rows of a file in its record."""
@@ -44,7 +56,7 @@ class PartOutput:
     def records(self) -> dict[str, FileRecord]:
         """Sizes, hashes and rows of the files written."""
         return {
-            name: FileRecord(path.stat().st_size, hash_file(path), self.row_counts.get(name))
+            name: self.known.get(name) or FileRecord(path.stat().st_size, hash_file(path), self.row_counts.get(name))
             for name, path in sorted(self.staged.items())
         }
 

@@ -51,6 +51,13 @@ def unpack(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float
     return np.where(none, -1, keys & ROW_BITS).astype(np.int32), np.where(none, np.float16(0), halves)
 
 
+def pack(rows: NDArray[np.int32], similarities: NDArray[np.float16]) -> NDArray[np.int64]:
+    """The keys that `unpack` gives these rows and similarities of: (n, keep) int64."""
+    halves = np.ascontiguousarray(similarities).view(np.uint16).astype(np.int64)
+    rank = np.where(halves & 0x8000, halves, 0x7FFF - halves)
+    return np.where(rows < 0, NO_KEY, (rank << 32) | rows).astype(np.int64)
+
+
 @np.errstate(invalid="ignore")  # rows of NaN, refused by name later: numpy warns of them or not, by where they lie
 def nearest(
     queries: NDArray[np.float32], query_rows: NDArray[np.int64], blocks: Blocks, *, keep: int

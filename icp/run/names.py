@@ -5,7 +5,7 @@
     documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
                  rejected/overlaps-part-*.parquet  holdout/part-*.parquet
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
-    embeddings/  part-*.npy
+    embeddings/  part-*.npy  frozen.npz
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
     graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  near_copies.npy  indptr.npy  indices.npy
                  weights.npy
@@ -51,7 +51,8 @@ HOLDOUT = "holdout/part-*.parquet"
 """Documents held out of training; they have no number."""
 SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
-VECTORS = "part-*.npy"
+VECTORS, FROZEN = "part-*.npy", "frozen.npz"
+"""`FROZEN` holds what a model of the corpus took from all documents: a run that extends this one embeds by it."""
 NEIGHBORS, SIMILARITIES = "part-*.neighbors.npy", "part-*.similarities.npy"
 NODES, CONFLICTS, NEAR_COPIES = "nodes.npy", "conflicts.npy", "near_copies.npy"
 """`NEAR_COPIES` is there where `graph.conflict_jaccard` or `graph.conflict_containment` is set."""
@@ -67,7 +68,7 @@ SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/p
 FILES: Mapping[str, tuple[str, ...]] = {
     "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, OVERLAPS, HOLDOUT),
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
-    "embeddings": (VECTORS,),
+    "embeddings": (VECTORS, FROZEN),
     "neighbors": (NEIGHBORS, SIMILARITIES),
     "graph": (DUPLICATES, NODES, CONFLICTS, NEAR_COPIES, INDPTR, INDICES, WEIGHTS),
     "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS, REJECTED_ROWS),

@@ -25,6 +25,7 @@ from icp.run.context import Context, document_parts, document_paths, part_paths
 from icp.run.names import SIGNATURES
 from icp.run.tables import fixed_values, read_column, read_groups
 from icp.steps.dedup.dates import seconds_of
+from icp.steps.dedup.grown import old_first, with_new, without_removed
 
 KEY_PARTS = 2  # the keys sorted at a time take as much memory as that many parts
 
@@ -58,11 +59,12 @@ def find_twins(context: Context, part: str, output: PartOutput) -> None:
 
     ``near.npy`` is the document of each position, ``places.npy`` the position of each document.
     """
-    order = order_by_priority(_priorities(context))
+    order = old_first(context, order_by_priority(_priorities(context)))
     twins = first_copies(_digests(context), order)
     near = np.zeros(0, np.int64)
     if context.config.dedup.near:
         near = pick_near(order, twins, _numbers(_signature_files(context), "n_shingles"))
+        near = without_removed(context, near)
     for name, array in (("twins", twins), ("near", near), ("places", places_of(near, twins.size))):
         save_array(output, f"twins/{name}.npy", array)
 
@@ -83,8 +85,8 @@ def find_bucket_part(context: Context, part: str, output: PartOutput) -> None:
         (load_array(context, f"keys/{name}.npy", mapped=True)[band], places[slice(*docs_of(context, name))])
         for name in document_parts(context)
     )
-    n_near = load_array(context, "twins/near.npy", mapped=True).size
-    members, starts = slice_buckets(parts, index, bits, n_near)
+    near = load_array(context, "twins/near.npy", mapped=True)
+    members, starts = with_new(context, slice_buckets(parts, index, bits, near.size), near)
     save_array(output, f"buckets/{part}.members.npy", members)
     save_array(output, f"buckets/{part}.starts.npy", starts)
 

@@ -8,6 +8,9 @@ they are many, their *components*, by one union-find or, beyond its limit, by ro
 part by part; *verdicts*, share by share; *group*, the verdict on all documents. *twins*, which sorts all documents,
 takes some 85 bytes a document, *candidates* and *group* 10 to 20, *components* 8 a candidate; all others what a part or
 a share takes.
+
+Of a run that another one extends, *carry* takes over signatures and duplicates; buckets without a new document are left
+out, and its documents are preferred to new ones, so that nothing that was kept is removed.
 """
 
 from typing import Any
@@ -22,10 +25,12 @@ from icp.dedup.verdicts import follow_twins, largest_groups
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ConfigError
 from icp.run.context import Context, document_parts
+from icp.run.extended import carry_parts, extended_source, new_parts, old_parts
 from icp.run.names import DOCUMENTS, DUPLICATES, SIGNATURES, SURVIVORS, of_part
 from icp.run.tables import read_groups, read_schema
 from icp.steps.dedup.candidates import (
     bucket_parts,
+    docs_of,
     find_bucket_part,
     find_twins,
     gather_candidates,
@@ -39,6 +44,7 @@ from icp.steps.dedup.candidates import (
 from icp.steps.dedup.components import component_parts, find_labels, share_buckets, share_parts, task_names
 from icp.steps.dedup.dates import is_datable
 from icp.steps.dedup.evidence import gather_evidence, judge_task, load_verdict
+from icp.steps.dedup.grown import carry, removed_before, verdict_with_old
 from icp.steps.dedup.rounds import star_phases
 from icp.steps.dedup.signatures import write_signatures
 
@@ -65,18 +71,24 @@ def sign_part(context: Context, part: str, output: PartOutput) -> None:
 def choose(context: Context, part: str, output: PartOutput) -> None:
     """Write ``duplicates/part-*.parquet`` and ``survivors.npy``; count; name the largest groups."""
     twins, verdict = load_array(context, "twins/twins.npy", mapped=True), load_verdict(context)
-    bounds = context.doc_bounds().tolist()
-    is_kept, duplicate_of = [np.zeros(0, np.bool_)], [np.zeros(0, np.int64)]
+    is_kept, duplicate_of = np.ones(twins.size, np.bool_), [np.zeros(0, np.int64)]
     n_near = 0
-    for k, name in enumerate(document_parts(context)):
-        keepers = follow_twins(twins[bounds[k] : bounds[k + 1]], verdict, bounds[k])
+    for name in old_parts(context):
+        removed = removed_before(context, name)
+        is_kept[removed.docs] = False
+        duplicate_of.append(removed.keepers)
+        n_near += int(removed.is_near.sum())
+    verdict = verdict_with_old(context, verdict)
+    for name in new_parts(context):
+        first, stop = docs_of(context, name)
+        keepers = follow_twins(twins[first:stop], verdict, first)
         table = keepers.table()
         pq.write_table(table, output.path(of_part(DUPLICATES, name)), compression="zstd")
         output.rows(of_part(DUPLICATES, name), table.num_rows)
-        is_kept.append(keepers.is_kept)
-        duplicate_of.append(keepers.duplicate_of[~is_kept[-1]])
+        is_kept[first:stop] = keepers.is_kept
+        duplicate_of.append(keepers.duplicate_of[~keepers.is_kept])
         n_near += int(keepers.is_near.sum())
-    survivors = np.flatnonzero(np.concatenate(is_kept))
+    survivors = np.flatnonzero(is_kept)
     save_array(output, SURVIVORS, survivors)
     output.rows(SURVIVORS, survivors.size)
     output.count("survivors", survivors.size)
@@ -129,7 +141,8 @@ STEP = Step(
     inputs=("documents",),
     keys=config_keys,
     phases=(
-        Phase("signatures", document_parts, sign_part),
+        Phase("carry", carry_parts, carry),
+        Phase("signatures", new_parts, sign_part),
         Phase("keys", near_parts, key_part, scratch=True),
         Phase("twins", one_part, find_twins, scratch=True),
         Phase("buckets", bucket_parts, find_bucket_part, scratch=True),
@@ -142,5 +155,6 @@ STEP = Step(
         Phase("group", one_part, choose),
     ),
     cautions=_cautions,
-    reads=("dedup", "corpus.keep", "corpus.part_mib"),
+    sources=lambda config: extended_source(config, "dedup"),
+    reads=("dedup", "corpus.keep", "corpus.part_mib", "extends"),
 )

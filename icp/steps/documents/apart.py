@@ -24,6 +24,8 @@ from icp.dedup.overlap import Overlaps, References, references_of
 from icp.dedup.shingles import word_counts
 from icp.engine.step import PartOutput, one_part
 from icp.run.context import Context
+from icp.run.extended import carried, extended
+from icp.run.names import HOLDOUT
 from icp.run.tables import open_writer
 from icp.steps.documents.evaluation import evaluation_texts
 from icp.steps.documents.lines import listed_ids
@@ -73,7 +75,8 @@ def references_by_length(found: list[tuple[str, str]], config: DecontaminateConf
 
 def held_parts(context: Context) -> list[str]:
     """One part for each read task, if documents are held out."""
-    return read_parts(context) if context.config.holdout.is_set else []
+    wanted = context.config.holdout.is_set and context.config.extends is None
+    return read_parts(context) if wanted else []
 
 
 def hold_out(context: Context, part: str, output: PartOutput) -> None:
@@ -103,14 +106,25 @@ def index_held(context: Context, part: str, output: PartOutput) -> None:
     names: list[str] = []
 
     def batches() -> Iterator[Texts]:
-        for task, record in context.records("held").items():
-            if record.files:
-                table = pq.read_table(context.folder(STEP_NAME) / f"held/{task}.parquet", columns=["id", "text"])
-                names.extend(table["id"].to_pylist())
-                yield text_buffers(table["text"])
+        for path in _held_files(context):
+            table = pq.read_table(path, columns=["id", "text"])
+            names.extend(table["id"].to_pylist())
+            yield text_buffers(table["text"])
 
     references = references_of(batches(), ngram=context.config.holdout.ngram)
     _save(output, HELD, Known(references, names))
+
+
+def _held_files(context: Context) -> list[Path]:
+    """The files of held-out documents: of this corpus, or of the run that it extends."""
+    base = extended(context)
+    if base is not None:
+        return [path for _, path, _ in carried(base, STEP_NAME, (HOLDOUT,))]
+    return [
+        context.folder(STEP_NAME) / f"held/{task}.parquet"
+        for task, record in context.records("held").items()
+        if record.files
+    ]
 
 
 def is_held(config: Config, ids: pa.ChunkedArray) -> NDArray[np.bool_]:

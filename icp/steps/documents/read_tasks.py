@@ -25,6 +25,7 @@ from icp.run.tables import open_writer, write_parts
 from icp.steps.documents.archives import read_tar, read_warc
 from icp.steps.documents.derive import with_derived
 from icp.steps.documents.field_types import missing_text
+from icp.steps.documents.grown import check_new
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.jsonl_and_text import read_csv, read_jsonl, read_texts
 from icp.steps.documents.kinds import PACKINGS
@@ -58,6 +59,7 @@ def list_files(context: Context, part: str, output: PartOutput) -> None:
             n_bytes = file.size
     if told:
         output.info["warnings"] = told
+    check_new(context, (file.path for task in tasks for file in task))
     rows = [[asdict(file) for file in task] for task in tasks]
     output.path("list.json").write_text(json.dumps(rows), encoding="utf-8")
 

@@ -17,6 +17,7 @@ from icp.engine.step import PartOutput
 from icp.run.context import Context
 from icp.run.tables import write_parts
 from icp.steps.documents.apart import EVALUATION, HELD, found_in, held_ids, is_held, known
+from icp.steps.documents.grown import HELD_ELSEWHERE
 from icp.steps.documents.read_tasks import part_bytes_of, read_parts
 from icp.steps.documents.rows import EXCERPT, REJECTED
 from icp.steps.documents.stages import groups_of, rejected_before, write_tables
@@ -65,6 +66,7 @@ def sift(context: Context, part: str, output: PartOutput) -> None:
         write_tables(
             output, f"sift/{part}.rejected.parquet", [*rejected_before(context, "sift", part), *sifted.refused]
         )
+    if sifted.overlaps:
         write_tables(output, f"sift/{part}.overlaps.parquet", sifted.overlaps)
 
 
@@ -83,7 +85,11 @@ def told_apart(context: Context) -> tuple[list[str], list[str]]:
         met = {value for record in records for value in record.info["listed"]}
         found, is_whole = listed_in_corpus(config.holdout.ids, "holdout.ids", met, "held out")
         (notes if is_whole else warnings).append(found)
-    if config.holdout.is_set and not sum(record.counts.get("held_out", 0) for record in records):
+    if (
+        config.holdout.is_set
+        and config.extends is None
+        and not sum(record.counts.get("held_out", 0) for record in records)
+    ):
         warnings.append("holdout: no document is held out; raise holdout.fraction, or correct holdout.ids")
     return warnings, notes
 
@@ -112,7 +118,10 @@ class _Sifted:
             if self._config.holdout.is_set:
                 held = is_held(self._config, group["id"])
                 self._note_listed(group["id"])
-                self.n_held += int((held & is_in).sum())
+                if self._config.extends is not None:
+                    self._leave_out(group, np.flatnonzero(held & is_in), HELD_ELSEWHERE)
+                else:
+                    self.n_held += int((held & is_in).sum())
                 is_in &= ~held
                 self._refuse(group, texts, NEAR, is_in)
             yield group.filter(pa.array(is_in))
@@ -127,9 +136,13 @@ class _Sifted:
         if not rows.size:
             return
         self.overlaps += [table for _, table in tables]
-        self.counts[reason] = self.counts.get(reason, 0) + rows.size
-        self.refused.append(_refused(group, rows, reason))
+        self._leave_out(group, rows, reason)
         is_in[rows] = False
+
+    def _leave_out(self, group: pa.Table, rows: NDArray[np.int64], reason: str) -> None:
+        if rows.size:
+            self.counts[reason] = self.counts.get(reason, 0) + rows.size
+            self.refused.append(_refused(group, rows, reason))
 
     def _is_too_near(self, reason: str, overlaps: Overlaps) -> NDArray[np.bool_]:
         if reason == CONTAMINATED:

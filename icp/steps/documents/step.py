@@ -6,7 +6,7 @@ into pieces without numbers, *repeated* and *strip* (leave out repeated paragrap
 *index* and *sift* (keep held-out documents, and text of evaluation sets, out of training, if asked), *merge* (judge
 what was refused, settle the types of kept fields, count), *number*. Held-out documents, without numbers, are left in
 ``documents/holdout/part-*.parquet``, what others share with them or with evaluation sets in
-``documents/rejected/overlaps-part-*.parquet``.
+``documents/rejected/overlaps-part-*.parquet``. Of a run that another one extends, *carry* takes the files over first.
 """
 
 import json
@@ -23,14 +23,16 @@ from icp.config import Config, CorpusConfig
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
+from icp.run.extended import carry_parts, extended_source
 from icp.run.names import DOCUMENTS, HOLDOUT, OVERLAPS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, of_part, part_name
 from icp.run.records import PartRecord, read_json
 from icp.run.tables import open_writer
 from icp.steps.documents.apart import evaluation_parts, held_parts, hold_out, index_evaluation, index_held, index_parts
 from icp.steps.documents.derive import detector_version
 from icp.steps.documents.evaluation import evaluation_files
+from icp.steps.documents.grown import carry, ids_before, next_numbers, settled_field
 from icp.steps.documents.input_files import corpus_files
-from icp.steps.documents.kept_fields import common_field, convert, is_json
+from icp.steps.documents.kept_fields import convert, is_json
 from icp.steps.documents.read_tasks import STEP_NAME, list_files, read_files, read_parts
 from icp.steps.documents.refusals import check_refused, check_seen
 from icp.steps.documents.rows import DOCUMENT, document_keys
@@ -68,7 +70,7 @@ def corpus_identity(config: Config) -> list[tuple[str, str]]:
         rows += [(file.path, f"{file.size} bytes, {file.stamp}") for file in evaluation_files(config.decontaminate)]
     if "language" in config.corpus.derive.values():
         rows.append(("language detector", detector_version()))
-    return rows
+    return rows + extended_source(config, STEP_NAME)
 
 
 def config_keys(config: Config) -> tuple[str, ...]:
@@ -89,17 +91,16 @@ def merge(context: Context, part: str, output: PartOutput) -> None:
     config = context.config.corpus
     check_refused(config, records.values())
     check_seen(config, {name for record in records.values() for name in record.info["seen"]})
-    warnings, notes = (
-        of_input + apart for of_input, apart in zip(told(config, records), told_apart(context), strict=True)
-    )
+    of_rows, apart = told(config, records, ids_before(context)), told_apart(context)
+    warnings, notes = (one + other for one, other in zip(of_rows, apart, strict=True))
     output.info["warnings"], output.info["notes"] = warnings, notes
-    pieces, first = [], 0
+    pieces, first = [], (start := next_numbers(context)[2])
     for record in context.records(stages(context.config)[-1]).values():
         for name, file in record.files.items():
             if is_piece(name):
                 pieces.append((name, first, file.rows))
                 first += file.rows or 0
-    if not first:
+    if first == start:
         raise InputError(NOTHING_LEFT[stages(context.config)[-1]])
     folder = context.folder(STEP_NAME)
     output.info["paragraphs"] = sampled_paragraphs(folder, [name for name, *_ in pieces])
@@ -119,14 +120,15 @@ def _schema(context: Context, config: CorpusConfig, records: Mapping[str, PartRe
             for name in config.keep:
                 if not is_json(schema.field(name)):
                     types[name].append(schema.field(name).type)
-    kept = [common_field(name, types[name], sorted(kinds[name])) for name in config.keep]
+    kept = [settled_field(context, name, types[name], sorted(kinds[name])) for name in config.keep]
     derived = [pa.field(name, pa.string()) for name in config.derive if name != "source"]
     return pa.schema([pa.field("doc", pa.int64()), KEY, *DOCUMENT, *kept, *derived])
 
 
 def number_parts(context: Context) -> list[str]:
     """One part for each piece, and one for each file of refused rows or of paragraphs left out."""
-    return [part_name(index) for index in range(len(_pieces(context)))] + list(_copies(context))
+    first, n_pieces = next_numbers(context)[0], len(_pieces(context))
+    return [part_name(index) for index in range(first, first + n_pieces)] + list(_copies(context))
 
 
 def _copies(context: Context) -> dict[str, tuple[str, str]]:
@@ -134,15 +136,15 @@ def _copies(context: Context) -> dict[str, tuple[str, str]]:
     copies = {}
     of_others = {"paragraphs": ("strip/{}.paragraphs.parquet", STRIPPED_PARAGRAPHS)}
     of_others |= {"overlaps": ("sift/{}.overlaps.parquet", OVERLAPS), "holdout": ("held/{}.parquet", HOLDOUT)}
-    last = stages(context.config)[-1]
-    for part in context.records("read"):
+    last, begin = stages(context.config)[-1], next_numbers(context)[1]
+    for number, part in enumerate(context.records("read"), begin):
         refused = rejected_of(context, last, part)
         if refused is not None:
-            copies[f"rejected-{part}"] = (refused, of_part(REJECTED_ROWS, f"part-{part}"))
+            copies[f"rejected-{part}"] = (refused, of_part(REJECTED_ROWS, part_name(number)))
         for kind, (scratch, name) in of_others.items():
             record = context.records(scratch.partition("/")[0]).get(part)
             if record is not None and scratch.format(part) in record.files:
-                copies[f"{kind}-{part}"] = (scratch.format(part), of_part(name, f"part-{part}"))
+                copies[f"{kind}-{part}"] = (scratch.format(part), of_part(name, part_name(number)))
     return copies
 
 
@@ -162,8 +164,8 @@ def number(context: Context, part: str, output: PartOutput) -> None:
         shutil.copyfile(folder / scratch, output.path(name))
         output.rows(name, pq.read_metadata(folder / scratch).num_rows)
         return
-    index = part.removeprefix("part-")
-    piece, first, n_rows = _pieces(context)[int(index)]
+    index = int(part.removeprefix("part-")) - next_numbers(context)[0]
+    piece, first, n_rows = _pieces(context)[index]
     schema = pa.ipc.read_schema(pa.py_buffer((folder / "schema.arrow").read_bytes()))
     name = of_part(DOCUMENTS, part)
     with pq.ParquetFile(folder / piece) as file, open_writer(output.path(name), schema) as writer:
@@ -189,6 +191,7 @@ STEP = Step(
     inputs=(),
     keys=config_keys,
     phases=(
+        Phase("carry", carry_parts, carry),
         Phase("list", one_part, list_files, scratch=True),
         Phase("read", read_parts, read_files, scratch=True),
         Phase("repeated", repeated_parts, find_repeated, scratch=True),
@@ -205,5 +208,6 @@ STEP = Step(
         *(f"corpus.{name}" for name in ("max_rejected", "include", "ignore", "derive", "strip_repeated")),
         "holdout",
         "decontaminate",
+        "extends",
     ),
 )

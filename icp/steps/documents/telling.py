@@ -30,8 +30,13 @@ _PIECES, _ROWS = 8, 250
 _SHOWN_SHARE, _SHOWN = 0.02, 60
 
 
-def told(config: CorpusConfig, records: Mapping[str, PartRecord]) -> tuple[list[str], list[str]]:
-    """What to warn of, and what to note: values left out, ids that come again, ids to exclude; rows refused."""
+def told(
+    config: CorpusConfig, records: Mapping[str, PartRecord], before: Sequence[Mapping[str, Any]] = ()
+) -> tuple[list[str], list[str]]:
+    """What to warn of, and what to note: values left out, ids that come again, ids to exclude; rows refused.
+
+    `before`: figures of the ids of a run that is extended.
+    """
     infos = [record.info for record in records.values()]
     warnings, notes = [*_left_out(infos)], [*_refused(records)]
     unread: Counter[str] = Counter()
@@ -39,7 +44,7 @@ def told(config: CorpusConfig, records: Mapping[str, PartRecord]) -> tuple[list[
         unread.update(info["unread"])
     if unread:
         warnings.append(f"members of tar files that are not read: {listed(unread)}")
-    n_repeated, is_exact = repeated_ids(info["ids"] for info in infos)
+    n_repeated, is_exact = repeated_ids([*before, *(info["ids"] for info in infos)])
     if n_repeated:
         about, have = "" if is_exact else "about ", "has" if n_repeated == 1 else "have"
         what = f"{about}{counted(n_repeated, 'document')} {have} the id of another one"

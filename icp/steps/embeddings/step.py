@@ -7,6 +7,9 @@ facts `dim` and `model`.
 Models of the corpus (`lexical`, `static`, `hybrid`) read the text once; word counts of the parts are added up; then
 come rows per part, which are settled on together and finished per part. A transformer embeds each document by itself.
 Own vectors are checked and copied file by file, then found by id.
+
+Models of the corpus leave ``frozen.npz``, what they took from all documents; a run that extends this one embeds its new
+documents by it, and *carry* takes over the vectors of the others.
 """
 
 from collections.abc import Iterator
@@ -24,7 +27,8 @@ from icp.embed.transformer import load_transformer
 from icp.embed.two_pass import first_not_finite
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.run.arrays import mapped
-from icp.run.context import Context, document_parts
+from icp.run.context import Context
+from icp.run.extended import carry_parts, extended_source, new_parts
 from icp.run.names import VECTORS, of_part
 from icp.steps.embeddings.by_id import (
     check_missing,
@@ -36,6 +40,7 @@ from icp.steps.embeddings.by_id import (
     own_rows,
 )
 from icp.steps.embeddings.failed import check_failed, past_failures
+from icp.steps.embeddings.frozen import carry, leave_frozen
 from icp.steps.embeddings.survivors import not_finite, survivor_batches, transformer_settings, wanted, write_rows
 from icp.steps.embeddings.two_pass import finished, of_corpus, project, read, settle, weigh
 
@@ -75,6 +80,8 @@ def state_facts(context: Context, part: str, output: PartOutput) -> None:
     first = next(iter(context.records("embed")))
     vectors = mapped(context.part_path("embeddings", VECTORS, first))
     output.info.update(dim=int(vectors.shape[1]), model=context.config.embed.model)
+    if is_of_corpus(context.config.embed.model):
+        leave_frozen(context, output, counts_words=embedder_of(context.config.embed.model).counts_words)
 
 
 def _transformed(context: Context, part: str, output: PartOutput) -> Iterator[NDArray[np.float32]]:
@@ -88,15 +95,16 @@ def _transformed(context: Context, part: str, output: PartOutput) -> Iterator[ND
 
 
 def _counted_one(context: Context) -> list[str]:
-    return one_part(context) if embedder_of(context.config.embed.model).counts_words else []
+    counts_words = embedder_of(context.config.embed.model).counts_words
+    return one_part(context) if counts_words and context.config.extends is None else []
 
 
 def _corpus_parts(context: Context) -> list[str]:
-    return document_parts(context) if is_of_corpus(context.config.embed.model) else []
+    return new_parts(context) if is_of_corpus(context.config.embed.model) else []
 
 
 def _corpus_one(context: Context) -> list[str]:
-    return one_part(context) if is_of_corpus(context.config.embed.model) else []
+    return one_part(context) if is_of_corpus(context.config.embed.model) and context.config.extends is None else []
 
 
 def _own_one(context: Context) -> list[str]:
@@ -126,21 +134,26 @@ def _sources(config: Config) -> list[tuple[str, str]]:
     return [(str(path), f"{stat.st_size} bytes, {stat.st_mtime_ns}") for path, stat in stats]
 
 
+def _all_sources(config: Config) -> list[tuple[str, str]]:
+    return [*_sources(config), *extended_source(config, "embeddings")]
+
+
 STEP = Step(
     name="embeddings",
     format=4,
     inputs=("documents", "dedup"),
     keys=_keys,
     phases=(
+        Phase("carry", carry_parts, carry),
         Phase("read", _corpus_parts, read, scratch=True),
         Phase("weigh", _counted_one, weigh, scratch=True),
         Phase("project", _corpus_parts, project, scratch=True),
         Phase("settle", _corpus_one, settle, scratch=True),
         Phase("copy", own_parts, copy_vectors, scratch=True),
         Phase("index", _own_one, index_vectors, scratch=True),
-        Phase("embed", document_parts, embed),
+        Phase("embed", new_parts, embed),
         Phase("facts", one_part, state_facts),
     ),
-    sources=_sources,
-    reads=("corpus.max_rejected", "embed", "seed"),  # of a model that knows no setting, none changes bytes
+    sources=_all_sources,
+    reads=("corpus.max_rejected", "embed", "seed", "extends"),  # of a model that knows no setting, none changes bytes
 )

@@ -1,7 +1,6 @@
 """Phases of the models that look at the whole corpus: `lexical`, `static`, `hybrid`, ``hybrid:<model>``."""
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from icp.engine.step import PartOutput
 from icp.run.arrays import survivors
 from icp.run.context import Context, document_parts
 from icp.steps.embeddings.failed import past_failures
+from icp.steps.embeddings.frozen import settled_arrays, word_weights
 from icp.steps.embeddings.survivors import (
     load_array,
     made,
@@ -75,7 +75,7 @@ def weigh(context: Context, part: str, output: PartOutput) -> None:
 def project(context: Context, part: str, output: PartOutput) -> None:
     """The rows of the documents of a part, their sum, and those of them that are in the sample."""
     embedder = of_corpus(context)
-    weights = np.array(load_array(context, "weights.npy")) if embedder.counts_words else np.zeros(0, np.int32)
+    weights = word_weights(context) if embedder.counts_words else np.zeros(0, np.int32)
     first, _, docs = wanted(context, part)
     totals = PartTotals(embedder, first=first, n_docs=survivors(context).size)
 
@@ -119,9 +119,7 @@ def settle(context: Context, part: str, output: PartOutput) -> None:
 
 def finished(context: Context, part: str) -> Iterator[NDArray[np.float32]]:
     """The vectors of a part, in blocks: (n, dim) float32."""
-    names = made(context, "settle", "settled")
-    settled = {PurePosixPath(name).stem: np.array(load_array(context, name)) for name in names}
-    return finish_rows(of_corpus(context), load_array(context, f"rows/{part}.npy"), settled)
+    return finish_rows(of_corpus(context), load_array(context, f"rows/{part}.npy"), settled_arrays(context))
 
 
 def of_corpus(context: Context) -> CorpusEmbedder:

@@ -22,9 +22,11 @@ from icp.engine.step import PartOutput
 from icp.kernels.knn_graph import jaccard_pairs, keep_leaders
 from icp.run.arrays import survivors
 from icp.run.context import Context, document_parts
+from icp.run.extended import old_parts
 from icp.run.names import CONFLICTS, DOCUMENTS, DUPLICATES, NEAR_COPIES, NODES, of_part
 from icp.run.tables import read_rows
 from icp.steps.graph.arrays import load, raw_neighbors, save
+from icp.steps.graph.grown import stay_before, to_judge, with_before
 from icp.texts import text_buffers
 
 LOOKED_AT = 0.5
@@ -43,8 +45,10 @@ def find_pairs(context: Context, part: str, output: PartOutput) -> None:
         keys.append(np.maximum(rows, others) * n_rows + np.minimum(rows, others))
         values.append(similarities[alike])
     found, where = np.unique(np.concatenate(keys), return_index=True)
-    save(output, "pairs.npy", np.stack((found % max(n_rows, 1), found // max(n_rows, 1)), axis=1))
-    save(output, "similarities.npy", np.concatenate(values)[where])
+    lower, higher = found % max(n_rows, 1), found // max(n_rows, 1)
+    judged = to_judge(context, lower, higher)
+    save(output, "pairs.npy", np.stack((lower[judged], higher[judged]), axis=1))
+    save(output, "similarities.npy", np.concatenate(values)[where[judged]])
 
 
 def make_shingles(context: Context, part: str, output: PartOutput) -> None:
@@ -100,16 +104,17 @@ def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
     similarities = load(context, "similarities").astype(np.float64)
     alike = np.flatnonzero(similarities >= config.duplicate_similarity)
     removing = alike[keep_leaders(pairs[alike], jaccards[alike], config.duplicate_jaccard, docs.size)]
-    kept = np.ones(docs.size, dtype=np.bool_)
+    kept = stay_before(context)
     kept[pairs[removing, 1]] = False
     _write_duplicates(context, output, docs[pairs[removing]], jaccards[removing], similarities[removing])
     apart = _kept_apart(context, jaccards)
     apart[alike] = True
-    conflicts = _as_nodes(pairs[apart], kept)
+    conflicts = with_before(context, CONFLICTS, _as_nodes(pairs[apart], kept))
     save(output, NODES, docs[kept])
     save(output, CONFLICTS, conflicts)
     if config.compares_texts:
-        save(output, NEAR_COPIES, _as_nodes(pairs[jaccards >= NEAR_COPY], kept))
+        near = _as_nodes(pairs[jaccards >= NEAR_COPY], kept)
+        save(output, NEAR_COPIES, with_before(context, NEAR_COPIES, near))
     output.count("semantic_duplicates", removing.size)
     output.count("conflicts", len(conflicts))
     output.count("nodes", int(kept.sum()))
@@ -140,9 +145,9 @@ def _write_duplicates(
     jaccards: NDArray[np.float64],
     similarities: NDArray[np.float64],
 ) -> None:
-    """One file for each documents part; `docs` (n, 2): the kept doc and the removed one, by the removed."""
+    """One file for each new documents part; `docs` (n, 2): the kept doc and the removed one, by the removed."""
     cuts = np.searchsorted(docs[:, 1], context.doc_bounds()).tolist()
-    for part, begin, end in zip(document_parts(context), cuts, cuts[1:], strict=False):
+    for part, begin, end in list(zip(document_parts(context), cuts, cuts[1:], strict=False))[len(old_parts(context)) :]:
         name, here = of_part(DUPLICATES, part), slice(begin, end)
         columns: dict[str, Any] = {"doc": docs[here, 1], "duplicate_of": docs[here, 0]}
         columns |= {"jaccard": jaccards[here], "similarity": similarities[here]}

@@ -22,9 +22,11 @@ from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.kernels.knn_graph import candidate_similarities, component_sizes, union_rows
 from icp.run.arrays import mapped, mapped_privately, neighbors_of, survivor_vectors, survivors
 from icp.run.context import Context, document_parts, document_paths
+from icp.run.extended import carry_parts, extended_source
 from icp.run.names import CONFLICTS, INDICES, INDPTR, WEIGHTS
 from icp.run.nodes import node_bounds, node_rows
 from icp.steps.graph.arrays import load, paths, save
+from icp.steps.graph.grown import carry
 from icp.steps.graph.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
 from icp.streams import PAIRS
 
@@ -219,6 +221,7 @@ STEP = Step(
     inputs=("documents", "dedup", "embeddings", "neighbors"),
     keys=_keys,
     phases=(
+        Phase("carry", carry_parts, carry),
         Phase("pairs", one_part, find_pairs, scratch=True),
         Phase("shingles", document_parts, make_shingles, scratch=True),
         Phase("jaccard", document_parts, compare_texts, scratch=True),
@@ -229,5 +232,6 @@ STEP = Step(
         Phase("union", document_parts, join_rows, scratch=True),
         Phase("facts", one_part, join_parts),
     ),
-    reads=("graph",),
+    sources=lambda config: extended_source(config, "graph"),
+    reads=("graph", "extends"),
 )

@@ -12,7 +12,8 @@ from icp.engine.step import PartOutput
 from icp.knn import faiss_index
 from icp.knn.methods import Found
 from icp.run.context import Context
-from icp.steps.neighbors.tasks import checked, embeddings, range_of, search_of
+from icp.steps.neighbors.rows import checked, embeddings, search_of
+from icp.steps.neighbors.tasks import range_of
 
 INDEX = "index.faiss"
 

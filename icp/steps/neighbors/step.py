@@ -30,17 +30,18 @@ from icp.knn.recall import recall_interval
 from icp.knn.vectors import empty_keys, unpack
 from icp.run.arrays import mapped
 from icp.run.context import Context, document_parts
+from icp.run.extended import extended_source
 from icp.run.names import NEIGHBORS, SIMILARITIES, of_part
 from icp.steps.neighbors import by_index
+from icp.steps.neighbors.grown import tell_recall
+from icp.steps.neighbors.rows import checked, embeddings, is_filtered, only_new, search_of
 from icp.steps.neighbors.tasks import (
+    all_tasks,
     centroids,
     check_task,
-    checked,
-    embeddings,
     expand_parts,
     expansion,
     groups,
-    is_filtered,
     load,
     merge_parts,
     merged,
@@ -54,7 +55,6 @@ from icp.steps.neighbors.tasks import (
     ranges_to_group,
     save,
     save_cells,
-    search_of,
     search_parts,
     tuning,
     tuning_info,
@@ -140,7 +140,7 @@ def search(context: Context, part: str, output: PartOutput) -> None:
     if wanted.planned == "faiss":
         found = by_index.search(context, part)
     else:
-        task = phases.search_tasks(wanted, by)[part]
+        task = all_tasks(context)[part]
         check_task(context, task)
         found = phases.search_task(embeddings(context), wanted, by, task)
     save(output, f"{part}.rows.npy", found.rows)
@@ -184,6 +184,10 @@ def write_part(context: Context, part: str, output: PartOutput) -> None:
 def measure(context: Context, part: str, output: PartOutput) -> None:
     """How many of the true neighbours were found; a warning where that misses the target."""
     search, recall = search_of(context), (1.0, 1.0, 1.0)
+    if only_new(context):
+        tell_recall(context, output)
+        output.info["target_missed"] = output.info["recall_high"] < search.target_recall
+        return
     if search.planned != "exact":
         output.info |= context.records("lists" if search.has_groups else "tune")["all"].info
     output.info["method"] = method(context)
@@ -241,5 +245,6 @@ STEP = Step(
         Phase("parts", document_parts, write_part),
         Phase("facts", one_part, measure),
     ),
-    reads=("graph.same_source", "graph.max_similarity", "graph.faiss"),  # by default they leave no trace
+    sources=lambda config: extended_source(config, "neighbors"),
+    reads=("graph.same_source", "graph.max_similarity", "graph.faiss", "extends"),  # by default they leave no trace
 )

@@ -3,7 +3,6 @@
 In: embeddings/, the step's own folder. Out: rows, ranges, names of parts; the same for any number of workers.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,73 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.choices import KNN_METHODS
-from icp.config import Config
-from icp.data import RowParts, take
 from icp.engine.step import PartOutput, one_part
-from icp.errors import ArtifactError
 from icp.knn import phases
-from icp.knn.cells import CHUNK_ROWS, Cells
+from icp.knn.cells import Cells
 from icp.knn.centroids import Centroids
 from icp.knn.exact import merge_found
 from icp.knn.expansion import PASSES
-from icp.knn.groupings import Expansion, Groups, Search, Tuning, count_kept, grouping_of
+from icp.knn.groupings import Expansion, Groups, Tuning, grouping_of
 from icp.knn.methods import Found
-from icp.knn.vectors import check_rows, empty_keys
-from icp.run.arrays import mapped, mapped_privately, survivor_vectors, survivors, vector_paths
+from icp.knn.vectors import empty_keys
+from icp.run.arrays import mapped, mapped_privately, vector_paths
 from icp.run.context import Context, document_parts
-from icp.run.names import VECTORS, of_part
+from icp.steps.neighbors.grown import keys_before, new_range
+from icp.steps.neighbors.grown import tasks as new_tasks
+from icp.steps.neighbors.rows import checked, only_new, search_of, shape
 
 RANGE_ROWS = 1 << 14
 MOST_RANGES = 1024
-
-
-def is_filtered(config: Config) -> bool:
-    """Whether the graph passes over neighbours by source or similarity."""
-    return config.graph.same_source != "any" or config.graph.max_similarity is not None
-
-
-def search_of(context: Context) -> Search:
-    """What the configuration asks for."""
-    config = context.config
-    graph, keep = config.graph, count_kept(config.graph.k, is_filtered=is_filtered(config))
-    return Search(*shape(context), graph.k, keep, graph.method, graph.target_recall, config.seed, graph.faiss)
-
-
-def embeddings(context: Context) -> RowParts:
-    """The rows, memory-mapped; raises ArtifactError where parts differ in dimensions."""
-    dims: dict[int, str] = {}
-    for path in vector_paths(context):
-        part = mapped(path)
-        if len(part):
-            dims.setdefault(part.shape[1], path.name)
-    if len(dims) > 1:
-        found = ", ".join(f"{name} of {dim}" for dim, name in dims.items())
-        raise ArtifactError(
-            f"{context.folder('embeddings')}: vectors of different dimensions ({found}); redo the step with --fresh"
-        )
-    return survivor_vectors(context)
-
-
-def shape(context: Context) -> tuple[int, int]:
-    """Rows and dimensions; the manifest tells them where it can, without opening the files."""
-    manifest = context.manifest("embeddings")
-    records = [manifest.files.get(of_part(VECTORS, part)) for part in document_parts(context)]
-    rows = [record.rows if record is not None else None for record in records]
-    if "dim" not in manifest.facts or None in rows:
-        n_rows, dim = embeddings(context).shape
-        return n_rows, dim
-    return sum(n or 0 for n in rows), int(manifest.facts["dim"])
-
-
-def checked(context: Context, rows: range) -> Iterator[NDArray[np.float32]]:
-    """The rows of a range in blocks; raises InputError naming the document of a wrong one."""
-    vectors = embeddings(context)
-    docs = survivors(context)
-    for start in range(rows.start, rows.stop, CHUNK_ROWS):
-        ids = np.arange(start, min(start + CHUNK_ROWS, rows.stop), dtype=np.int64)
-        block = take(vectors, ids)
-        check_rows(block, start, str(context.folder("embeddings")), docs=docs[ids])
-        yield block
 
 
 def _range_rows(n_rows: int) -> int:
@@ -132,11 +81,18 @@ def expands(context: Context) -> bool:
     return search_of(context).has_groups and "joined.npy" in context.records("lists")["all"].files
 
 
+def all_tasks(context: Context) -> dict[str, phases.Task]:
+    """The tasks of the search by name."""
+    if only_new(context):
+        return dict(new_tasks(new_range(context)))
+    return phases.search_tasks(search_of(context), groups(context))
+
+
 def search_parts(context: Context) -> list[str]:
     """Ranges of cells or lists, pairs of ranges of rows, or ranges of them."""
     if method(context) == "faiss":
         return ranges(context)
-    return list(phases.search_tasks(search_of(context), groups(context)))
+    return list(all_tasks(context))
 
 
 def expand_parts(context: Context, number: int) -> list[str]:
@@ -172,7 +128,8 @@ def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64],
         keys = np.load(context.folder("neighbors") / f"{part}.merged-{number - 1}.npy", allow_pickle=False)
         names = f"rows-{number}", f"keys-{number}"
     else:
-        keys = empty_keys(sizes[at], search_of(context).keep)
+        before = keys_before(context, part) if only_new(context) else None
+        keys = empty_keys(sizes[at], search_of(context).keep) if before is None else before
     for files in zip(*(paths(context, name) for name in names), strict=True):
         rows, found = (mapped(path) for path in files)
         merge_found(keys, first, Found(rows, found))

@@ -23,6 +23,7 @@ from icp.pack.row_layout import Segments, Specials, main_source, place_segments,
 from icp.pack.similarity import window_similarities
 from icp.run.arrays import load_nodes, load_plan, mapped, path_rank, survivor_vectors, survivors, token_offsets
 from icp.run.context import Context, document_parts
+from icp.run.extended import first_packed
 from icp.run.names import PATH_RANK, SEGMENTS, TOKEN_IDS, TOKENIZER, WINDOWS, of_part, part_name, shard_file
 from icp.run.nodes import node_batches, node_bounds
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -79,7 +80,7 @@ def finish(context: Context, part: str, output: PartOutput) -> None:
     """Check the sums, and leave what readers must know in the manifest."""
     counts = [record.counts for record in context.records("write").values()]
     total = {name: sum(count[name] for count in counts) for name in (counts[0] if counts else ())}
-    n_tokens = context.manifest("tokens").counts["tokens"]
+    n_tokens = int(np.diff(token_offsets(context))[first_packed(context, load_nodes(context)) :].sum())
     config, (specials, tokenizer) = context.config, _specials(context)
     planned = context.manifest("windows").counts  # what pack.tail repeated or left out
     repeated = total.get("documents_in", 0) - n_tokens + planned.get("left_out", 0)
@@ -245,5 +246,5 @@ STEP = Step(
         Phase("write", _shard_parts, write_shard),
         Phase("facts", one_part, finish),
     ),
-    reads=("pack.method", "pack.epochs"),  # in the bytes of windows, which this step reads
+    reads=("pack.method", "pack.epochs", "pack.documents"),  # in the bytes of windows, which this step reads
 )

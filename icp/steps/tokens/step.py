@@ -7,21 +7,28 @@ int64 tokens of each document of a part, ``offsets.npy`` int64 (n_nodes + 1,) ov
 """
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from icp.config import Config, TokenizerConfig
-from icp.config.addresses import expanded
 from icp.engine.shared import shared
 from icp.engine.step import ALL, PartOutput, Phase, Step, one_part
 from icp.run.arrays import load_nodes, mapped
 from icp.run.context import Context, document_parts, part_paths
 from icp.run.names import LENGTHS, OFFSETS, TOKEN_IDS, TOKENIZER, TOKENIZER_CONFIG, of_part
 from icp.run.nodes import node_batches
-from icp.run.records import hash_file
+from icp.steps.tokens.grown import (
+    FORMAT,
+    carry,
+    carry_parts,
+    parts_to_encode,
+    tokenizer_files,
+    tokenizer_source,
+    tokens_before,
+    trained_before,
+)
 from icp.steps.tokens.proof import proof_texts
 from icp.steps.tokens.rejected import Rejected, check_rejected
 from icp.steps.tokens.sample import sample, sample_texts
@@ -29,7 +36,6 @@ from icp.texts import text_buffers
 from icp.tokenizer.byte_level import train_tokenizer, trained_ids
 from icp.tokenizer.choice import choose_engine, engine_named
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
-from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME, MAP_NAME
 
 
 def train(context: Context, part: str, output: PartOutput) -> None:
@@ -38,8 +44,9 @@ def train(context: Context, part: str, output: PartOutput) -> None:
     config = context.config.tokenizer
     n_ids = trained_ids(config.name)
     if n_ids is not None:
-        path = output.path(TOKENIZER)
-        path.write_text(train_tokenizer(text_buffers(sample_texts(context)), n_ids), encoding="utf-8")
+        path, text = output.path(TOKENIZER), trained_before(context)
+        text = train_tokenizer(text_buffers(sample_texts(context)), n_ids) if text is None else text
+        path.write_text(text, encoding="utf-8")
         tokenizer = load_tokenizer(config, trained=path)
     else:
         tokenizer = load_tokenizer(config)
@@ -124,7 +131,12 @@ def _set_threads(context: Context) -> None:
 
 
 def _sample_parts(context: Context) -> list[str]:
-    return document_parts(context) if trained_ids(context.config.tokenizer.name) is not None else []
+    is_trained = trained_ids(context.config.tokenizer.name) is not None
+    return document_parts(context) if is_trained and tokens_before(context) is None else []
+
+
+def _encode_parts(context: Context) -> list[str]:
+    return parts_to_encode(context, document_parts(context))
 
 
 def _keys(config: Config) -> tuple[str, ...]:
@@ -132,27 +144,18 @@ def _keys(config: Config) -> tuple[str, ...]:
     return ("tokenizer.name",)
 
 
-def _tokenizer_files(config: Config) -> Iterable[tuple[str, str]]:
-    """Hashes of the user's own tokenizer files; a trained one and one from the hub are known by name."""
-    if trained_ids(config.tokenizer.name) is not None:
-        return []
-    path = Path(expanded(config.tokenizer.name))
-    path = path / JSON_NAME if path.is_dir() else path
-    files = (path, *map(path.with_name, (CONFIG_NAME, MAP_NAME))) if path.is_file() else ()
-    return [(file.name, hash_file(file)) for file in files if file.is_file()]
-
-
 STEP = Step(
     name="tokens",
-    format=2,
+    format=FORMAT,
     inputs=("documents", "dedup", "graph"),
     keys=_keys,
     phases=(
+        Phase("carry", carry_parts, carry),
         Phase("sample", _sample_parts, sample, scratch=True),
         Phase("train", one_part, train),
-        Phase("encode", document_parts, encode),
+        Phase("encode", _encode_parts, encode),
         Phase("facts", one_part, join),
     ),
-    sources=lambda config: list(_tokenizer_files(config)),
-    reads=("tokenizer", "corpus.max_rejected"),  # specials stand in the shards
+    sources=lambda config: [*tokenizer_files(config), *tokenizer_source(config)],
+    reads=("tokenizer", "corpus.max_rejected", "extends"),  # specials stand in the shards
 )

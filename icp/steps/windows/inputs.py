@@ -14,6 +14,7 @@ from icp.pack.plan_windows import plan_windows
 from icp.pack.training_order import Mix, random_documents
 from icp.run.arrays import load_conflicts, load_graph, load_nodes, mapped, token_offsets
 from icp.run.context import Context, document_paths
+from icp.run.extended import first_packed
 from icp.run.names import TAIL, TOKENIZER
 from icp.run.nodes import field_groups, load_vectors
 from icp.run.passes import passes_of
@@ -58,6 +59,7 @@ def load_inputs(context: Context) -> Inputs:
     times = passes_of(document_paths(context), nodes, config.pack) if config.pack.has_passes else None
     if times is not None:
         n_tokens[times == 0] = 0
+    n_tokens[: first_packed(context, nodes)] = 0
     return Inputs(
         nodes,
         load_graph(context),

@@ -126,7 +126,7 @@ def _random_plan(context: Context, inputs: Inputs) -> PackPlan:
 def _keys(config: Config) -> tuple[str, ...]:
     pack = ("seq_len", "stride", "method", "min_fill", "split", "min_piece", "group_by", "inside", "mix_random")
     # unsaid where nothing is chosen: packs made before there was a choice stay as they are
-    unsaid = {"tail": "pad", "least_fill": 0.0, "continuation": "cut", "epochs": 1, "sources": {}}
+    unsaid = {"tail": "pad", "least_fill": 0.0, "continuation": "cut", "epochs": 1, "sources": {}, "documents": "all"}
     chosen = [f"pack.{name}" for name, usual in unsaid.items() if getattr(config.pack, name) != usual]
     if config.pack.epochs > 1:  # later passes have paths of their own
         chosen += ["order.method", "order.improve", "order.recompute_degree"]
@@ -154,7 +154,7 @@ STEP = Step(
     # in the bytes of tokens, which this step reads; a key of its own unless windows are padded
     reads=(
         "tokenizer.name",
-        *(f"pack.{name}" for name in ("tail", "least_fill", "continuation", "epochs", "sources")),
+        *(f"pack.{name}" for name in ("tail", "least_fill", "continuation", "epochs", "sources", "documents")),
         *(f"graph.conflict_{name}" for name in ("jaccard", "containment")),
         *(f"order.{name}" for name in ("method", "improve", "recompute_degree")),
     ),

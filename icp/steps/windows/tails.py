@@ -10,8 +10,9 @@ from icp.errors import InputError
 from icp.pack.continuation import begun_again
 from icp.pack.tail import NOTHING, Related, left_out, without_open_windows
 from icp.plurals import counted
-from icp.run.arrays import load_order, token_offsets
+from icp.run.arrays import load_nodes, load_order, token_offsets
 from icp.run.context import Context
+from icp.run.extended import first_packed
 from icp.steps.windows.inputs import Inputs, save_array
 
 MUCH = 0.01
@@ -76,7 +77,8 @@ def warn_of_tail(context: Context, output: PartOutput) -> None:
     counts, config, facts = context.records("plan")[ALL].counts, context.config, output.info
     if config.pack.tail == "pad":
         return
-    n_tokens = int(token_offsets(context)[-1])
+    offsets = token_offsets(context)
+    n_tokens = int(offsets[-1] - offsets[first_packed(context, load_nodes(context))])
     if counts["left_out"] > MUCH * n_tokens:
         facts.setdefault("warnings", []).append(
             f"windows: pack.tail is drop, which leaves out {counts['left_out']:,} tokens "

@@ -89,7 +89,7 @@ def test_the_manifest_tells_rows_dimension_and_model(whole):
 
 
 def test_scratch_files_are_gone(whole):
-    assert sorted(path.name for path in whole.iterdir()) == ["manifest.json", "part-00000.npy"]
+    assert sorted(path.name for path in whole.iterdir()) == ["frozen.npz", "manifest.json", "part-00000.npy"]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
