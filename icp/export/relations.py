@@ -3,9 +3,9 @@
 In: a finished graph, the texts. Out: one Parquet file, ``README.md`` and ``export.json``.
 
 ``pairs``: every edge of the graph whose ends are no copies (Jaccard below .6), lower doc first: doc_a, doc_b, id_a,
-id_b, similarity (cosine), jaccard (of word n-grams). ``clusters``: a row a document: doc, id, and a label at three levels,
-coarse, middle and fine, each of which parts the one before: documents are halved by direction until a cluster holds
-at most a tenth, a hundredth and a thousandth of them, or eight.
+id_b, similarity (cosine), jaccard (of word n-grams). ``clusters``: a row a document: doc, id, and a label at three
+levels, coarse, middle and fine, each of which parts the one before: documents are halved by direction until a cluster
+holds at most a tenth, a hundredth and a thousandth of them, or eight.
 """
 
 from collections.abc import Iterator

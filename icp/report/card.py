@@ -105,7 +105,7 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         pack=pack,
         packs=PACKS,
         configuration=CONFIG,
-        passes=f" in each of {config.pack.epochs} passes" if config.pack.epochs > 1 else "",
+        passes=_passes(config),
         but=_but(made["tokens"], config.pack.epochs),
         model=config.embed.model,
         threshold=config.dedup.threshold,
@@ -121,6 +121,13 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         **{name: made["tokens"][name] for name in ("documents_in", "specials", "padding")},
         **{name: windows[name] for name in windows if name in ("seq_len", "fill") or name.endswith("mean_similarity")},
     )
+
+
+def _passes(config: Config) -> str:
+    """How often documents are read."""
+    told = f" in each of {config.pack.epochs} passes" if config.pack.epochs > 1 else ""
+    sources = ", ".join(f"{name} {source.epochs:g}" for name, source in config.pack.sources.items())
+    return told + (f", of sources as often as asked ({sources} times)" if sources else "")
 
 
 def _but(tokens: Mapping[str, int], epochs: int) -> str:
