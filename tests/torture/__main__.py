@@ -17,7 +17,7 @@ from tiny import make_run, tiny_config, write_jsonl
 from torture import Broken, api, damages, faults, inputs, jsons, kills, soak
 from torture.soak import corpus
 
-NAMES = ("api", "damages", "json", "inputs", "faults", "kills", "workers", "spark", "soak")
+NAMES = ("api", "damages", "json", "inputs", "faults", "kills", "anew", "workers", "spark", "soak")
 
 
 class Attacks:
@@ -63,10 +63,14 @@ class Attacks:
         return inputs.attack(*self.budget, run=self.run_of(0), folder=self.folder, most=self.options.most)
 
     def faults(self):
-        return faults.attack(*self.budget, folder=self.folder, most=self.options.most, skip=self.options.skip)
+        return faults.attack(*self.budget, folder=self.folder, most=self.options.most, skip=self.options.skip,
+                             errors=self.options.errors)  # fmt: skip
 
     def kills(self):
         return kills.attack(*self.budget, folder=self.folder)
+
+    def anew(self):
+        return kills.attack(*self.budget, folder=self.folder, scenarios=("anew",))
 
     def workers(self):
         return kills.attack(*self.budget, folder=self.folder, scenarios=("workers",))
@@ -86,6 +90,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--most", type=int, help="calls, changes, inputs, faults or runs at most")
     parser.add_argument("--skip", type=int, default=0, help="faults that were tried before by the same seed")
+    parser.add_argument("--errors", nargs="+", choices=faults.NAMES, help="of faults; default: all")
     parser.add_argument("--uses", type=float, default=0.5, help="share of damages after which all commands are tried")
     parser.add_argument("--part-mib", type=float, default=0.02)
     options, failed = parser.parse_args(), False

@@ -31,14 +31,15 @@ KINDS = {"write": 1, "fsync": 2, "rename": 4, "link": 8, "open": 16, "mkdir": 32
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO)
 SHORT = 0
 """In place of an error: half of each write is done."""
+NAMES = {**{errno.errorcode[error]: error for error in ERRORS}, "short": SHORT}
 WRITABLE_SOON, NOT_OURS = 4, 3
 """Exit codes: 4 wherever something was begun; 3 where the folder of the run itself may not be written (EACCES)."""
 
 
-def attack(seconds, seed, *, folder, most=None, skip=0):
+def attack(seconds, seed, *, folder, most=None, skip=0, errors=None):
     """Start a process in front of whose C library the shim lies, and give what it counted.
 
-    `most`: faults at most; `skip`: so many that were tried before by the same seed.
+    `most`: faults at most; `skip`: so many that were tried before by the same seed; `errors`: names, all if None.
     """
     library = Path(folder) / "shim.so"
     compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
@@ -54,6 +55,7 @@ def attack(seconds, seed, *, folder, most=None, skip=0):
         str(seed),
         str(most or 10**9),
         str(skip),
+        *(errors or NAMES),
     ]
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "LD_PRELOAD": str(library), "SHIM": str(library), "PYTHONPATH": path}
@@ -117,10 +119,10 @@ def one(place, config, wanted, arming):
     return bool(failed)
 
 
-def all_faults(log, rng):
+def all_faults(log, rng, errors):
     """Every fault of every call, in an order by the seed, one call of each site before the others; and the sites.
 
-    `log`: a line for each call, its kind and the file.
+    `log`: a line for each call, its kind and the file; `errors`: in their order.
     """
     sites, numbers = {}, Counter()
     for line in log.splitlines():
@@ -134,7 +136,8 @@ def all_faults(log, rng):
         (place not in chosen, rank, rng.random(), (*place, error, sticky))
         for calls in sites.values()
         for place in calls
-        for rank, error in enumerate((*ERRORS, *((SHORT,) if place[0] == KINDS["write"] else ())))
+        for rank, error in enumerate(errors)
+        if error != SHORT or place[0] == KINDS["write"]
         for sticky in (False, True)
     ]
     return [fault for *_, fault in sorted(found)], len(sites)
@@ -146,7 +149,7 @@ def told(fault):
     return f"{name} {fault[1]} {errno.errorcode.get(fault[2], 'short')}{' and all after it' if fault[3] else ''}"
 
 
-def main(folder, seconds, seed, most, skip):
+def main(folder, seconds, seed, most, skip, errors):
     """What ``python -m torture.faults`` does."""
     from tiny import data_files
 
@@ -159,7 +162,7 @@ def main(folder, seconds, seed, most, skip):
     if code or data_files(run) != wanted:
         raise Broken(f"without a fault: exit {code}: {said[-1500:]}")
     calls = dict(zip(KINDS, seen, strict=True))
-    faults, n_sites = all_faults(log.read_text(), rng)
+    faults, n_sites = all_faults(log.read_text(), rng, errors)
     counts, broken = (
         {"calls": calls, "sites": n_sites, "faults": 0, "failed": 0, "of": len(faults), "by error": Counter()},
         [],
@@ -181,4 +184,4 @@ def main(folder, seconds, seed, most, skip):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:6])))
+    sys.exit(main(sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:6]), [NAMES[name] for name in sys.argv[6:]]))

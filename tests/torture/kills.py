@@ -1,7 +1,8 @@
 """Commands killed at random moments, again and again, until they end by themselves: the same bytes, nothing left over.
 
-Scenarios: a run; a run begun anew with ``--fresh-step``; a second pack; an export; slices of all steps, by
-turns; a run with worker processes; a run of the Spark driver. Killed is the whole group of processes, by SIGKILL.
+Scenarios: a run; a run begun anew with ``--fresh-step``; a run that was made otherwise or is damaged, with ``--fresh``;
+a second pack; an export; slices of all steps, by turns; a run with worker processes; a run of the Spark driver. Killed
+is the whole group of processes, by SIGKILL.
 """
 
 import contextlib
@@ -17,11 +18,23 @@ from pathlib import Path
 
 from tiny import data_files
 
-from icp.run.names import STEPS
+from icp.run.names import BUILD_STEPS, PACK_FOLDERS, STEPS, pack_folder
 from torture import Broken
 from torture.commands import small_run, start
 
 MOST_KILLS = 60
+OTHERWISE = (
+    "corpus.keep=[]",
+    "dedup.near=false",
+    "embed.model=lexical",
+    "graph.k=3",
+    "graph.min_similarity=0.99",
+    "order.method=random",
+    "pack.seq_len=50",
+    "pack.inside=reverse",
+    "pack.shuffle=none",
+)
+"""Settings by which a run is made otherwise, from every step on."""
 
 
 class Killer:
@@ -89,6 +102,31 @@ def killed_fresh(killer, place, config, whole):
     killer.until_done(plain, first=[*plain, "--fresh-step", step, "--yes"])
 
 
+def killed_anew(killer, place, config, whole):
+    """A finished run that was made otherwise, or of which a file is lost or cut, with ``--fresh`` until it is done."""
+    run, other = place / "run", killer.rng.choice([*OTHERWISE, None])
+    command = ["run", "-c", str(config), "--set", f"run={run}"]
+    shutil.copytree(whole, run)
+    if other is None:
+        _damage(killer.rng, run)
+    elif killer.once([*command, "--set", other, "--fresh", "--yes"], None) or data_files(run) == data_files(whole):
+        raise Broken(f"{other}: nothing else was made")
+    try:
+        killer.until_done([*command, "--fresh", "--yes"])
+    except Broken as error:
+        raise Broken(f"after {other or 'damage'}: {error}") from None
+
+
+def _damage(rng, run):
+    """Lose or cut one of the files that steps made."""
+    steps = [run / step for step in BUILD_STEPS] + [run / pack_folder("main", step) for step in PACK_FOLDERS]
+    path = rng.choice(sorted(path for step in steps for path in step.rglob("*") if path.is_file()))
+    if rng.random() < 0.5:
+        path.unlink()
+    else:
+        os.truncate(path, path.stat().st_size // 2)
+
+
 def killed_pack(killer, place, config, whole):
     """A second pack of a finished run, which then takes the place of the first."""
     shutil.copytree(whole, place / "run")
@@ -141,9 +179,9 @@ def killed_spark(killer, place, config, whole):
     killed_workers(killer, place, config, whole, options=("--engine", "spark", "--master", "local[2]"))
 
 
-SCENARIOS = {f.__name__.removeprefix("killed_"): f for f in (killed_run, killed_fresh, killed_pack, killed_export,
-             killed_slices, killed_workers, killed_spark)}  # fmt: skip
-FORKED = ("run", "fresh", "pack", "export", "slices")
+SCENARIOS = {f.__name__.removeprefix("killed_"): f for f in (killed_run, killed_fresh, killed_anew, killed_pack,
+             killed_export, killed_slices, killed_workers, killed_spark)}  # fmt: skip
+FORKED = ("run", "fresh", "anew", "pack", "export", "slices")
 
 
 def attack(seconds, seed, *, folder, scenarios=FORKED, longest=None):
