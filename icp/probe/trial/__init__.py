@@ -34,7 +34,7 @@ _Trunk = tuple[dict[str, Any], NDArray[np.float32], float]
 """Weights, scores, and the mean loss of its last tenth."""
 BRANCH_RATE = 0.35
 """Of the peak rate, for branches."""
-INSTALL = 'pip install "icp[probe]" (or torch alone)'
+INSTALL = "pip install '.[probe]' in the clone, or torch alone"
 LEAST_TARGETS = 16
 
 
