@@ -51,6 +51,7 @@ def leave_tail(context: Context, inputs: Inputs, tail: NDArray[np.int64], output
         _count(inputs, tail, output)
     if inputs.times is not None:
         plain, more = np.diff(token_offsets(context)), np.maximum(inputs.times - 1, 0)
+        plain[: first_packed(context, inputs.nodes)] = 0
         output.count("repeated", int((plain * more).sum()))
         output.count("left_out", int(plain[inputs.times == 0].sum()))
         output.count("left_out_documents", int(((inputs.times == 0) & (plain > 0)).sum()))
