@@ -12,7 +12,7 @@ BENCH_ENV := .venv/bench
 # the folder of the development corpora
 DATA ?= ../shared/data
 # peers beside those of the tests; Luxical declares clouds and plots that it does not need here
-PEERS := "rensa>=0.5" "spacy>=3.8" scikit-learn
+PEERS := "rensa>=0.5" "spacy>=3.8" "xxhash<4" scikit-learn
 LUXICAL := luxical==1.1.2 arrow-tokenize uniplot
 DEMO_RUN ?= runs/quickstart
 # as many processes as cores; PARALLEL= for one
@@ -60,7 +60,7 @@ $(TEST_ENV)/.tools: $(TEST_ENV)/.ready
 	@for tool in $(TOOLS); do command -v $$tool > /dev/null || echo "no $$tool: its tests are skipped"; done
 	@touch $@
 
-# every speed claim of the documents, with peers and versions; an hour or two. ONLY= some sections (tests/bench/table.py --list)
+# speed claims of the documents (but those of Spark and shards), with peers and versions; an hour or two. ONLY= some sections (tests/bench/table.py --list)
 bench: $(BENCH_ENV)/.ready
 	PYTHONPATH=$(CURDIR) $(BENCH_ENV)/bin/python tests/bench/table.py $(DATA) --out docs/bench-table.md $(if $(ONLY),--only $(ONLY))
 

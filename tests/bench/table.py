@@ -1,4 +1,4 @@
-"""All speed claims of the documents in one go: ``python tests/bench/table.py DATA --out docs/bench-table.md``.
+"""Speed claims of the documents in one go: ``python tests/bench/table.py DATA --out docs/bench-table.md``.
 
 DATA is the folder of development corpora. Each bench below runs in a process of its own, one core, against the peers
 that are installed; what it prints becomes a section of the table, under its command and the CPU seconds it took. The
