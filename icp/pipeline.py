@@ -37,6 +37,7 @@ from icp.run.names import (
 )  # fmt: skip
 from icp.run.opening import open_folder
 from icp.run.records import Manifest
+from icp.run.removed import emptied_tokens
 from icp.run.stats import step_summary, write_stats
 from icp.run.storage import address_of, mirror_of, run_folder
 
@@ -134,11 +135,16 @@ def context_of(config: Config, pack: str = "main") -> Context:
 
 
 def with_tokens(context: Context) -> Context:
-    """The context with the folder of the tokens: ``tokens/<name>-<hash of all that they depend on>``."""
+    """The context with the folder of the tokens: ``tokens/<name>-<hash of all that they depend on>``.
+
+    Tokens from which documents were removed stay in their folder, though they depend on something else since.
+    """
     basis = basis_of(load_step("tokens"), replace(context, step="tokens"))
     name = context.config.tokenizer.name.rstrip("/").removesuffix(f"/{TOKENIZER}").rpartition("/")[2]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "tokenizer"
-    folder = tokens_folder(f"{slug}-{records.hash_json(basis)[:8]}")
+    fingerprint = records.hash_json(basis)
+    folder = emptied_tokens(run_folder(context.config.run), fingerprint)
+    folder = folder or tokens_folder(f"{slug}-{fingerprint[:8]}")
     return replace(context, folders={**context.folders, "tokens": folder})
 
 

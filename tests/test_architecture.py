@@ -33,6 +33,7 @@ FLOORS = {
         "icp.inspect",
         "icp.report",
         "icp.probe",
+        "icp.remove",
         "icp.doctor",
         "icp.warm",
         "icp.validation",

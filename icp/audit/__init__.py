@@ -19,17 +19,21 @@ from icp.audit import (
     files,
     order,
     passes,
+    removed,
     rows,
     segments,
     tails,
     windows,
 )
 from icp.audit.findings import Breaches, Finding
+from icp.audit.removed import verify_removed
+from icp.audit.removed_shards import Sought
+from icp.run.names import TOMBSTONES
 from icp.run.reader import Run, WrongForm, open_run
 from icp.run.storage import run_folder
 
 log = logging.getLogger("icp")
-__all__ = ["Finding", "verify_run"]
+__all__ = ["Finding", "Sought", "verify_removed", "verify_run"]
 
 
 def verify_run(run: Path, *, pack: str = "main") -> Iterator[Finding]:
@@ -50,6 +54,9 @@ def verify_run(run: Path, *, pack: str = "main") -> Iterator[Finding]:
     if opened.config.holds_apart or opened.config.corpus.exclude is not None:
         found = Breaches(8)
         yield from found.findings(_guarded(found, lambda: apart.check_apart(opened, found)))
+    if (opened.folder / TOMBSTONES).exists():
+        found = Breaches(9)
+        yield from found.findings(_guarded(found, lambda: removed.check_holes(opened, found)))
 
 
 def _check_pack(run: Run) -> Iterator[Finding]:
@@ -72,7 +79,8 @@ def _check_pack(run: Run) -> Iterator[Finding]:
         )
         texts[5] = accounts.check_sums(run, layout, tokens, tally, sums)
         seen, pairs = windows.check_windows(run, layout, tokens, sums, form)
-        accounts.check_stats(run, accounts.window_figures(tokens, tally, seen, layout), sums)
+        has_tail = run.config.pack.lists_tail
+        accounts.check_stats(run, accounts.window_figures(tokens, tally, seen, layout, has_tail=has_tail), sums)
         texts[6] = order.check_order(run, seen, tokens.nodes.size, ordered)
         texts[7] = order.check_conflicts(run, seen, tokens, pairs, conflicts)
         return ""

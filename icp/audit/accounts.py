@@ -14,11 +14,12 @@ from icp.audit.findings import Breaches
 from icp.audit.passes import read_passes
 from icp.audit.rows import Tally
 from icp.audit.segments import Layout, TokenFiles
-from icp.audit.tails import read_tail
+from icp.audit.tails import is_reduced, read_tail
 from icp.audit.tails import stated as stated_tail
 from icp.audit.windows import TOLERANCE, WindowTally
 from icp.run import names, records
 from icp.run.reader import Run, integers, parquet_rows, read_columns
+from icp.run.removed import among, removed_docs
 
 
 def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found: Breaches) -> str:
@@ -43,7 +44,7 @@ def check_sums(run: Run, layout: Layout, tokens: TokenFiles, tally: Tally, found
         _compare(f"shards manifest, counts.{name}", run.manifests["shards"].counts.get(name), value, found)
     for name, value in stated_tail(run).items():
         _compare(f"windows manifest, counts.{name}", value, tail[name], found)
-    if run.config.pack.tail == "drop" and tally.padding:
+    if run.config.pack.tail == "drop" and tally.padding and not is_reduced(run):
         found.add("padding though pack.tail is drop", f"{tally.padding:,} tokens")
     _compare("tokens manifest, counts.tokens", run.manifests["tokens"].counts.get("tokens"), n_all, found)
     for name, stated, fact in stated_otherwise(run, layout):
@@ -70,14 +71,17 @@ COUNTED_FORMAT = 4
 """From this format of the step `windows` on, cuts and long documents are counted."""
 
 
-def window_figures(tokens: TokenFiles, tally: Tally, windows: WindowTally, layout: Layout) -> dict[str, Any]:
-    """Figures of docs/design.md, *Figures*, made again."""
+def window_figures(
+    tokens: TokenFiles, tally: Tally, windows: WindowTally, layout: Layout, *, has_tail: bool
+) -> dict[str, Any]:
+    """Figures of docs/design.md, *Figures*, made again; `has_tail`: see `icp.config` (`lists_tail`)."""
     packed = tokens.packed
     whole = packed + sum(layout.document_specials)
     subject = (packed > 0) & (whole <= layout.capacity)
     n_subjects: float = max(1, int(np.count_nonzero(subject & (windows.appearances > 0))))
-    if windows.weight > n_subjects + 0.5:  # documents that come again count as often, as `icp.pack.similarity` says
-        n_subjects = windows.weight
+    # documents that come again, or are there in part, count as often, as `icp.pack.similarity` says
+    if has_tail or windows.weight > n_subjects + 0.5:
+        n_subjects = max(1.0, windows.weight)
     return {
         "count": tally.windows,
         "fill": (tally.of_documents + tally.specials) / max(1, tally.written),
@@ -125,13 +129,17 @@ def _document_figures(run: Run) -> dict[str, int]:
     refused = [parquet_rows(run.path("documents", name)) for name in run.names("documents", names.REJECTED_ROWS)]
     held = sum(parquet_rows(run.path("documents", name)) for name in run.names("documents", names.HOLDOUT))
     figures = {"held_out": held} if run.config.holds_apart else {}
+    nodes, n_gone = run.array("graph", names.NODES), 0
+    if "removed" in run.manifests["graph"].counts:
+        n_gone = int(among(nodes, removed_docs(run.folders["documents"])).sum())
+        figures["removed"] = n_gone
     return figures | {
         "read": int(run.doc_bounds()[-1]) + sum(refused) + held,
         "rejected": sum(refused),
         "exact_duplicates": kinds.count("exact"),
         "near_duplicates": kinds.count("near"),
         "semantic_duplicates": sum(semantic),
-        "kept": int(run.array("graph", names.NODES).size),
+        "kept": int(nodes.size) - n_gone,
     }
 
 

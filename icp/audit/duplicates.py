@@ -14,6 +14,7 @@ from icp.audit.shingles import jaccard, same_text, shingles
 from icp.data import RowParts
 from icp.run.names import DUPLICATES, NODES, SURVIVORS, VECTORS
 from icp.run.reader import Run, WrongForm, integers, read_columns
+from icp.run.removed import among, removed_docs
 from icp.run.texts import TextReader
 
 HALF = 2.0**-11
@@ -73,12 +74,19 @@ def check_duplicates(run: Run, found: Breaches) -> str:
         found.add(f"graph/{NODES} is not the survivors less the semantic duplicates")
     if found:
         return ""  # what follows looks documents up by these numbers
-    share = _check_texts(run, reader, removed, found)
-    _check_semantic(run, reader, semantic, survivors, found)
+    holes = removed_docs(run.folders["documents"])
+    share = _check_texts(run, reader, _less(removed, holes), found)
+    _check_semantic(run, reader, _less(semantic, holes), survivors, found)
     return (
         f"removed as duplicates of a kept document: {removed.doc.size:,} by dedup ({share}), {semantic.doc.size:,} by "
         f"graph; kept: {survivors.size:,} after dedup, {nodes.size:,} in the graph"
     )
+
+
+def _less(removed: Removed, holes: NDArray[np.int64]) -> Removed:
+    """Without pairs of documents that are both empty since `icp remove`, so that there is nothing to compare."""
+    stays = ~(among(removed.doc, holes) & among(removed.duplicate_of, holes))
+    return Removed(*(getattr(removed, name)[stays] for name in Removed.__slots__))
 
 
 def _check_fates(survivors: NDArray[np.int64], removed: Removed, n_docs: int, found: Breaches) -> None:

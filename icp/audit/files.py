@@ -23,6 +23,7 @@ from icp.run.names import (
     OFFSETS,
     ORDER,
     PATH_STARTS,
+    REMOVED_DOCS,
     SIMILARITIES,
     STEPS,
     SURVIVORS,
@@ -35,6 +36,7 @@ from icp.run.reader import Run, WrongForm, parquet_rows, read_array
 from icp.run.records import MANIFEST, RECORDS, TEMPORARY, FileRecord, hash_file, hash_json
 
 FORMS = {
+    f"documents/{REMOVED_DOCS}": ("int64", 1),
     f"dedup/{SURVIVORS}": ("int64", 1),
     f"embeddings/{VECTORS}": ("float16", 2),
     f"neighbors/{NEIGHBORS}": ("int32 int64", 2),

@@ -15,7 +15,7 @@ class Finding:
     """One thing found: a promise of docs/design.md that is kept, or one kind of breach of it.
 
     Attributes:
-        promise: 1 to 8.
+        promise: 1 to 9.
         kept: False for a breach.
         text: what was compared, or what is wrong, where, and how often.
     """

@@ -65,7 +65,7 @@ def read_tail(run: Run, layout: Layout, tokens: TokenFiles) -> Tail:
     Raises: WrongForm where it names what is not there, or does what `pack.tail` does not say.
     """
     how = run.config.pack.tail
-    if not run.config.pack.lists_tail:
+    if not run.config.pack.lists_tail and not (is_reduced(run) and TAIL in run.manifests["windows"].files):
         return Tail(*np.empty((4, 0), np.int64))
     rows = np.asarray(run.array("windows", TAIL, ndim=2), dtype=np.int64)
     if rows.shape[1] != 4:
@@ -76,9 +76,16 @@ def read_tail(run: Run, layout: Layout, tokens: TokenFiles) -> Tail:
     n_bos, _ = layout.document_specials
     start, stop = (np.clip(edge - n_bos, 0, tokens.lengths[node]) for edge in (start, stop))
     begins = bool((start == 0).all()) or how != "pad"  # pack.continuation alone repeats beginnings
-    if np.any(start >= stop) or np.any((window >= 0) != (how != "drop")) or not begins:
+    as_made = bool(((window >= 0) == (how != "drop")).all()) and begins
+    if np.any(start >= stop) or not (as_made or is_reduced(run)):
         raise WrongForm(f"{TAIL} lists other pieces than {_maker(run)} makes")
     return Tail(node, start, stop, window)
+
+
+def is_reduced(run: Run) -> bool:
+    """Whether documents were removed from the windows of the pack: some are dropped, or have room, though `pack.tail`
+    makes none of these."""
+    return "removed" in run.manifests["windows"].facts
 
 
 def repeated_pieces(run: Run, layout: Layout, tokens: TokenFiles) -> set[tuple[int, int, int]]:
@@ -91,9 +98,10 @@ def repeated_pieces(run: Run, layout: Layout, tokens: TokenFiles) -> set[tuple[i
 def told(run: Run, tail: Tail) -> str:
     """A phrase of what is not there exactly once; empty if windows are padded."""
     counts = tail.counts()
-    if run.config.pack.tail == "drop":
+    if run.config.pack.tail == "drop" or counts["left_out"]:
         documents = counts["left_out_documents"]
-        return f" but {counts['left_out']:,} tokens of {documents:,} documents, which pack.tail leaves out"
+        who = "pack.tail or a removal leaves" if is_reduced(run) else "pack.tail leaves"
+        return f" but {counts['left_out']:,} tokens of {documents:,} documents, which {who} out"
     return f" but {counts['repeated']:,} tokens that {_maker(run)} repeats" if run.config.pack.lists_tail else ""
 
 

@@ -8,6 +8,7 @@ from icp.cli.growing import add_command
 from icp.cli.inspecting import inspect
 from icp.cli.looking import doctor, export, plan_command, probe, status, verify
 from icp.cli.making import build_graph_command, pack_command, run, step_command
+from icp.cli.removing import remove
 from icp.cli.reporting import report
 from icp.cli.starting import init, presets
 
@@ -22,5 +23,5 @@ def main() -> None:
 
 for command in (init, presets, run, build_graph_command, pack_command, add_command, step_command):
     main.add_command(command)
-for command in (plan_command, export, verify, inspect, report, probe, status, doctor):
+for command in (plan_command, export, verify, inspect, report, probe, remove, status, doctor):
     main.add_command(command)

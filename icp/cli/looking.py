@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,11 @@ from icp.cli.session import set_up_logging, start
 from icp.cli.signals import watch_signals
 from icp.cli.terminal import say
 from icp.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from icp.audit import Finding
 
 
 @click.command("plan")
@@ -75,23 +80,44 @@ def export(run_folder: str, fmt: str, out: str, pack_name: str, audit: bool, **o
 @click.command()
 @click.argument("run_folder", type=PLACE, metavar="RUN")
 @PACK
+@click.option(
+    "--removed", type=PLACE, metavar="FILE", help="Only prove that nothing of these ids is left in any pack or file."
+)
 @shared_options
-def verify(run_folder: str, pack_name: str, **options: Any) -> None:
+def verify(run_folder: str, pack_name: str, removed: str | None, **options: Any) -> None:
     """Audit a run from its files alone; exits 0 only if every promise holds."""
     set_up_logging(options)
+    if removed is not None:
+        _prove_removed(run_folder, removed)
+        return
     _audit(run_folder, pack_name)
+
+
+def _prove_removed(run_folder: str, removed: str) -> None:
+    from icp.audit import Sought, verify_removed
+    from icp.remove import read_wanted
+    from icp.run.opening import fresh_folder
+
+    wanted = read_wanted(removed)
+    with fresh_folder(run_folder) as folder:
+        _tell(run_folder, verify_removed(folder, Sought(keys=wanted.keys, texts=wanted.texts)))
 
 
 def _audit(run_folder: str, pack_name: str) -> None:
     from icp.audit import verify_run
-    from icp.errors import BrokenPromise
     from icp.run.opening import fresh_folder
 
-    broken = 0
     with fresh_folder(run_folder) as folder:
-        for finding in verify_run(folder, pack=pack_name):
-            say(finding.line())
-            broken += not finding.kept
+        _tell(run_folder, verify_run(folder, pack=pack_name))
+
+
+def _tell(run_folder: str, findings: "Iterable[Finding]") -> None:
+    from icp.errors import BrokenPromise
+
+    broken = 0
+    for finding in findings:
+        say(finding.line())
+        broken += not finding.kept
     if broken:
         raise BrokenPromise(f"{run_folder}: {broken} broken {'promise' if broken == 1 else 'promises'}, see above")
 

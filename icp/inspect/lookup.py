@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from icp.errors import ArtifactError, InputError
 from icp.run.names import DUPLICATES, STEPS
 from icp.run.reader import Run, WrongForm, open_run, read_columns
+from icp.run.removed import removed_docs
 from icp.run.storage import run_folder
 from icp.run.texts import TextReader
+from icp.texts import key_of
 
 WIDTH, NARROWEST = 110, 40
 """Columns of a line where there is no terminal, and of the narrowest one."""
@@ -78,6 +80,9 @@ def find_docs(reader: TextReader, wanted: str) -> list[int]:
         return docs
     if wanted.isdecimal() and int(wanted) < reader.n_docs:
         return [int(wanted)]
+    for stone in reader.tombstones.rows:
+        if key_of(stone.id) == key_of(wanted):
+            raise InputError(f"{wanted}: no document has this id; it was removed on {stone.date} ({stone.reason})")
     near = difflib.get_close_matches(wanted, seen, n=3, cutoff=0.6)
     hint = f"ids like it: {', '.join(near)}" if near else f"ids look like {', '.join(seen[:3])}"
     raise InputError(f"{wanted}: no document has this id ({hint}), and doc numbers go from 0 to {reader.n_docs - 1:,}")
@@ -85,6 +90,8 @@ def find_docs(reader: TextReader, wanted: str) -> list[int]:
 
 def fate_of(run: Run, doc: int) -> Fate:
     """What became of a document, as far as the run is finished."""
+    if row_of(removed_docs(run.folders["documents"]), doc) >= 0:
+        return Fate("removed by icp remove")
     for step in ("dedup", "graph"):
         if step not in run.manifests:
             return Fate(f"not decided yet: step {step} is not finished")

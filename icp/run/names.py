@@ -1,9 +1,10 @@
 """What the folders and files of a run are called. No other package spells these names.
 
-    config.yaml  stats.json  log.jsonl  .lock  .icp-run.json
+    config.yaml  stats.json  log.jsonl  .lock  .icp-run.json  removed.jsonl
     validation/  a run of the documents held out
+    .removal/    what `icp remove` makes before it puts it in place
     documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
-                 rejected/overlaps-part-*.parquet  holdout/part-*.parquet
+                 rejected/overlaps-part-*.parquet  holdout/part-*.parquet  removed/docs.npy
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
     embeddings/  part-*.npy  frozen.npz
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
@@ -16,6 +17,7 @@
                  plan/           doc.npy  start.npy  stop.npy  window.npy  path_rank.npy  tail.npy
                  shards/         README.md  shard-*.bin  segments/part-*.parquet  windows/part-*.parquet
                  exports/<format>/   export.json and the files of the format
+                 shards-before-<n>/  the shards before the n-th removal, if they were to be kept
 
 Each step's folder also holds its manifest, and its records while it runs (`icp.run.records`). A name with ``part-*``
 stands for one file a part; `of_part` gives the name of one of them. Scratch files, which a step makes for itself and
@@ -40,6 +42,10 @@ CONFIG, STATS, LOCK, MARKER, LOG = "config.yaml", "stats.json", ".lock", ".icp-r
 TOKENS, PACKS, EXPORTS = "tokens", "packs", "exports"
 VALIDATION = "validation"
 """A run of the documents that are held out, inside the run."""
+TOMBSTONES = "removed.jsonl"
+"""Which documents may never come back; `icp remove` leaves it."""
+REMOVAL, COMMIT = ".removal", "commit.json"
+"""A copy of the run without what is removed, and the list of its files that go into place; see `icp.remove`."""
 CARD = "README.md"
 """Beside the shards: what they hold, for people. No step makes it, so no manifest names it."""
 EXPORT_SUMMARY = "export.json"
@@ -49,6 +55,8 @@ DOCUMENTS, REJECTED_ROWS = "part-*.parquet", "rejected/part-*.parquet"
 STRIPPED_PARAGRAPHS, OVERLAPS = "rejected/paragraphs-part-*.parquet", "rejected/overlaps-part-*.parquet"
 HOLDOUT = "holdout/part-*.parquet"
 """Documents held out of training; they have no number."""
+REMOVED_DOCS = "removed/docs.npy"
+"""Rows of documents that were removed after they had got their numbers; there is no such file before the first."""
 SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/part-*.parquet", "survivors.npy"
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
 VECTORS, FROZEN = "part-*.npy", "frozen.npz"
@@ -66,7 +74,7 @@ PLAN, PATH_RANK, TAIL = ("doc.npy", "start.npy", "stop.npy", "window.npy"), "pat
 SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/part-*.parquet"
 
 FILES: Mapping[str, tuple[str, ...]] = {
-    "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, OVERLAPS, HOLDOUT),
+    "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, OVERLAPS, HOLDOUT, REMOVED_DOCS),
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
     "embeddings": (VECTORS, FROZEN),
     "neighbors": (NEIGHBORS, SIMILARITIES),
@@ -122,6 +130,11 @@ def pack_config(pack: str) -> str:
 def exports_folder(pack: str) -> str:
     """The folder that holds a folder for each export of a pack, relative to the run."""
     return f"{PACKS}/{pack}/{EXPORTS}"
+
+
+def old_shards_folder(pack: str, number: int) -> str:
+    """The folder that keeps the shards of a pack as they were before a removal, relative to the run."""
+    return f"{pack_folder(pack, 'shards')}-before-{number}"
 
 
 def tokens_folder(name: str) -> str:

@@ -28,6 +28,7 @@ from icp.run.names import (
     tokens_folder,
 )  # fmt: skip
 from icp.run.records import BASIS, MANIFEST, RECORDS, read_manifest, remove_tree
+from icp.run.removed import refuse_half_removed
 from icp.run.storage import Mirror, mirror_of, new_mirror, run_folder
 
 STEP_FILES = (MANIFEST, BASIS)
@@ -49,6 +50,8 @@ def open_folder(run: str | Path, *, records: bool = False) -> Path:
     mirror = mirror_of(str(run))
     if mirror is not None:
         _pull(mirror, records)
+    else:
+        refuse_half_removed(run_folder(run))
     return run_folder(run)
 
 

@@ -40,8 +40,10 @@ def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
     figures = {name: counts.get(name, 0) for name in names}
     if "held_out" in counts:
         figures["held_out"] = counts["held_out"]
-    removed = sum(figures.values()) - figures["read"]
-    return {**figures, "kept": figures["read"] - removed}
+    if "graph" in done and "removed" in done["graph"].counts:  # copies of them are counted as duplicates
+        figures["removed"] = counts["removed"]
+    out = sum(figures.values()) - figures["read"]
+    return {**figures, "kept": figures["read"] - out}
 
 
 def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:

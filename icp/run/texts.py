@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from icp.errors import ArtifactError
 from icp.run.reader import Run, WrongForm, read_columns
+from icp.run.removed import Tombstones, read_tombstones
 
 BLOCK_BYTES = 96 << 20
 """Text of the documents held at once, as the files' own sums tell."""
@@ -29,6 +30,11 @@ class TextReader:
         self._run = run
         self._names = run.names("documents", "part-*.parquet")
         self.bounds = run.doc_bounds()
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """What was removed from the run."""
+        return read_tombstones(self._run.folder)
 
     @property
     def n_docs(self) -> int:

@@ -23,6 +23,7 @@ def test_documents_that_come_again_in_part_count_as_the_plan_counts_them(again):
         SimpleNamespace(windows=2, of_documents=0, specials=0, written=200),
         WindowTally(np.bincount(doc).astype(np.int32), [], float(shares @ similarities), float(shares.sum())),
         SimpleNamespace(document_specials=(0, 0), capacity=capacity),
+        has_tail=False,
     )
     for name in ("mean_similarity", "split_documents", "cuts", "long_documents"):
         assert audited[name] == pytest.approx(getattr(planned, name)), name

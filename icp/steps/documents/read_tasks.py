@@ -17,10 +17,13 @@ import pyarrow.compute as pc
 import xxhash
 
 from icp.config import CorpusConfig
+from icp.dedup.minhash import text_digests
 from icp.engine.step import PartOutput
 from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
 from icp.run.records import read_json
+from icp.run.removed import Tombstones, read_tombstones
+from icp.run.storage import run_folder
 from icp.run.tables import open_writer, write_parts
 from icp.steps.documents.archives import read_tar, read_warc
 from icp.steps.documents.derive import with_derived
@@ -34,8 +37,11 @@ from icp.steps.documents.paragraphs import ParagraphCount
 from icp.steps.documents.parquet_and_arrow import read_arrow, read_parquet
 from icp.steps.documents.repeated_ids import IdCount
 from icp.steps.documents.rows import REJECTED, Batch, Findings, Rules
+from icp.texts import key_of, text_buffers
 
 STEP_NAME = "documents"
+REMOVED = "removed"
+"""Why a row is refused that `icp remove` took out of the run before."""
 TEXTS_PER_TASK = 2000
 TEXT_BYTES_PER_TASK = 64 << 20
 PARTS, SMALLEST_PART = 32, 4 << 20
@@ -111,7 +117,8 @@ def read_files(context: Context, part: str, output: PartOutput) -> None:
     n_bytes = part_bytes_of(context)
     ids, paragraphs = IdCount(), ParagraphCount()
     with ExitStack() as stack:
-        batches = batches_of(files, rules, findings)
+        removed = read_tombstones(run_folder(context.config.run))
+        batches = _without_removed(batches_of(files, rules, findings), removed)
         documents = _accepted(batches, reasons, stack, output, f"read/{part}.rejected.parquet")
         documents = _looked_at(documents, config, ids, paragraphs)
         pieces = write_parts(documents, n_bytes, lambda k: output.path(f"read/{part}-{k:05d}.parquet"))
@@ -151,6 +158,21 @@ def _looked_at(
         if config.strip_repeated:
             paragraphs.add(table["text"])
         yield with_derived(table, config.derive)
+
+
+def _without_removed(batches: Iterable[Batch], removed: Tombstones) -> Iterator[Batch]:
+    """The batches, documents that were removed from the run before among the refused rows, without a word of them."""
+    for batch in batches:
+        table = batch.documents
+        if removed.rows and table.num_rows:
+            digests = text_digests(text_buffers(table["text"]))
+            rows = zip(table["id"].to_pylist(), digests, strict=True)
+            out = np.array([key_of(name) in removed.keys or row.tobytes() in removed.texts for name, row in rows])
+            chosen = table.filter(pa.array(out))
+            told = [chosen["file"], chosen["row"], [REMOVED] * chosen.num_rows, [""] * chosen.num_rows]
+            refused = pa.concat_tables([batch.rejected, pa.table(told, schema=REJECTED)])
+            batch = Batch(table.filter(pa.array(~out)), refused)
+        yield batch
 
 
 def rules_of(config: CorpusConfig) -> Rules:

@@ -25,7 +25,7 @@ def check_seen(config: CorpusConfig, seen: set[str]) -> None:
 
 _HOSTILE = {"too long", "nested too deep", "number too long"}
 """Reasons that say nothing of how the corpus is configured: a file of a few such rows stops no run."""
-_NOT_HELD_AGAINST = ("rejected.excluded", "rejected.empty line")
+_NOT_HELD_AGAINST = ("rejected.excluded", "rejected.removed", "rejected.empty line")
 
 
 def reasons_of(counts: Mapping[str, int]) -> Counter[str]:

@@ -26,6 +26,8 @@ from icp.run.context import Context
 from icp.run.extended import carry_parts, extended_source
 from icp.run.names import DOCUMENTS, HOLDOUT, OVERLAPS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, of_part, part_name
 from icp.run.records import PartRecord, read_json
+from icp.run.removed import tombstone_identity
+from icp.run.storage import run_folder
 from icp.run.tables import open_writer
 from icp.steps.documents.apart import evaluation_parts, held_parts, hold_out, index_evaluation, index_held, index_parts
 from icp.steps.documents.derive import detector_version
@@ -70,7 +72,7 @@ def corpus_identity(config: Config) -> list[tuple[str, str]]:
         rows += [(file.path, f"{file.size} bytes, {file.stamp}") for file in evaluation_files(config.decontaminate)]
     if "language" in config.corpus.derive.values():
         rows.append(("language detector", detector_version()))
-    return rows + extended_source(config, STEP_NAME)
+    return rows + tombstone_identity(run_folder(config.run)) + extended_source(config, STEP_NAME)
 
 
 def config_keys(config: Config) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ and laid (*lay*), its windows are led along paths run by run (*directions*, *run
 (*baselines*, *similarities*, *figures*): tasks that share the work and exchange only files.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,7 +86,7 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     for name in figure_tasks.BASELINES:
         for kind in ("mean_similarity", "max_similarity"):
             output.info[f"{name}_{kind}"] = figures[name][kind]
-    told = ("conflicts_broken", "random_windows", "spread", "passes", "met_again")
+    told = ("conflicts_broken", "random_windows", "spread", "passes", "met_again", "removed")
     output.info.update({name: planned.info[name] for name in told if name in planned.info})
     output.info["empty_documents"] = planned.counts["empty_documents"]
     output.info.update(floor_figures(context) | near_copy_figures(context))
@@ -132,6 +134,12 @@ def _keys(config: Config) -> tuple[str, ...]:
         chosen += ["order.method", "order.improve", "order.recompute_degree"]
     specials = (f"tokenizer.{name}" for name in ("bos", "eos", "pad"))
     return (*(f"pack.{name}" for name in pack), "pack.shuffle", *chosen, *specials, "seed")
+
+
+def figures_step() -> Step:
+    """The step with a plan that is there already, as a record of the phase *plan*: it only makes the figures."""
+    names = ("plan", "baselines", "similarities", "figures", "facts")
+    return replace(STEP, phases=tuple(phase for phase in STEP.phases if phase.name in names))
 
 
 STEP = Step(
