@@ -47,11 +47,11 @@ def finish(run: Path, facts: Mapping[str, Any]) -> list[str]:
     """Make figures, cards and exports anew, and let the copy go; lines for people."""
     write_stats(run)
     told = []
-    for pack in facts["packs"]:
+    for pack in facts["finished"]:
         own = run / pack_config(pack)
         config = read_config(own if own.is_file() else run / CONFIG)
         write_card(config.model_copy(update={"run": str(run)}), pack)
-    for pack, fmt in facts["exports"]:
+    for pack, fmt in facts["again"]:
         told.append(_export_again(run, pack, fmt))
     remove_tree(run / REMOVAL)
     return told

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from icp.dedup.overlap import references_of
 from icp.remove.stage import Patch
 from icp.remove.wanted import Gone
-from icp.run.names import DOCUMENTS, HOLDOUT, OVERLAPS, REJECTED_ROWS, REMOVED_DOCS, STRIPPED_PARAGRAPHS
+from icp.run.names import (
+    DOCUMENTS,
+    HOLDOUT,
+    OVERLAPS,
+    REJECTED_ROWS,
+    REMOVED_DOCS,
+    STRIPPED_PARAGRAPHS,
+    of_part,
+    part_of,
+)
 from icp.run.reader import Run
 from icp.run.removed import among
 from icp.run.tables import open_writer
@@ -115,7 +124,7 @@ def _purge_holdout(run: Run, patch: Patch, gone: Gone) -> dict[str, list[tuple[s
         n_out = sum(int(out.sum()) for _, out in found)
         if not n_out:
             continue
-        part = name.rpartition("/")[2]
+        part = part_of(name, HOLDOUT)
         for table, out in found:
             chosen = table.filter(pa.array(out))
             rows = zip(chosen["file"].to_pylist(), chosen["row"].to_pylist(), strict=True)
@@ -136,7 +145,7 @@ def _purge_rejected(run: Run, patch: Patch, gone: Gone, lines: dict[str, list[tu
     places = gone.places | {place for rows in lines.values() for place in rows}
     texts = [text for text in gone.texts if text]
     references = references_of([text_buffers(texts)], ngram=_NGRAM) if texts else None
-    added = {REJECTED_ROWS.replace("part-*.parquet", part): rows for part, rows in lines.items()}
+    added = {of_part(REJECTED_ROWS, part): rows for part, rows in lines.items()}
 
     def cleared(name: str, column: str) -> None:
         tables = list(groups_of(patch.folder / name)) if name in patch.files else []

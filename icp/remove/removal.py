@@ -190,7 +190,7 @@ def _make(folder: Path, gone: Gone, asked: Asked, work: tuple[Executor, Progress
             log.warning("remove: pack %s was not finished; what there is of it goes", path.name)
             for step in PACK_FOLDERS:
                 remove_tree(copy / pack_folder(path.name, step))
-    commit(folder, {"exports": [list(export) for export in exports], "packs": finished})
+    commit(folder, {"again": [list(export) for export in exports], "finished": finished})
     return changes
 
 
