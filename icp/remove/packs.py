@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from icp.choices import PACK_METHODS
 from icp.data import PackPlan
+from icp.errors import ConfigError
 from icp.pack.tail import Related
 from icp.pack.training_order import merge_orders, renumber, training_order
 from icp.pack.without import Reduced, Setting, without_documents
@@ -32,6 +33,7 @@ class NewPlan:
         tail: what `pack.tail`, and a removal that drops windows, repeat or leave out; None if there is nothing.
         n_before: windows before.
         n_random: windows, the last ones on the path, that are packed at random.
+        passes: the first window of each pass, and their number; None for a pack without passes.
         n_tokens: tokens of the removed documents that stood in windows, specials not counted.
     """
 
@@ -42,6 +44,7 @@ class NewPlan:
     n_before: int
     n_random: int
     n_tokens: int
+    passes: list[int] | None = None
 
     @property
     def lost_nodes(self) -> NDArray[np.int64]:
@@ -59,27 +62,41 @@ def new_plan(context: Context, docs: NDArray[np.int64], how: str) -> NewPlan:
     n_random = int(facts.get("random_windows", 0))
     tail = _tail_of(context)
     is_random = rank >= rank.size - n_random
+    of_pass = _pass_of_windows(context, rank.size)
+    if how == "drop" and context.config.pack.epochs > 1:
+        raise ConfigError(
+            f"pack {context.pack} has several passes, which --windows drop cannot treat; use replan or mask"
+        )
     reduced = without_documents(
         plan,
         gone,
         how,
         _setting(context, inputs),
         repeated=_repeats(plan, tail),
-        kind=is_random.astype(np.int64),
+        kind=is_random + 2 * of_pass,
         path=rank,
     )
-    is_random = is_random[reduced.window]
-    made, new_rank = _in_training(context, reduced, rank, is_random)
+    is_random, of_pass = is_random[reduced.window], of_pass[reduced.window]
+    sizes = np.bincount(of_pass, minlength=context.config.pack.epochs)
+    made, new_rank = _in_training(context, reduced, rank, (is_random, sizes))
     number = dict(zip(reduced.window.tolist(), _renumbered(reduced, rank, new_rank).tolist(), strict=True))
     left = _old_tail(tail, gone, reduced, how, number)
-    if how == "replan" and context.config.pack.tail != "pad":
+    if how == "replan" and context.config.pack.tail != "pad" and sizes.size == 1:
         made, filled = _filled(context, inputs, gone, made, reduced, number)
         left = np.concatenate((left, filled))
     stood = gone[plan.doc]
     spans = np.stack((plan.doc, plan.start, plan.stop), axis=1)[stood]
     n_tokens = int(plain_tokens(spans, inputs.lengths, inputs.specials).sum())
     keeps_tail = context.config.pack.lists_tail or left.size
-    return NewPlan(reduced, made, new_rank, left if keeps_tail else None, rank.size, int(is_random.sum()), n_tokens)
+    firsts = [0, *np.cumsum(sizes).tolist()] if sizes.size > 1 else None
+    kept = left if keeps_tail else None
+    return NewPlan(reduced, made, new_rank, kept, rank.size, int(is_random.sum()), n_tokens, firsts)
+
+
+def _pass_of_windows(context: Context, n_windows: int) -> NDArray[np.int64]:
+    """(n_windows,) int64: the pass that each window belongs to."""
+    firsts = context.manifest("windows").facts.get("passes", [0])
+    return np.asarray(np.searchsorted(firsts[1:], np.arange(n_windows), side="right"), np.int64)
 
 
 def _setting(context: Context, inputs: Inputs) -> Setting:
@@ -118,20 +135,26 @@ def _dense(rank: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _in_training(
-    context: Context, reduced: Reduced, rank: NDArray[np.int64], is_random: NDArray[np.bool_]
+    context: Context, reduced: Reduced, rank: NDArray[np.int64], kinds: tuple[NDArray[np.bool_], NDArray[np.int64]]
 ) -> tuple[PackPlan, NDArray[np.int64]]:
     """The plan in training order, and the rank along the path of each window: as before, less what is gone.
 
-    Lanes are laid anew if a window is gone: each must go on where it was.
+    Lanes are laid anew, pass by pass, if a window is gone: each must go on where it was.
+
+    Args: kinds, whether each window is packed at random, and windows of each pass.
     """
-    dense, shuffle = _dense(rank[reduced.window]), context.config.pack.shuffle
+    dense, shuffle, seed = _dense(rank[reduced.window]), context.config.pack.shuffle, context.config.seed
     if not shuffle.startswith("lanes:") or reduced.window.size == rank.size:
         return reduced.plan, dense
-    n_path = int((~is_random).sum())
-    loose = training_order(int(is_random.sum()), shuffle="random", seed=context.config.seed) + n_path
-    related = training_order(n_path, shuffle=shuffle, seed=context.config.seed)
-    merged = merge_orders(related, loose, mix_of(context.config))[0]
-    along = reduced.plan
+    is_random, sizes = kinds
+    n_random, orders, first = int(is_random.sum()), [], 0
+    for size in sizes.tolist():
+        n_path = size - (n_random if sizes.size == 1 else 0)
+        loose = training_order(size - n_path, shuffle="random", seed=seed) + n_path
+        related = training_order(n_path, shuffle=shuffle, seed=seed)
+        orders.append(merge_orders(related, loose, mix_of(context.config))[0] + first)
+        first += size
+    merged, along = np.concatenate(orders), reduced.plan
     window = dense[along.window]
     rows = np.argsort(window, kind="stable")
     return renumber(PackPlan(along.doc[rows], along.start[rows], along.stop[rows], window[rows]), merged), merged

@@ -6,6 +6,7 @@ whose windows are the same in the same places are taken as they are.
 
 import os
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from icp.data import PackPlan
 from icp.engine import basis_of, run_step
 from icp.engine.executor import Executor
-from icp.engine.step import ALL, Progress
+from icp.engine.step import ALL, PartOutput, Progress
 from icp.pack.plan_windows import broken_conflicts
 from icp.pack.spread import DISTANCES
+from icp.pack.tail import NOTHING
 from icp.remove.packs import NewPlan
 from icp.run.context import Context
 from icp.run.names import PATH_RANK, PLAN, SEGMENTS, TAIL, WINDOWS, of_part, part_name, shard_file
@@ -26,7 +28,7 @@ from icp.run.records import FileRecord, PartRecord, hash_file, hash_json, record
 from icp.steps.shards.step import STEP as SHARDS_STEP
 from icp.steps.windows.inputs import load_inputs
 from icp.steps.windows.step import LISTED_CONFLICTS, figures_step
-from icp.steps.windows.tails import plain_tokens
+from icp.steps.windows.tails import count_tail
 
 
 def least_gaps(rank: NDArray[np.int64], n_on_path: int) -> list[int]:
@@ -62,18 +64,18 @@ def write_plan(context: Context, made: NewPlan, told: dict[str, Any]) -> None:
         "broken_conflicts": inputs.nodes[broken[:LISTED_CONFLICTS]].tolist(),
         "removed": told,
     }
+    if made.passes is not None:
+        info |= {"passes": made.passes, "met_again": old.facts.get("met_again", [])}
     if spread is not None:
-        gaps = least_gaps(made.path_rank, made.path_rank.size - made.n_random)
+        spans = list(pairwise(made.passes or [0, made.path_rank.size]))
+        found = [least_gaps(made.path_rank[a:b] - a, b - a - made.n_random) for a, b in spans if b > a]
+        gaps = [min(some) for some in zip(*found, strict=True)]
         info["spread"] = {"stride": spread["stride"], "gaps": dict(zip(map(str, DISTANCES), gaps, strict=True))}
     counts = {"documents": int(np.count_nonzero(inputs.lengths)), "empty_documents": int((inputs.lengths == 0).sum())}
-    tail = made.tail
-    if tail is not None:
-        tokens, again = plain_tokens(tail, inputs.lengths, inputs.specials), tail[:, 3] >= 0
-        counts |= {
-            "repeated": int(tokens[again].sum()),
-            "left_out": int(tokens[~again].sum()),
-            "left_out_documents": int(np.unique(tail[~again, 0]).size),
-        }
+    if made.tail is not None or context.config.pack.has_passes:
+        counted = PartOutput(folder)
+        count_tail(context, inputs, NOTHING if made.tail is None else made.tail, counted)
+        counts |= counted.counts
     basis = basis_of(figures_step(), replace(context, step="windows"))
     record = PartRecord(hash_json(basis), files, counts, info)
     _leave(folder, "plan", ALL, record)

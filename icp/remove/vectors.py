@@ -22,6 +22,7 @@ from icp.run.names import (
     INDICES,
     INDPTR,
     LENGTHS,
+    NEAR_COPIES,
     NEIGHBORS,
     OFFSETS,
     REJECTED_ROWS,
@@ -115,6 +116,10 @@ def purge_graph(patch: Patch, gone: NDArray[np.bool_]) -> None:
     _replace(patch, INDICES, indices[stays], rows=int(stays.sum()))
     _replace(patch, WEIGHTS, weights[stays], rows=int(stays.sum()))
     _replace(patch, CONFLICTS, left, rows=len(left))
+    if NEAR_COPIES in patch.files:
+        near = np.array(load_npy(patch.folder / NEAR_COPIES, "r"))
+        near = near[~gone[near].any(axis=1)] if near.size else near
+        _replace(patch, NEAR_COPIES, near, rows=len(near))
     figures = {"edges": int(stays.sum()) // 2, "isolated": int((degrees == 0).sum()), "removed": int(gone.sum())}
     patch.counts.update(figures | {"conflicts": len(left)})
     patch.facts.update(degree_mean=float(stays.sum() / max(1, gone.size)), degree_max=int(degrees.max(initial=0)))

@@ -48,21 +48,21 @@ def leave_tail(context: Context, inputs: Inputs, tail: NDArray[np.int64], output
     if context.config.pack.lists_tail:
         save_array(output, "tail", tail)
     if context.config.pack.lists_tail or context.config.pack.has_passes:
-        _count(inputs, tail, output)
+        count_tail(context, inputs, tail, output)
+
+
+def count_tail(context: Context, inputs: Inputs, tail: NDArray[np.int64], output: PartOutput) -> None:
+    """Count tokens without specials, and documents of which some are left out; those of passes as well."""
+    tokens, again = plain_tokens(tail, inputs.lengths, inputs.specials), tail[:, 3] >= 0
+    output.count("repeated", int(tokens[again].sum()))
+    output.count("left_out", int(tokens[~again].sum()))
+    output.count("left_out_documents", int(np.unique(tail[~again, 0]).size))
     if inputs.times is not None:
         plain, more = np.diff(token_offsets(context)), np.maximum(inputs.times - 1, 0)
         plain[: first_packed(context, inputs.nodes)] = 0
         output.count("repeated", int((plain * more).sum()))
         output.count("left_out", int(plain[inputs.times == 0].sum()))
         output.count("left_out_documents", int(((inputs.times == 0) & (plain > 0)).sum()))
-
-
-def _count(inputs: Inputs, tail: NDArray[np.int64], output: PartOutput) -> None:
-    """Tokens without specials, and documents of which some are left out."""
-    tokens, again = plain_tokens(tail, inputs.lengths, inputs.specials), tail[:, 3] >= 0
-    output.count("repeated", int(tokens[again].sum()))
-    output.count("left_out", int(tokens[~again].sum()))
-    output.count("left_out_documents", int(np.unique(tail[~again, 0]).size))
 
 
 def plain_tokens(tail: NDArray[np.int64], lengths: NDArray[np.int64], specials: tuple[int, int]) -> NDArray[np.int64]:
