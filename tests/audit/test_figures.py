@@ -19,7 +19,7 @@ def test_documents_that_come_again_in_part_count_as_the_plan_counts_them(again):
     planned = figures_of(members, (similarities, similarities.astype(np.float32)), lengths, capacity=capacity)
     shares = np.where(lengths[doc] <= capacity, tokens / lengths[doc], 0.0)
     audited = window_figures(
-        SimpleNamespace(lengths=lengths),
+        SimpleNamespace(lengths=lengths, packed=lengths),
         SimpleNamespace(windows=2, of_documents=0, specials=0, written=200),
         WindowTally(np.bincount(doc).astype(np.int32), [], float(shares @ similarities), float(shares.sum())),
         SimpleNamespace(document_specials=(0, 0), capacity=capacity),
