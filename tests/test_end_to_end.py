@@ -53,10 +53,11 @@ def test_other_part_sizes_give_the_same_global_files(tmp_path, tiny_corpus, cut_
     run = make_run(cut_config(tmp_path, tiny_corpus, part_mib=0.003))
     found = data_files(run)
     names = ["dedup/survivors.npy", "graph/nodes.npy", "graph/indices.npy", "graph/weights.npy", "graph/conflicts.npy"]
+    names += ["embeddings/frozen.npz"]
     names += [name for name in cut_files if name.startswith("packs/main/") and name.endswith((".npy", ".bin"))]
     for name in names:
         assert found[name] == cut_files[name], name
-    for pattern in ("embeddings/", "neighbors/"):
+    for pattern in ("embeddings/part-", "neighbors/"):
         assert _joined(found, pattern) == _joined(cut_files, pattern)
 
 
