@@ -15,6 +15,7 @@ from icp.data import DocGraph, Rows
 from icp.errors import ConfigError
 from icp.run.arrays import load_graph, load_nodes, load_order
 from icp.run.context import Context, document_paths
+from icp.run.names import TOKENIZER
 from icp.run.nodes import field_groups, load_vectors
 from icp.run.texts import TextReader
 from icp.streams import PROBE
@@ -78,7 +79,7 @@ def open_pool(context: Context, reader: TextReader, *, vocabulary: int, seed: in
     sample = np.sort(PROBE.generator(seed, TOKENS_BY).permutation(nodes.size)[:SAMPLE])
     text = train_tokenizer(_heads(reader, nodes, sample), vocabulary)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "tokenizer.json")
+        path = Path(folder, TOKENIZER)
         path.write_text(text, encoding="utf-8")
         tokenizer = load_tokenizer(TokenizerConfig(name=f"train:{vocabulary}"), trained=path)
     order = np.asarray(load_order(context), dtype=np.int64)
