@@ -138,6 +138,7 @@ def _document_figures(run: Run) -> dict[str, int]:
         "rejected": sum(refused),
         "exact_duplicates": kinds.count("exact"),
         "near_duplicates": kinds.count("near"),
+        **({"imported_duplicates": kinds.count("imported")} if "imported" in kinds else {}),
         "semantic_duplicates": sum(semantic),
         "kept": int(nodes.size) - n_gone,
     }

@@ -109,6 +109,9 @@ def _check_names(removed: Removed, kept: NDArray[np.int64], n_docs: int, word: s
 def _check_texts(run: Run, reader: TextReader, removed: Removed, found: Breaches) -> str:
     """Compare the texts; returns how the threshold holds."""
     config = run.config.dedup
+    trusted = int((removed.kind == "imported").sum())
+    removed = Removed(*(getattr(removed, name)[removed.kind != "imported"] for name in Removed.__slots__))
+    told = f"; {trusted:,} on the word of dedup.import" if trusted else ""
     n_near = n_held = 0
     for block, texts in reader.pairs(removed.doc, removed.duplicate_of):
         for at in block.tolist():
@@ -122,8 +125,8 @@ def _check_texts(run: Run, reader: TextReader, removed: Removed, found: Breaches
             if config.verify == "exact":
                 _judge(removed, at, measured, config.threshold, found)
     if config.verify == "exact":
-        return f"Jaccard >= {config.threshold:g} each"
-    return f"verify is {config.verify}: {n_held:,} of {n_near:,} near ones have Jaccard >= {config.threshold:g}"
+        return f"Jaccard >= {config.threshold:g} each{told}"
+    return f"verify is {config.verify}: {n_held:,} of {n_near:,} near ones have Jaccard >= {config.threshold:g}{told}"
 
 
 def _likeness(one: str, other: str, ngram: int) -> float:

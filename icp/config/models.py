@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from icp.choices import KNN_METHODS
 from icp.config.addresses import expanded, refuse_credentials
@@ -68,7 +68,11 @@ class CorpusConfig(Section):
         return value
 
 
-class DedupConfig(Section):
+_Imports = create_model("_Imports", __base__=Section, **{"import": (str | None, None)})  # type: ignore[call-overload]
+"""A section whose key ``import``, a word of Python, names files of other tools."""
+
+
+class DedupConfig(_Imports):
     """Which documents count as copies of one another."""
 
     near: bool = True
@@ -132,7 +136,7 @@ class OrderConfig(Section):
     recompute_degree: bool = False
 
 
-class TokenizerConfig(Section):
+class TokenizerConfig(_Imports):
     """How text becomes token ids, and which specials stand around documents."""
 
     name: str = Field("train:16384", min_length=1)
@@ -145,6 +149,12 @@ class TokenizerConfig(Section):
     def _variables_are_set(cls, value: str) -> str:
         expanded(value)
         return value
+
+    @model_validator(mode="after")
+    def _tokens_have_a_tokenizer(self) -> "TokenizerConfig":
+        if getattr(self, "import") is not None and self.name.startswith("train:"):
+            raise ValueError("import needs the tokenizer that made these tokens: give its file or folder as name")
+        return self
 
 
 class Config(Section):

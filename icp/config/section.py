@@ -11,6 +11,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
+    def keys_but(self, left_out: str, section: str) -> tuple[str, ...]:
+        """The dotted names of all keys but one, as those of a section of that name."""
+        return tuple(f"{section}.{name}" for name in type(self).model_fields if name != left_out)
+
     @model_validator(mode="before")
     @classmethod
     def _without_nul(cls, value: Any) -> Any:

@@ -71,8 +71,9 @@ class Keepers:
     Attributes:
         first: the first of them.
         duplicate_of: int64, the kept document it repeats, itself if it is kept.
-        jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact).
-        is_near: bool, it is removed, and not as an exact copy of `duplicate_of`.
+        jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact; NaN
+            for what goes on the word of another tool).
+        is_near: bool, it is removed, and neither as an exact copy of `duplicate_of` nor on such a word.
     """
 
     first: int
@@ -86,10 +87,21 @@ class Keepers:
         stays: NDArray[np.bool_] = self.duplicate_of == np.arange(self.first, self.first + self.duplicate_of.size)
         return stays
 
+    @property
+    def is_imported(self) -> NDArray[np.bool_]:
+        """(n,) bool: it goes on the word of another tool."""
+        unknown: NDArray[np.bool_] = np.isnan(self.jaccard)
+        return unknown
+
+    def moved(self, duplicate_of: NDArray[np.int64]) -> "Keepers":
+        """The same with other keepers, (n,) int64; whose keeper is another one goes on the word of another tool."""
+        is_other = duplicate_of != self.duplicate_of
+        return Keepers(self.first, duplicate_of, np.where(is_other, np.nan, self.jaccard), self.is_near & ~is_other)
+
     def table(self) -> Any:
         """Arrow table of the removed documents, by doc; columns `TYPES`."""
         rows = np.flatnonzero(~self.is_kept)
-        kinds = np.where(self.is_near[rows], "near", "exact")
+        kinds = np.where(self.is_imported[rows], "imported", np.where(self.is_near[rows], "near", "exact"))
         columns = [
             self.first + rows,
             self.duplicate_of[rows],
@@ -153,7 +165,7 @@ def follow_twins(twins: NDArray[np.int64], verdict: Verdict, first: int = 0) -> 
         places = np.minimum(np.searchsorted(verdict.docs, twins), verdict.docs.size - 1)
         is_near = verdict.docs[places] == twins
         near_of[is_near], jaccard[is_near] = verdict.keepers[places[is_near]], verdict.jaccard[places[is_near]]
-    return Keepers(first, near_of, jaccard, is_near)
+    return Keepers(first, near_of, jaccard, is_near & ~np.isnan(jaccard))
 
 
 def largest_groups(duplicate_of: NDArray[np.int64], n: int) -> list[dict[str, int]]:

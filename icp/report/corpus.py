@@ -16,7 +16,7 @@ from icp.report.opening import Partly
 from icp.run.names import DOCUMENTS, NODES, OFFSETS, SEGMENTS, WINDOWS
 from icp.run.reader import Run, read_columns
 
-FATES = ("kept", "exact", "near", "semantic")
+FATES = ("kept", "exact", "near", "semantic", "imported")
 PLACE_COLUMNS = ("window", "position", "doc", "doc_start", "doc_stop")
 WINDOW_FIGURES = ("n_docs", "n_pad", "path_rank", "mean_similarity", "max_pair_similarity")
 LANGUAGES = ("language", "lang", "language_code")

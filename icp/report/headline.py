@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from icp.plurals import counted
-from icp.report.corpus import Corpus
+from icp.report.corpus import FATES, Corpus
 from icp.report.opening import Partly
 from icp.run.names import STEPS
 
@@ -38,8 +38,8 @@ def _document_cards(partly: Partly, corpus: Corpus) -> list[dict[str, str]]:
     found = [_card("documents in", f"{corpus.n_docs + rejected + held:,}", told)]
     if partly.has("dedup"):
         n_removed = int((corpus.fate > 0).sum())
-        kinds = {name: int((corpus.fate == at).sum()) for at, name in enumerate(("kept", "exact", "near", "semantic"))}
-        told = ", ".join(f"{kinds[name]:,} {name}" for name in ("exact", "near", "semantic") if kinds[name])
+        kinds = {name: int((corpus.fate == at).sum()) for at, name in enumerate(FATES)}
+        told = ", ".join(f"{kinds[name]:,} {name}" for name in FATES[1:] if kinds[name])
         found.append(_card("duplicates removed", f"{n_removed:,}", told or "no copies found"))
         found.append(_card("documents kept", f"{corpus.n_docs - n_removed:,}", "each stands in the windows once"))
     return found

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.config.addresses import is_url
+from icp.dedup.imported import PAIRS, import_files
 from icp.errors import ArtifactError, ConfigError, InputError
 from icp.run.context import Context, document_parts
 from icp.run.names import BUILD_STEPS, CONFIG, TOKENS, step_folders, subfolders
 from icp.run.reader import read_config
 from icp.run.records import MANIFEST, FileRecord, Manifest, check_size, read_manifest
 
-MAY_DIFFER = ("run", "extends", "corpus", "export", "pack.documents")
+MAY_DIFFER = ("run", "extends", "corpus", "export", "pack.documents", "dedup.import", "tokenizer.import")
 """What may differ between a run and the one that it extends; files of vectors may, too."""
 OF_PACKS = ("order", "tokenizer", "pack")
 """Sections that a graph knows nothing of: each pack may have its own."""
@@ -107,12 +108,16 @@ def files_read(manifest: Manifest) -> dict[str, int]:
 
 
 def tokens_extended(context: Context) -> Context | None:
-    """The run extended with the folder of its tokens by the same tokenizer; None if it has none, or is gone."""
+    """The run extended with the folder of its tokens by the same tokenizer; None if it has none, or is gone.
+
+    Imported tokens are those of a run that imports tokens itself, and go before others there.
+    """
     if context.config.extends is None or not Path(context.config.extends).is_dir():
         return None
     base = extended(context)
     assert base is not None
-    wanted = base.manifest("graph").digest
+    wanted, imports = base.manifest("graph").digest, getattr(context.config.tokenizer, "import") is not None
+    own = list[str]()
     for path in subfolders(base.folder("documents").parent, TOKENS):
         found = read_manifest(path, check_sizes=False)
         if (
@@ -120,8 +125,10 @@ def tokens_extended(context: Context) -> Context | None:
             and found.basis["config"].get("tokenizer.name") == context.config.tokenizer.name
             and found.basis["inputs"].get("graph") == wanted
         ):
-            return Context(base.config, "tokens", {**base.folders, "tokens": f"{TOKENS}/{path.name}"})
-    return None
+            is_imported = found.basis["config"].get("tokenizer.import") is not None
+            if not is_imported or imports:
+                own.insert(0 if is_imported else len(own), path.name)
+    return Context(base.config, "tokens", {**base.folders, "tokens": f"{TOKENS}/{own[0]}"}) if own else None
 
 
 def check_extended(config: Config, format_of: Callable[[str], int] | None = None) -> None:
@@ -144,6 +151,12 @@ def check_extended(config: Config, format_of: Callable[[str], int] | None = None
         return
     base = _context_of(config.extends)
     check_settings(base.config, config, OF_PACKS)
+    pattern = getattr(config.dedup, "import")
+    if pattern is not None and any(path.suffix == PAIRS for path in import_files(pattern, "dedup.import")):
+        raise ConfigError(
+            f"dedup.import {pattern}: {PAIRS} number files and rows of one run, and cannot be used where a run is "
+            "extended; give copies by id, or say dedup.import: null: what the run extended removed stays removed"
+        )
     if format_of is None:
         return
     for step in BUILD_STEPS:

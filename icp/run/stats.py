@@ -38,6 +38,8 @@ def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
     counts = {key: value for manifest in done.values() for key, value in manifest.counts.items()}
     names = ("read", "rejected", "exact_duplicates", "near_duplicates", "semantic_duplicates")
     figures = {name: counts.get(name, 0) for name in names}
+    if counts.get("imported_duplicates"):
+        figures["imported_duplicates"] = counts["imported_duplicates"]
     if "held_out" in counts:
         figures["held_out"] = counts["held_out"]
     if "graph" in done and "removed" in done["graph"].counts:  # copies of them are counted as duplicates
@@ -97,11 +99,13 @@ def read_stats(run: Path) -> dict[str, Any]:
 def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
     """The figures that a command prints when it ends, a line each."""
     documents = stats["documents"]
-    removed = documents["exact_duplicates"] + documents["near_duplicates"] + documents["semantic_duplicates"]
+    n_imported = documents.get("imported_duplicates", 0)
+    removed = sum(documents[f"{kind}_duplicates"] for kind in ("exact", "near", "semantic")) + n_imported
     held = f", {documents['held_out']:,} held out" if "held_out" in documents else ""
     lines = [f"documents   {documents['read']:,} read, {documents['rejected']:,} rejected{held}"]
     if "dedup" in stats.get("steps", BUILD_STEPS):
         semantic = f", {documents['semantic_duplicates']:,} semantic" if "graph" in stats else ""
+        semantic += f", {n_imported:,} imported" if n_imported else ""
         lines[0] += (
             f", {counted(removed, 'duplicate')} removed ({documents['exact_duplicates']:,} exact, "
             f"{documents['near_duplicates']:,} near{semantic}), {documents['kept']:,} kept"
@@ -183,12 +187,15 @@ def step_summary(manifest: Manifest) -> str:
     told = {
         "documents": f"{n.get('documents', none)} read, {n.get('rejected', none)} rejected"
         + (f", {n['held_out']} held out" if "held_out" in n else ""),
-        "dedup": f"{n.get('exact_duplicates', none)} exact and {n.get('near_duplicates', none)} near copies removed",
+        "dedup": f"{n.get('exact_duplicates', none)} exact and {n.get('near_duplicates', none)} near copies removed"
+        + (f", {n['imported_duplicates']} more by dedup.import" if "imported_duplicates" in n else "")
+        + (f", {n['imported_unknown']} of whose ids stand in no document" if counts.get("imported_unknown") else ""),
         "embeddings": f"{n.get('rows', none)} vectors of {facts.get('dim')} dimensions, {facts.get('model')}",
         "neighbors": f"{facts.get('method')}" + _recall(facts),
         "graph": f"{counted(counts.get('edges', 0), 'edge')} of {counted(counts.get('nodes', 0), 'document')}, "
         f"{counted(counts.get('semantic_duplicates', 0), 'semantic duplicate')} removed",
-        "tokens": f"{n.get('tokens', none)} tokens",
+        "tokens": f"{n.get('tokens', none)} tokens"
+        + (f"; {n['imported_missing']} documents are not in tokenizer.import" if "imported_missing" in n else ""),
         "order": f"similarity {facts.get('similarity', 0.0):,.1f} along the path",
         "windows": f"{facts.get('count', 0):,} of {facts.get('seq_len', 0):,} tokens, "
         f"similarity {facts.get('mean_similarity', 0.0):.4f}",

@@ -59,7 +59,7 @@ def find_twins(context: Context, part: str, output: PartOutput) -> None:
 
     ``near.npy`` is the document of each position, ``places.npy`` the position of each document.
     """
-    order = old_first(context, order_by_priority(_priorities(context)))
+    order = old_first(context, order_by_priority(priorities(context)))
     twins = first_copies(_digests(context), order)
     near = np.zeros(0, np.int64)
     if context.config.dedup.near:
@@ -146,7 +146,7 @@ def _digests(context: Context) -> NDArray[np.uint64]:
     return digests
 
 
-def _priorities(context: Context) -> NDArray[Any]:
+def priorities(context: Context) -> NDArray[Any]:
     """(n_docs,) what documents are ranked by: the higher stays."""
     kind, _, field = context.config.dedup.keep.partition(":")
     if kind == "newest":

@@ -26,13 +26,15 @@ class Removed:
 
     Attributes:
         docs, keepers: int64, ascending, and what each repeats.
-        jaccard: float64. is_near: bool, not an exact copy of its keeper.
+        jaccard: float64, NaN where it is not known.
+        is_near, is_imported: bool, no exact copy of its keeper; removed on the word of another tool.
     """
 
     docs: NDArray[np.int64]
     keepers: NDArray[np.int64]
     jaccard: NDArray[np.float64]
     is_near: NDArray[np.bool_]
+    is_imported: NDArray[np.bool_]
 
 
 def carry(context: Context, part: str, output: PartOutput) -> None:
@@ -78,8 +80,8 @@ def verdict_with_old(context: Context, verdict: Verdict) -> Verdict:
     is_new = verdict.docs >= n_old_docs(context)
     new = Verdict(verdict.docs[is_new], verdict.keepers[is_new], verdict.jaccard[is_new], verdict.n_checks)
     old = [_read(path) for path in part_paths(_base(context), "dedup", DUPLICATES)]
-    near = [Verdict(one.docs[one.is_near], one.keepers[one.is_near], one.jaccard[one.is_near], 0) for one in old]
-    return joined_verdicts([*near, new])
+    moved = [(one, one.is_near | one.is_imported) for one in old]  # where copies of these go, too
+    return joined_verdicts([*(Verdict(one.docs[at], one.keepers[at], one.jaccard[at], 0) for one, at in moved), new])
 
 
 def removed_before(context: Context, part: str) -> Removed:
@@ -96,4 +98,5 @@ def _base(context: Context) -> Context:
 def _read(path: Path) -> Removed:
     docs, keepers = (read_column(path, name).to_numpy() for name in ("doc", "duplicate_of"))
     jaccard, kinds = read_column(path, "jaccard").to_numpy(), read_column(path, "kind").to_pylist()
-    return Removed(docs, keepers, jaccard, np.array([kind == "near" for kind in kinds], np.bool_))
+    is_near, is_imported = (np.array([kind == wanted for kind in kinds], np.bool_) for wanted in ("near", "imported"))
+    return Removed(docs, keepers, jaccard, is_near, is_imported)

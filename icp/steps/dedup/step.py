@@ -5,9 +5,9 @@ In: ``documents/part-*.parquet``. Out: ``signatures/part-*.parquet`` (`signature
 *keys* of the bands, part by part; *twins*, the exact copies; *buckets* of each band; *candidates*, all of them; where
 they are many, their *components*, by one union-find or, beyond its limit, by rounds of stars (*edges*, *large-..*,
 *small-..*), and the buckets in *shares* of whole components; *evidence*, signatures and shingle sets of the candidates,
-part by part; *verdicts*, share by share; *group*, the verdict on all documents. *twins*, which sorts all documents,
-takes some 85 bytes a document, *candidates* and *group* 10 to 20, *components* 8 a candidate; all others what a part or
-a share takes.
+part by part; *verdicts*, share by share; *imported*, groups of other tools; *group*, the verdict on all documents.
+*twins*, which sorts all documents, takes some 85 bytes a document, *candidates* and *group* 10 to 20 (*group* 80 more
+with groups of other tools), *components* 8 a candidate; all others what a part or a share takes.
 
 Of a run that another one extends, *carry* takes over signatures and duplicates; buckets without a new document are left
 out, and its documents are preferred to new ones, so that nothing that was kept is removed.
@@ -45,6 +45,7 @@ from icp.steps.dedup.components import component_parts, find_labels, share_bucke
 from icp.steps.dedup.dates import is_datable
 from icp.steps.dedup.evidence import gather_evidence, judge_task, load_verdict
 from icp.steps.dedup.grown import carry, removed_before, verdict_with_old
+from icp.steps.dedup.imported import find_pairs, imported_files, imported_parts, merged
 from icp.steps.dedup.rounds import star_phases
 from icp.steps.dedup.signatures import write_signatures
 
@@ -54,7 +55,11 @@ LARGEST = 10  # groups named in the manifest
 
 def config_keys(config: Config) -> tuple[str, ...]:
     """The keys that change the bytes of dedup."""
-    return ("dedup", "seed") if config.dedup.near else ("dedup.keep", "dedup.near")
+    # unsaid where nothing is imported: runs made before there was a choice stay as they are
+    imported = ("dedup.import",) if getattr(config.dedup, "import") is not None else ()
+    if not config.dedup.near:
+        return ("dedup.keep", "dedup.near", *imported)
+    return (*config.dedup.keys_but("import", "dedup"), *imported, "seed")
 
 
 def sign_part(context: Context, part: str, output: PartOutput) -> None:
@@ -71,29 +76,35 @@ def sign_part(context: Context, part: str, output: PartOutput) -> None:
 def choose(context: Context, part: str, output: PartOutput) -> None:
     """Write ``duplicates/part-*.parquet`` and ``survivors.npy``; count; name the largest groups."""
     twins, verdict = load_array(context, "twins/twins.npy", mapped=True), load_verdict(context)
+    verdict = verdict_with_old(context, verdict)
+    merge = merged(context, twins, verdict) if imported_parts(context) else None
     is_kept, duplicate_of = np.ones(twins.size, np.bool_), [np.zeros(0, np.int64)]
-    n_near = 0
+    n_near = n_imported = 0
     for name in old_parts(context):
         removed = removed_before(context, name)
         is_kept[removed.docs] = False
         duplicate_of.append(removed.keepers)
         n_near += int(removed.is_near.sum())
-    verdict = verdict_with_old(context, verdict)
+        n_imported += int(removed.is_imported.sum())
     for name in new_parts(context):
         first, stop = docs_of(context, name)
         keepers = follow_twins(twins[first:stop], verdict, first)
+        keepers = keepers if merge is None else keepers.moved(merge[first:stop])
         table = keepers.table()
         pq.write_table(table, output.path(of_part(DUPLICATES, name)), compression="zstd")
         output.rows(of_part(DUPLICATES, name), table.num_rows)
         is_kept[first:stop] = keepers.is_kept
         duplicate_of.append(keepers.duplicate_of[~keepers.is_kept])
         n_near += int(keepers.is_near.sum())
+        n_imported += int(keepers.is_imported.sum())
     survivors = np.flatnonzero(is_kept)
     save_array(output, SURVIVORS, survivors)
     output.rows(SURVIVORS, survivors.size)
     output.count("survivors", survivors.size)
     output.count("near_duplicates", n_near)
-    output.count("exact_duplicates", twins.size - survivors.size - n_near)
+    output.count("exact_duplicates", twins.size - survivors.size - n_near - n_imported)
+    if n_imported or merge is not None:
+        output.count("imported_duplicates", n_imported)
     output.info["candidates"] = n_candidates(context)
     output.info["checks"] = verdict.n_checks
     groups = output.info["largest_groups"] = largest_groups(np.concatenate(duplicate_of), LARGEST)
@@ -152,9 +163,10 @@ STEP = Step(
         Phase("shares", share_parts, share_buckets, scratch=True),
         Phase("evidence", document_parts, gather_evidence, scratch=True),
         Phase("verdicts", task_names, judge_task, scratch=True),
+        Phase("imported", imported_parts, find_pairs, scratch=True),
         Phase("group", one_part, choose),
     ),
     cautions=_cautions,
-    sources=lambda config: extended_source(config, "dedup"),
+    sources=lambda config: [*imported_files(config), *extended_source(config, "dedup")],
     reads=("dedup", "corpus.keep", "corpus.part_mib", "extends"),
 )

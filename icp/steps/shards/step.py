@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.choices import PACK_METHODS
-from icp.config import Config
 from icp.data import PackPlan, RowParts
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ArtifactError, InputError
@@ -232,19 +231,16 @@ def _sources(context: Context, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int
     return np.array([rank.get(name, -1) for name in found], dtype=np.int64), used
 
 
-def _keys(config: Config) -> tuple[str, ...]:
-    return ("tokenizer", "pack.seq_len", "pack.stride", "pack.shard_mib", "pack.shuffle", "seed")
-
-
+KEYS = ("pack.seq_len", "pack.stride", "pack.shard_mib", "pack.shuffle", "seed")
 STEP = Step(
     name="shards",
     format=1,
     inputs=("documents", "dedup", "embeddings", "graph", "tokens", "windows"),
-    keys=_keys,
+    keys=lambda config: (*config.tokenizer.keys_but("import", "tokenizer"), *KEYS),
     phases=(
         Phase("sources", document_parts, list_sources, scratch=True),
         Phase("write", _shard_parts, write_shard),
         Phase("facts", one_part, finish),
     ),
-    reads=("pack.method", "pack.epochs", "pack.documents"),  # in the bytes of windows, which this step reads
+    reads=("pack.method", "pack.epochs", "pack.documents", "tokenizer"),  # in the bytes of windows and tokens
 )

@@ -13,6 +13,7 @@ from icp.run.context import Context
 from icp.run.extended import carried, old_parts, run_extended, tokens_extended
 from icp.run.names import LENGTHS, REJECTED_ROWS, TOKEN_IDS, TOKENIZER
 from icp.run.records import hash_file
+from icp.steps.tokens.imported import without_imported
 from icp.tokenizer.byte_level import trained_ids
 from icp.tokenizer.vocabulary import CONFIG_NAME, JSON_NAME, MAP_NAME
 
@@ -28,7 +29,7 @@ def tokens_before(context: Context) -> Context | None:
     if trained_ids(context.config.tokenizer.name) is not None:
         return base
     files = dict(tokenizer_files(context.config))
-    return base if base.manifest("tokens").basis["sources"] == files else None
+    return base if without_imported(base.manifest("tokens").basis["sources"]) == files else None
 
 
 def carry_parts(context: Context) -> list[str]:

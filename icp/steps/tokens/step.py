@@ -29,6 +29,16 @@ from icp.steps.tokens.grown import (
     tokens_before,
     trained_before,
 )
+from icp.steps.tokens.imported import (
+    Imported,
+    check_imported,
+    copy_tokens,
+    encoded,
+    file_parts,
+    imported_identity,
+    index_parts,
+    index_tokens,
+)
 from icp.steps.tokens.proof import proof_texts
 from icp.steps.tokens.rejected import Rejected, check_rejected
 from icp.steps.tokens.sample import sample, sample_texts
@@ -72,15 +82,19 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
     engine = context.records("train")[ALL].info.get("engine", "")
     tokenizer = _encoder(context.config.tokenizer, context.path("tokens", TOKENIZER), engine)
     lengths, rejected = [np.empty(0, dtype=np.int64)], Rejected()
+    imported = Imported(context, tokenizer) if index_parts(context) else None
     with output.path(of_part(TOKEN_IDS, part)).open("wb") as stream:
         for batch in node_batches(context, part, ("doc", "id", "text")):
             texts = text_buffers(batch.column("text"))
-            (ids, offsets), refused = tokenizer.encode_each(texts)
+            (ids, offsets), refused = encoded(batch, texts, tokenizer, imported)
             stream.write(ids.astype(tokenizer.dtype, copy=False).data)
             lengths.append(np.diff(offsets))
             rejected.add(batch, refused)
             output.count("special_strings", tokenizer.count_specials(texts))
     rejected.leave(output, part)
+    if imported is not None:
+        output.count("imported_missing", imported.n_missing)
+        output.info["imported"] = [imported.n_compared, imported.n_other, imported.others[:3]]
     counted = np.concatenate(lengths)
     with output.path(of_part(LENGTHS, part)).open("wb") as stream:
         np.save(stream, counted, allow_pickle=False)
@@ -92,6 +106,10 @@ def encode(context: Context, part: str, output: PartOutput) -> None:
 def join(context: Context, part: str, output: PartOutput) -> None:
     """Write the offsets over all parts, and what the step's readers have to know."""
     check_rejected(context)
+    compared = [record.info["imported"] for record in context.records("encode").values() if "imported" in record.info]
+    if compared:
+        n_compared, n_other, others = zip(*compared, strict=True)
+        check_imported(context, sum(n_compared), sum(n_other), [one for some in others for one in some])
     lengths = [np.array(mapped(path)) for path in part_paths(context, "tokens", LENGTHS)]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(dtype=np.int64)
     assert offsets.size == load_nodes(context).size + 1
@@ -141,7 +159,8 @@ def _encode_parts(context: Context) -> list[str]:
 
 def _keys(config: Config) -> tuple[str, ...]:
     # bos, eos and pad stand in the shards, not here: packs with other specials share the tokens
-    return ("tokenizer.name",)
+    imported = ("tokenizer.import",) if getattr(config.tokenizer, "import") is not None else ()
+    return ("tokenizer.name", *imported)
 
 
 STEP = Step(
@@ -153,9 +172,11 @@ STEP = Step(
         Phase("carry", carry_parts, carry),
         Phase("sample", _sample_parts, sample, scratch=True),
         Phase("train", one_part, train),
+        Phase("copy", file_parts, copy_tokens, scratch=True),
+        Phase("index", index_parts, index_tokens, scratch=True),
         Phase("encode", _encode_parts, encode),
         Phase("facts", one_part, join),
     ),
-    sources=lambda config: [*tokenizer_files(config), *tokenizer_source(config)],
+    sources=lambda config: [*tokenizer_files(config), *tokenizer_source(config), *imported_identity(config)],
     reads=("tokenizer", "corpus.max_rejected", "extends"),  # specials stand in the shards
 )
