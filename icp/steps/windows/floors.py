@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from icp.data import PackPlan
 from icp.pack.floor import floor_tokens
+from icp.pack.starts import window_count
 from icp.pack.tail import tokens_of
 from icp.plurals import counted
 from icp.run.arrays import mapped
@@ -54,3 +55,19 @@ def floor_figures(context: Context) -> dict[str, Any]:
             "pack.min_piece)"
         ]
     return facts
+
+
+def missed_fill(context: Context, fill: float) -> list[str]:
+    """A warning where planned windows are emptier than `pack.min_fill`, though whole windows would allow that fill."""
+    config, n_windows = context.config, load_plan(context).n_windows
+    if config.pack.method not in ("windows", "path-fit") or config.pack.tail == "drop":
+        return []
+    tokens = round(fill * n_windows * config.capacity)
+    wanted = window_count(tokens, config.capacity, config.pack.min_fill)
+    if n_windows <= wanted:
+        return []
+    return [
+        f"windows: {fill:.4f} of their tokens are text, pack.min_fill is {config.pack.min_fill:g}: "
+        f"{counted(n_windows - wanted, 'window')} more than {wanted:,} had to be opened for documents that found no "
+        "room; a lower pack.min_piece or pack.split: free lets more be cut, and conflicts and pack.group_by cost room"
+    ]

@@ -26,7 +26,7 @@ from icp.pack.training_order import arrange_inside, merge_orders, renumber, trai
 from icp.run.arrays import load_order
 from icp.run.context import Context
 from icp.steps.windows import figure_tasks, partition_tasks, passes, training_path_tasks
-from icp.steps.windows.floors import floor_figures, near_copy_figures
+from icp.steps.windows.floors import floor_figures, missed_fill, near_copy_figures
 from icp.steps.windows.inputs import (
     Inputs,
     chosen_lengths,
@@ -91,6 +91,8 @@ def measure(context: Context, part: str, output: PartOutput) -> None:
     output.info["empty_documents"] = planned.counts["empty_documents"]
     output.info.update(floor_figures(context) | near_copy_figures(context))
     warn_of_tail(context, output)
+    if missed := missed_fill(context, output.info["fill"]):
+        output.info.setdefault("warnings", []).extend(missed)
     if output.info["fill"] < SPARSE:
         output.info.setdefault("warnings", []).append(
             f"windows: {output.info['fill']:.1%} of their tokens are text, the rest is padding; "

@@ -49,6 +49,20 @@ def counts_of(run, name):
     return json.loads((run / f"packs/{name}/shards/manifest.json").read_text())["counts"]
 
 
+def test_a_plan_emptier_than_min_fill_says_so(run):
+    """Documents that fit no two to a window, and may not be cut: each opens a window of its own."""
+
+    def warned(name, **options):
+        make(run, name, method="windows", **options)
+        info = json.loads((run / f"packs/{name}/plan/manifest.json").read_text())["facts"]
+        return [line for line in info.get("warnings", []) if "pack.min_fill is" in line], info
+
+    (line,), facts = warned("never", split="never", seq_len=64)
+    assert facts["fill"] < 0.99
+    assert f"windows: {facts['fill']:.4f} of their tokens are text" in line
+    assert not warned("roomy", min_fill=0.5, seq_len=256)[0]
+
+
 def test_inside_turns_the_documents_of_each_window_round(run):
     wide = {"shuffle": "none", "seq_len": 256}  # several whole documents a window
     straight, _ = make(run, "wide", **wide)
