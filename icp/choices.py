@@ -205,3 +205,6 @@ EXPORT_FORMATS = tuple(
 
 GRAPH_EXPORTS = ("clusters", "pairs")
 """Values of `icp export --format` that are made of the graph alone; see `icp.export.relations`."""
+
+REMOVAL_WINDOWS = ("replan", "drop", "mask")
+"""Values of `icp remove --windows`: what becomes of windows that held a removed document; see `icp.pack.without`."""

@@ -121,7 +121,10 @@ class TokenFiles:
         return self.gather(self.offsets[node : node + 1], self.lengths[node : node + 1])
 
     def _part(self, part: int) -> NDArray[Any]:
-        return np.asarray(np.memmap(self._paths[part], dtype=self._dtype, mode="r"))
+        path = self._paths[part]
+        if not path.stat().st_size:  # no document of it has a token
+            return np.empty(0, dtype=self._dtype)
+        return np.asarray(np.memmap(path, dtype=self._dtype, mode="r"))
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
+from icp.choices import REMOVAL_WINDOWS
 from icp.cli.options import PLACE, shared_options
 from icp.cli.session import set_up_logging, working
 from icp.cli.terminal import say
 from icp.errors import ConfigError
-from icp.pack.without import HOW
 
 
 @click.command()
@@ -18,8 +18,8 @@ from icp.pack.without import HOW
 @click.option(
     "--windows",
     "how",
-    type=click.Choice(HOW),
-    default=HOW[0],
+    type=click.Choice(REMOVAL_WINDOWS),
+    default=REMOVAL_WINDOWS[0],
     show_default=True,
     help="Windows that held them: their other documents repacked among them, dropped with them, or left with padding.",
 )

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from icp.data import PackPlan, Rows
 
-HOW = ("replan", "drop", "mask")
 STRETCH = 1024
 """Windows that are planned together; they are close on the path, so that their documents are related."""
 _Piece = tuple[int, int, int]
@@ -78,7 +77,7 @@ def without_documents(
     Args:
         plan: sorted by window, then position.
         gone: (n,) bool, the documents that go.
-        how: one of `HOW`.
+        how: one of `icp.choices.REMOVAL_WINDOWS`.
         setting: of the plan.
         repeated: (segments,) bool, pieces that only fill room; ``replan`` leaves them out of windows that it changes.
         kind: (n_windows,) documents move only between windows of one kind; None: all are of one.

@@ -104,7 +104,7 @@ def _emptied(table: pa.Table, chosen: NDArray[np.bool_]) -> pa.Table:
             old = column.to_pylist()
             column = pa.array([new or was for new, was in zip(keys, old, strict=True)], field.type)
         elif field.name not in _STAY:
-            column = column.filter(pa.array(~chosen)).take(pa.array(_places(chosen)))
+            column = column.filter(pa.array(~chosen)).take(pa.array(_places(chosen), pa.int64()))
         columns.append(column)
     return pa.table(columns, schema=table.schema)
 

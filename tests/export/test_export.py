@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from loader_packs import SEQ_LEN, config_for, end_of_rows, pieces_of, rows_of
 from tiny import quiet
 
+from icp.choices import GRAPH_EXPORTS
 from icp.cli import main
 from icp.engine.executor import SerialExecutor
 from icp.errors import ArtifactError, BrokenPromise, ConfigError
@@ -117,7 +118,8 @@ def test_a_folder_that_is_not_empty_is_refused(packed, tmp_path):
 
 
 def test_an_unknown_format_is_refused(packed, tmp_path):
-    with pytest.raises(ConfigError, match=f"--format hdf5: no such format; use one of {', '.join(FORMATS)}$"):
+    known = sorted((*FORMATS, *GRAPH_EXPORTS))
+    with pytest.raises(ConfigError, match=f"--format hdf5: no such format; use one of {', '.join(known)}$"):
         export_pack(packed, "hdf5", tmp_path / "out")
 
 
