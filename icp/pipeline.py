@@ -63,9 +63,10 @@ def build_graph(
     check_extended(config, lambda step: load_step(step).format)
     if "embeddings" in wanted:
         check_model(config.embed.model)
-        _check_own_files(load_step("embeddings"), context_of(config))
     if "neighbors" in wanted:
         check_method(config.graph.method)
+    for name in [step for step in ("embeddings", "graph") if step in wanted]:
+        _check_own_files(load_step(name), context_of(config))
     with _locked(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)
 
@@ -197,10 +198,10 @@ def _is_done(step: Step, context: Context) -> bool:
 
 
 def _check_own_files(step: Step, context: Context) -> None:
-    """Raise InputError for a model, or vectors, that are not there: before hours of work for the steps in front."""
+    """Raise InputError for a model, vectors or links that are not there: before hours of work for steps in front."""
     if step.sources is not None and not (context.folder(step.name) / records.MANIFEST).exists():
         step.sources(context.config)
-        if embedder_of(model := context.config.embed.model).has_transformer:
+        if step.name == "embeddings" and embedder_of(model := context.config.embed.model).has_transformer:
             from icp.embed.model_source import check_hub
 
             check_hub(rest_of(model))

@@ -64,6 +64,8 @@ RECALL = Stream(3, leads=True)
 """The rows by which the recall of a search is measured."""
 PAIRS = Stream(4, leads=True)
 """The pairs of documents by which ``graph.min_similarity: auto`` is chosen."""
+LINKS = Stream(5, leads=True)
+"""The signs that vectors of links are sums of; a block of dimensions is its part."""
 
 
 def fixed_generator() -> np.random.Generator:

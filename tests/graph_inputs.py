@@ -30,11 +30,12 @@ def topics(n, dim=32, *, n_topics=8, noise=0.5, seed=0):
     return unit(centres[rng.integers(0, n_topics, n)] + noise * rng.standard_normal((n, dim)))
 
 
-def make_vectors(run, vectors, *, texts=None, parts=(), dropped=(), seed=0, **graph):
+def make_vectors(run, vectors, *, texts=None, parts=(), dropped=(), seed=0, columns=None, keep=(), **graph):
     """A context with documents/, dedup/ and embeddings/ finished.
 
     `vectors`: one row a survivor; `dropped`: docs that dedup removed; `parts`: docs at which a new part begins;
-    `texts`: one a doc; `graph`: configuration of that section.
+    `texts`: one a doc; `columns`: further columns of the documents; `keep`: which of them the configuration names;
+    `graph`: configuration of that section.
     """
     n_docs = len(vectors) + len(dropped)
     survivors = np.setdiff1d(np.arange(n_docs, dtype=np.int64), np.array(dropped, dtype=np.int64))
@@ -43,18 +44,20 @@ def make_vectors(run, vectors, *, texts=None, parts=(), dropped=(), seed=0, **gr
     for index, (begin, end) in enumerate(pairwise([0, *parts, n_docs])):
         name = f"part-{index:05}"
         (run / "documents").mkdir(parents=True, exist_ok=True)
-        columns = {
+        fields = {
             "doc": pa.array(range(begin, end), pa.int64()),
             "text": pa.array(texts[begin:end], pa.large_string()),
+            **{field: pa.array(values[begin:end]) for field, values in (columns or {}).items()},
         }
-        pq.write_table(pa.table(columns), run / "documents" / f"{name}.parquet", row_group_size=3)
+        pq.write_table(pa.table(fields), run / "documents" / f"{name}.parquet", row_group_size=3)
         rows[f"{name}.parquet"] = end - begin
         low, high = np.searchsorted(survivors, [begin, end])
         save(run / "embeddings" / f"{name}.npy", vectors[low:high])
     save(run / "dedup" / "survivors.npy", survivors)
     for name in ("documents", "dedup", "embeddings"):
         finish(run / name, rows)
-    tree = {"run": str(run), "corpus": {"input": "none.jsonl"}, "graph": graph, "dedup": {"ngram": 2}, "seed": seed}
+    corpus = {"input": "none.jsonl", "keep": list(keep)}
+    tree = {"run": str(run), "corpus": corpus, "graph": graph, "dedup": {"ngram": 2}, "seed": seed}
     return context_of(parse_config(tree))
 
 

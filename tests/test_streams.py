@@ -34,11 +34,12 @@ def test_numbers_are_those_of_the_seed_and_the_stream(seed):
         (streams.TUNING, [2, seed]),
         (streams.RECALL, [3, seed]),
         (streams.PAIRS, [4, seed]),
+        (streams.LINKS, [5, seed]),
     ):
         assert np.array_equal(stream.generator(seed).permutation(50), np.random.default_rng(words).permutation(50))
     expected = np.random.default_rng([seed, 4, 2]).permutation(50)
     assert np.array_equal(EPOCH.generator(seed, 2).permutation(50), expected)
-    assert len(NAMED) == 14
+    assert len(NAMED) == 15
 
 
 @pytest.mark.parametrize("seed", [*range(12), 101, *(k * (2**32 + 1) for k in range(1, 5)), 2**63 - 1])

@@ -17,6 +17,7 @@ from icp.audit import (
     duplicates,
     encoding,
     files,
+    links,
     order,
     passes,
     removed,
@@ -28,7 +29,7 @@ from icp.audit import (
 from icp.audit.findings import Breaches, Finding
 from icp.audit.removed import verify_removed
 from icp.audit.removed_shards import Sought
-from icp.run.names import TOMBSTONES
+from icp.run.names import NODES, TOMBSTONES
 from icp.run.reader import Run, WrongForm, open_run
 from icp.run.storage import run_folder
 
@@ -86,6 +87,7 @@ def _check_pack(run: Run) -> Iterator[Finding]:
         return ""
 
     _guarded(content, compare)
+    texts[5] += _guarded(sums, lambda: links.check_links(run, run.array("graph", NODES).astype("int64"), sums))
     texts[5] += f"; {files.check_files(run, layout, sums)}"
     for found in (content, form, sums, ordered, conflicts):
         if content and not texts[7] and not found:

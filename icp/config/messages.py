@@ -35,11 +35,17 @@ def message_of(error: Mapping[str, Any], where: str, overridden: Mapping[str, st
     while names and ".".join(names) not in known:
         names.pop()
     key, value = ".".join(names), error.get("input")
+    shown = ".".join((key, *_inside_list(key, error["loc"][len(names) :])))
     if error["type"] == "missing":
         return f"{where}: {'.'.join(str(part) for part in error['loc'])} is missing and has no default"
     if error["type"] == "value_error":
-        return f"{where}: " + _of_section(key, str(error["ctx"]["error"]))
-    return f"{where}: {key} is {_shortened(repr(value))}, {_expected(error, key)}"
+        return f"{where}: " + _of_section(shown, str(error["ctx"]["error"]))
+    return f"{where}: {shown} is {_shortened(repr(value))}, {_expected(error, key)}"
+
+
+def _inside_list(key: str, rest: Sequence[str | int]) -> Iterator[str]:
+    """Which of the edges, and which key of it: sections in a list are told apart by their place."""
+    return (str(part) for part in (rest if key == "graph.edges" else ()))
 
 
 def _of_section(key: str, message: str) -> str:

@@ -1,20 +1,15 @@
 """The sections of a configuration and all their keys; every default lives here."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from icp.choices import KNN_METHODS
 from icp.config.addresses import expanded, refuse_credentials
 from icp.config.apart_models import DecontaminateConfig, HoldoutConfig
+from icp.config.graph_models import PLAIN_COLUMNS, GraphConfig
 from icp.config.pack_models import ExportConfig, MixConfig, PackConfig
 from icp.config.section import Section
-
-if TYPE_CHECKING:
-    KnnMethodName = str
-else:  # a type checker knows no literals that are computed
-    KnnMethodName = Literal[("auto", *KNN_METHODS)]
 
 __all__ = [
     "Config", "CorpusConfig", "DecontaminateConfig", "DedupConfig", "EmbedConfig", "ExportConfig", "GraphConfig",
@@ -105,28 +100,6 @@ class EmbedConfig(Section):
         return value
 
 
-class GraphConfig(Section):
-    """Which documents are neighbours."""
-
-    k: int = Field(10, ge=1)
-    method: KnnMethodName = "auto"
-    faiss: str = Field("auto", min_length=1, pattern=r"^[A-Za-z0-9_,()]+$")
-    target_recall: float = Field(0.95, gt=0, le=1)
-    min_similarity: Literal["auto"] | float = "auto"
-    max_similarity: float | None = None
-    same_source: Literal["any", "across", "within"] = "any"
-    max_degree: int | None = Field(None, ge=1)
-    duplicate_similarity: float = Field(0.97, ge=-1)
-    duplicate_jaccard: float = Field(0.7, ge=0, le=1)
-    conflict_jaccard: float | None = Field(None, gt=0, le=1)
-    conflict_containment: float | None = Field(None, gt=0, le=1)
-
-    @property
-    def compares_texts(self) -> bool:
-        """Whether neighbours that are no look-alikes are kept apart by their words as well."""
-        return self.conflict_jaccard is not None or self.conflict_containment is not None
-
-
 class OrderConfig(Section):
     """In which order the documents are visited."""
 
@@ -197,6 +170,17 @@ class Config(Section):
                 raise ValueError(
                     f"pack.group_by names {name!r}, which the documents of a run do not hold: "
                     "use source, or a field that corpus.keep or corpus.derive names"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _edges_are_kept(self) -> "Config":
+        known = (*PLAIN_COLUMNS, *self.corpus.keep, *self.corpus.derive)
+        for entry in self.graph.edges:
+            if entry.field is not None and entry.field not in known:
+                raise ValueError(
+                    f"graph.edges: kind {entry.kind} goes by {entry.field!r}, which the documents of a run do not "
+                    f"hold: add it to corpus.keep, or use one of {', '.join(known)}"
                 )
         return self
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from icp.errors import IcpError
 from icp.remove.documents import purge_documents
+from icp.remove.links import purge_links
 from icp.remove.scrub import scrubbed
 from icp.remove.stage import Patch
 from icp.remove.vectors import purge_graph, purge_neighbors, purge_signatures, purge_tokens, purge_vectors
@@ -44,6 +45,7 @@ def empty_steps(folder: Path, copy: Path, gone: Gone) -> dict[str, Manifest]:
                 purge_neighbors(run, patch, rows)
             case "graph":
                 purge_graph(patch, is_gone)
+                purge_links(patch, is_gone)
         patch.info = scrubbed(patch.info, gone.keys)
         made[step] = patch.save(made, _sources(folder, copy, patch) if step == "documents" else None)
     for path in subfolders(copy, TOKENS):

@@ -80,7 +80,7 @@ def purge_vectors(run: Run, patch: Patch, rows: NDArray[np.int64]) -> None:
         if here.size:
             found = np.array(vectors)
             found[here] = 0
-            _replace(patch, name, found)
+            replace_array(patch, name, found)
         first += len(vectors)
 
 
@@ -99,8 +99,8 @@ def purge_neighbors(run: Run, patch: Patch, rows: NDArray[np.int64]) -> None:
             continue
         neighbors[out], similarities[out] = -1, 0
         order = np.argsort(out, axis=1, kind="stable")
-        _replace(patch, name, np.take_along_axis(neighbors, order, axis=1))
-        _replace(patch, values, np.take_along_axis(similarities, order, axis=1))
+        replace_array(patch, name, np.take_along_axis(neighbors, order, axis=1))
+        replace_array(patch, values, np.take_along_axis(similarities, order, axis=1))
 
 
 def purge_graph(patch: Patch, gone: NDArray[np.bool_]) -> None:
@@ -112,14 +112,14 @@ def purge_graph(patch: Patch, gone: NDArray[np.bool_]) -> None:
     stays = ~(gone[owner] | gone[indices])
     degrees = np.bincount(owner[stays], minlength=gone.size)
     left = conflicts[~gone[conflicts].any(axis=1)] if conflicts.size else conflicts
-    _replace(patch, INDPTR, np.concatenate(([0], np.cumsum(degrees))).astype(np.int64))
-    _replace(patch, INDICES, indices[stays], rows=int(stays.sum()))
-    _replace(patch, WEIGHTS, weights[stays], rows=int(stays.sum()))
-    _replace(patch, CONFLICTS, left, rows=len(left))
+    replace_array(patch, INDPTR, np.concatenate(([0], np.cumsum(degrees))).astype(np.int64))
+    replace_array(patch, INDICES, indices[stays], rows=int(stays.sum()))
+    replace_array(patch, WEIGHTS, weights[stays], rows=int(stays.sum()))
+    replace_array(patch, CONFLICTS, left, rows=len(left))
     if NEAR_COPIES in patch.files:
         near = np.array(load_npy(patch.folder / NEAR_COPIES, "r"))
         near = near[~gone[near].any(axis=1)] if near.size else near
-        _replace(patch, NEAR_COPIES, near, rows=len(near))
+        replace_array(patch, NEAR_COPIES, near, rows=len(near))
     figures = {"edges": int(stays.sum()) // 2, "isolated": int((degrees == 0).sum()), "removed": int(gone.sum())}
     patch.counts.update(figures | {"conflicts": len(left)})
     patch.facts.update(degree_mean=float(stays.sum() / max(1, gone.size)), degree_max=int(degrees.max(initial=0)))
@@ -139,14 +139,14 @@ def purge_tokens(patch: Patch, gone: NDArray[np.bool_], docs: NDArray[np.int64],
             n_out += int(found[out].sum())
             stays = np.repeat(~out, found)
             found[out] = 0
-            _replace(patch, of_nodes, found)
+            replace_array(patch, of_nodes, found)
             tokens = np.fromfile(patch.folder / name, dtype)
             with patch.replacing(name, int(found.sum())) as path:
                 tokens[stays].tofile(path)
         lengths.append(found)
     if n_out:
         offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum(dtype=np.int64)
-        _replace(patch, OFFSETS, offsets)
+        replace_array(patch, OFFSETS, offsets)
         patch.counts["tokens"] -= n_out
     _purge_failed(patch, docs)
 
@@ -166,6 +166,7 @@ def _write(path: Path, tables: Iterable[pa.Table]) -> None:
     pq.write_table(pa.concat_tables(tables), path, compression="zstd")
 
 
-def _replace(patch: Patch, name: str, array: NDArray[Any], *, rows: int | None = None) -> None:
+def replace_array(patch: Patch, name: str, array: NDArray[Any], *, rows: int | None = None) -> None:
+    """Write another array in the place of a file."""
     with patch.replacing(name, rows) as path, path.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)

@@ -22,8 +22,10 @@ from icp.run.names import BUILD_STEPS, CONFIG, TOKENS, step_folders, subfolders
 from icp.run.reader import read_config
 from icp.run.records import MANIFEST, FileRecord, Manifest, check_size, read_manifest
 
-MAY_DIFFER = ("run", "extends", "corpus", "export", "pack.documents", "dedup.import", "tokenizer.import")
-"""What may differ between a run and the one that it extends; files of vectors may, too."""
+MAY_DIFFER = (
+    "run", "extends", "corpus", "export", "pack.documents", "dedup.import", "tokenizer.import", "graph.edges",
+)  # fmt: skip
+"""What may differ between a run and the one that it extends; files of vectors may, too. Edges are all made anew."""
 OF_PACKS = ("order", "tokenizer", "pack")
 """Sections that a graph knows nothing of: each pack may have its own."""
 MUST_NOT = ("corpus.keep", "corpus.derive", "corpus.strip_repeated")

@@ -10,9 +10,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from icp.errors import ArtifactError
+from icp.run.value_tests import (
+    LARGEST,
+    are_firsts,
+    are_links,
+    is_count,
+    is_dtype,
+    is_figure,
+    is_hash,
+    is_id,
+    is_mapping,
+    is_mapping_of,
+    is_number,
+    is_policy,
+    is_positive,
+    is_text,
+)
 
 LONGEST_NAME = 1024
-LARGEST = 2**63
 DEEPEST = 32
 """Levels of nesting; icp itself writes fewer than ten."""
 ADVICE = "restore it or redo the step with --fresh"
@@ -103,9 +118,9 @@ def check_file(name: object, record: Any, where: object) -> None:
     ok = (
         isinstance(record, dict)
         and record.keys() <= {"bytes", "sha256", "rows"}
-        and _is_count(record.get("bytes"))
-        and _is_hash(record.get("sha256"))
-        and (record.get("rows") is None or _is_count(record["rows"]))
+        and is_count(record.get("bytes"))
+        and is_hash(record.get("sha256"))
+        and (record.get("rows") is None or is_count(record["rows"]))
     )
     if not ok:
         raise ArtifactError(f"{where}: what it says of {name} is no size, hash and rows of a file; {ADVICE}")
@@ -131,7 +146,7 @@ def _check(
 
 def _check_costs(tree: Mapping[str, Any], where: object) -> None:
     for phase, cost in tree.get("costs", {}).items() if isinstance(tree.get("costs", {}), dict) else (("", None),):
-        if not isinstance(cost, dict) or not all(map(_is_number, cost.values())) or "cpu_seconds" not in cost:
+        if not isinstance(cost, dict) or not all(map(is_number, cost.values())) or "cpu_seconds" not in cost:
             raise ArtifactError(f"{where}: not a manifest: costs of phase {phase} are no numbers; {ADVICE}")
 
 
@@ -143,55 +158,7 @@ def _is_plain(tree: Any, depth: int = 0) -> bool:
     return not isinstance(tree, int | float) or not abs(tree) >= 2 * LARGEST
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < LARGEST
-
-
-def _is_positive(value: Any) -> bool:
-    return type(value) is int and 0 < value < 2**31
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < LARGEST
-
-
-def _is_figure(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_hash(value: Any) -> bool:
-    return isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef")
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_mapping_of(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, dict) and all(map(test, value.values()))
-
-
-def _is_policy(value: Any) -> bool:
-    return _is_mapping_of(_is_text)(value) and "bos" in value
-
-
-def _is_dtype(value: Any) -> bool:
-    return value in ("uint16", "uint32")
-
-
-def _is_id(value: Any) -> bool:
-    return value is None or (type(value) is int and 0 <= value < 2**32)
-
-
-def _are_firsts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_count, value)) and value[:1] == [0] and value == sorted(value)
-
-
-_BASIS = {"format": _is_count, "config": _is_mapping, "inputs": _is_mapping_of(_is_text), "sources": _is_mapping}
+_BASIS = {"format": is_count, "config": is_mapping, "inputs": is_mapping_of(is_text), "sources": is_mapping}
 
 
 def _is_basis(value: Any) -> bool:
@@ -199,52 +166,53 @@ def _is_basis(value: Any) -> bool:
 
 
 _MANIFEST = {
-    "step": _is_text,
-    "format": _is_count,
-    "fingerprint": _is_text,
+    "step": is_text,
+    "format": is_count,
+    "fingerprint": is_text,
     "basis": _is_basis,
-    "files": _is_mapping,
-    "counts": _is_mapping_of(_is_count),
-    "info": _is_mapping_of(_is_mapping),
-    "facts": _is_mapping,
-    "seconds": _is_number,
-    "peak_rss_mib": _is_number,
-    "versions": _is_mapping,
+    "files": is_mapping,
+    "counts": is_mapping_of(is_count),
+    "info": is_mapping_of(is_mapping),
+    "facts": is_mapping,
+    "seconds": is_number,
+    "peak_rss_mib": is_number,
+    "versions": is_mapping,
 }
 _RECORD = {
-    "fingerprint": _is_text,
-    "files": _is_mapping,
-    "counts": _is_mapping_of(lambda value: type(value) is int and abs(value) < LARGEST),
-    "info": _is_mapping,
-    "seconds": _is_number,
-    "peak_rss_mib": _is_number,
-    "cpu_seconds": _is_number,
+    "fingerprint": is_text,
+    "files": is_mapping,
+    "counts": is_mapping_of(lambda value: type(value) is int and abs(value) < LARGEST),
+    "info": is_mapping,
+    "seconds": is_number,
+    "peak_rss_mib": is_number,
+    "cpu_seconds": is_number,
 }
+
+
 _FACTS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
-    "tokens": {"dtype": _is_dtype, "vocab_size": _is_count},
-    "embeddings": {"dim": _is_positive},
-    "neighbors": {"recall": lambda value: value is None or _is_figure(value), "method": _is_text},
+    "tokens": {"dtype": is_dtype, "vocab_size": is_count},
+    "embeddings": {"dim": is_positive},
+    "graph": {"links": are_links},
+    "neighbors": {"recall": lambda value: value is None or is_figure(value), "method": is_text},
     "windows": {
-        **dict.fromkeys(("count", "split_documents", "cuts", "long_documents"), _is_count),
-        **dict.fromkeys(("random_windows", "below_least_fill", "near_copies", "near_copy_windows"), _is_count),
-        "passes": _are_firsts,
-        "seq_len": _is_positive,
-        "met_again": lambda value: isinstance(value, list) and all(map(_is_figure, value)),
-        **dict.fromkeys(
-            ("fill", "mean_similarity", "random_mean_similarity", "algorithm1_mean_similarity"), _is_figure
-        ),
+        **dict.fromkeys(("count", "split_documents", "cuts", "long_documents"), is_count),
+        **dict.fromkeys(("random_windows", "below_least_fill", "near_copies", "near_copy_windows"), is_count),
+        "passes": are_firsts,
+        "seq_len": is_positive,
+        "met_again": lambda value: isinstance(value, list) and all(map(is_figure, value)),
+        **dict.fromkeys(("fill", "mean_similarity", "random_mean_similarity", "algorithm1_mean_similarity"), is_figure),
     },
     "shards": {
-        "seq_len": _is_positive,
-        "stride": _is_positive,
-        "dtype": _is_dtype,
-        "windows": _is_count,
-        "vocab_size": _is_count,
-        **dict.fromkeys(("bos_id", "eos_id", "pad_id"), _is_id),
-        "policy": _is_policy,
-        **dict.fromkeys(("shuffle", "tokenizer"), _is_text),
-        "passes": _are_firsts,
-        "seed": _is_count,
+        "seq_len": is_positive,
+        "stride": is_positive,
+        "dtype": is_dtype,
+        "windows": is_count,
+        "vocab_size": is_count,
+        **dict.fromkeys(("bos_id", "eos_id", "pad_id"), is_id),
+        "policy": is_policy,
+        **dict.fromkeys(("shuffle", "tokenizer"), is_text),
+        "passes": are_firsts,
+        "seed": is_count,
     },
 }
 """Facts that other steps and readers use, by step: those of an older run may be fewer."""

@@ -9,7 +9,8 @@
     embeddings/  part-*.npy  frozen.npz
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
     graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  near_copies.npy  indptr.npy  indices.npy
-                 weights.npy
+                 weights.npy  links.npy  link_shares.npy  link_weights.npy  link_alike.npy
+                 link_vectors.npy
     tokens/<tokenizer>-<hash>/   tokenizer.json  tokenizer_config.json  part-*.bin  lengths/part-*.npy  offsets.npy
                  rejected/part-*.parquet
     packs/<pack>/                config.yaml
@@ -65,6 +66,11 @@ NEIGHBORS, SIMILARITIES = "part-*.neighbors.npy", "part-*.similarities.npy"
 NODES, CONFLICTS, NEAR_COPIES = "nodes.npy", "conflicts.npy", "near_copies.npy"
 """`NEAR_COPIES` is there where `graph.conflict_jaccard` or `graph.conflict_containment` is set."""
 INDPTR, INDICES, WEIGHTS = "indptr.npy", "indices.npy", "weights.npy"
+LINKS, LINK_SHARES, LINK_WEIGHTS, LINK_ALIKE = "links.npy", "link_shares.npy", "link_weights.npy", "link_alike.npy"
+"""Edges of `graph.edges`, where that is set: pairs of nodes, what each entry gave them, what they weigh, and which are
+edges of similarity too."""
+LINK_VECTORS = "link_vectors.npy"
+"""There where `graph.similarity` is false: what order and windows go by instead of `VECTORS`."""
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 TOKEN_IDS, LENGTHS, OFFSETS = "part-*.bin", "lengths/part-*.npy", "offsets.npy"
 ORDER, PATH_STARTS = "order.npy", "path_starts.npy"
@@ -78,7 +84,10 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
     "embeddings": (VECTORS, FROZEN),
     "neighbors": (NEIGHBORS, SIMILARITIES),
-    "graph": (DUPLICATES, NODES, CONFLICTS, NEAR_COPIES, INDPTR, INDICES, WEIGHTS),
+    "graph": (
+        *(DUPLICATES, NODES, CONFLICTS, NEAR_COPIES, INDPTR, INDICES, WEIGHTS),
+        *(LINKS, LINK_SHARES, LINK_WEIGHTS, LINK_ALIKE, LINK_VECTORS),
+    ),
     "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS, REJECTED_ROWS),
     "order": (ORDER, PATH_STARTS),
     "windows": (*PLAN, PATH_RANK, TAIL),

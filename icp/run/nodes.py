@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.data import Rows
+from icp.data import RowParts, Rows
 from icp.errors import InputError
 from icp.run.arrays import load_nodes, survivor_vectors, survivors
 from icp.run.context import Context, document_parts
-from icp.run.names import DOCUMENTS
+from icp.run.names import DOCUMENTS, LINK_VECTORS
 
 BATCH_ROWS = 1024
 
@@ -69,6 +69,16 @@ class NodeRows:
 def load_vectors(context: Context) -> NodeRows:
     """(n_nodes, dim) float16: a vector of each node."""
     return NodeRows(survivor_vectors(context), load_nodes(context), survivors(context))
+
+
+def by_links_alone(context: Context) -> bool:
+    """Whether the graph has no similarities, so that order and windows come of links alone."""
+    return LINK_VECTORS in context.manifest("graph").files
+
+
+def planning_vectors(context: Context) -> Rows:
+    """(n_nodes, dim) float16: what order and windows go by, vectors of texts or of links."""
+    return RowParts([context.path("graph", LINK_VECTORS)]) if by_links_alone(context) else load_vectors(context)
 
 
 def field_groups(documents: Sequence[Path], docs: NDArray[np.int64], fields: Sequence[str]) -> NDArray[np.int64]:

@@ -54,6 +54,7 @@ def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
     names = ("method", "recall", "recall_low", "recall_high", "target_missed", "random_p99", "min_similarity")
     shape = ("degree_mean", "degree_max", "degree", "hub_share", "components", "largest_component", "edge_similarity")
     counts, searched = done["graph"].counts, done["neighbors"].counts
+    of_links = ("edges_of_similarity", "edges_of_links", "links_left_out", "links_beyond_k") if "links" in facts else ()
     return {
         "k": config.get("graph.k"),
         **{name: facts.get(name) for name in (*names, *shape)},
@@ -64,6 +65,8 @@ def _graph_figures(done: Mapping[str, Manifest]) -> dict[str, Any]:
         "cut_at_hubs": counts.get("cut_at_hubs", 0),
         "vector_bytes_read": searched.get("vector_bytes_read", 0),
         "exchanged_bytes": searched.get("exchanged_bytes", 0) + counts.get("exchanged_bytes", 0),
+        **{name: counts.get(name, 0) for name in of_links},
+        **({"links": facts["links"]} if of_links else {}),
     }
 
 
@@ -115,6 +118,12 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
         if graph.get("target_missed"):
             recall += " (misses graph.target_recall)"
         lines.append(f"graph       {graph['edges']:,} edges, k = {graph['k']}, {graph['method']}{recall}")
+        if links := graph.get("links"):
+            of = [
+                f"{graph['edges_of_similarity']:,} similarity",
+                *(f"{entry['edges']:,} {entry['of']}" for entry in links),
+            ]
+            lines.append(f"            edges of {', '.join(of)}; one may be of several")
     if pack and (figures := stats["packs"].get(pack)):
         lines += _pack_summary(figures, run / pack_folder(pack, "shards"))
     return lines

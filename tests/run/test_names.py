@@ -108,6 +108,7 @@ def test_finished_steps_leave_the_files_that_are_named(tiny_run):
     run = open_run(tiny_run)
     optional = {names.REJECTED_ROWS, names.STRIPPED_PARAGRAPHS, names.TOKENIZER_CONFIG, names.TAIL}
     optional |= {names.HOLDOUT, names.OVERLAPS, names.NEAR_COPIES, names.REMOVED_DOCS}
+    optional |= {names.LINKS, names.LINK_SHARES, names.LINK_WEIGHTS, names.LINK_ALIKE, names.LINK_VECTORS}
     for step in names.STEPS:
         matching = {name: run.names(step, name) for name in names.FILES[step]}
         assert {file for files in matching.values() for file in files} == set(run.manifests[step].files)

@@ -16,6 +16,7 @@ from icp.config import Config
 from icp.data import load_npy, with_room
 from icp.dedup.buckets import Found, pick_candidates, slice_bits, slice_buckets
 from icp.dedup.candidates import first_copies, length_priority, order_by_priority, pick_near, places_of
+from icp.dedup.dates import seconds_of
 from icp.dedup.minhash import Scheme, make_scheme
 from icp.dedup.verdicts import Rules
 from icp.engine.step import PartOutput
@@ -24,7 +25,6 @@ from icp.kernels.dedup_components import band_keys
 from icp.run.context import Context, document_parts, document_paths, part_paths
 from icp.run.names import SIGNATURES
 from icp.run.tables import fixed_values, read_column, read_groups
-from icp.steps.dedup.dates import seconds_of
 from icp.steps.dedup.grown import old_first, with_new, without_removed
 
 KEY_PARTS = 2  # the keys sorted at a time take as much memory as that many parts

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from icp.config import Config
 from icp.dedup.bands import warnings_of
+from icp.dedup.dates import is_datable
 from icp.dedup.verdicts import follow_twins, largest_groups
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ConfigError
@@ -42,7 +43,6 @@ from icp.steps.dedup.candidates import (
     scheme_of,
 )
 from icp.steps.dedup.components import component_parts, find_labels, share_buckets, share_parts, task_names
-from icp.steps.dedup.dates import is_datable
 from icp.steps.dedup.evidence import gather_evidence, judge_task, load_verdict
 from icp.steps.dedup.grown import carry, removed_before, verdict_with_old
 from icp.steps.dedup.imported import find_pairs, imported_files, imported_parts, merged

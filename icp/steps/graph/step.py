@@ -5,9 +5,9 @@ ascending; duplicates/part-*.parquet (doc, duplicate_of, jaccard, similarity, ki
 lower and higher, sorted; indptr.npy int64, indices.npy int32, weights.npy float16: CSR over nodes.
 
 Phases: *pairs* too alike, *shingles* of their texts, *jaccard* of each, *nodes* (`icp.steps.graph.semantic`); *floor*
-of the similarities; *sources* of the rows; *select*, the neighbours of the nodes of a part, sorted by neighbour, so
-that *union* reads the edges into a part as one stretch of each file; *facts*, the parts joined. No phase holds all
-edges.
+of the similarities; *sources* of the rows; *links* of each entry of `graph.edges` and *mix* of them all, which holds
+all links; *select*, the neighbours of the nodes of a part, sorted by neighbour, so that *union* reads the edges into a
+part as one stretch of each file; *facts*, the parts joined. No other phase holds all edges.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,15 +19,19 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.engine.step import PartOutput, Phase, Step, one_part
-from icp.kernels.knn_graph import candidate_similarities, component_sizes, union_rows
-from icp.run.arrays import mapped, mapped_privately, neighbors_of, survivor_vectors, survivors
+from icp.kernels.knn_graph import candidate_similarities, union_rows
+from icp.run.arrays import mapped, neighbors_of, survivor_vectors, survivors
 from icp.run.context import Context, document_parts, document_paths
 from icp.run.extended import carry_parts, extended_source
 from icp.run.names import CONFLICTS, INDICES, INDPTR, WEIGHTS
 from icp.run.nodes import node_bounds, node_rows
 from icp.steps.graph.arrays import load, paths, save
 from icp.steps.graph.grown import carry
+from icp.steps.graph.link_files import links_source
+from icp.steps.graph.links import entries, find_links
+from icp.steps.graph.mixing import mix, mixed_one, tell, with_links
 from icp.steps.graph.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
+from icp.steps.graph.shape import describe
 from icp.streams import PAIRS
 
 RANDOM_PAIRS = 100_000
@@ -36,7 +40,6 @@ FEWEST_FOR_RANDOM = 100
 SPARED = 3
 """Times k neighbours a node that `min_similarity: auto` leaves on average, however few nodes there are."""
 BLOCK_PAIRS = 4096
-QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 def find_floor(context: Context, part: str, output: PartOutput) -> None:
@@ -76,7 +79,7 @@ def select(context: Context, part: str, output: PartOutput) -> None:
     node_of_row[rows] = np.arange(rows.size, dtype=np.int32)
     others, exact = np.where(neighbors >= 0, node_of_row[neighbors], -1), similarities.astype(np.float64)
     # a kept row as alike as this is a conflict: a copy's text would have removed one of the two
-    fit = (others >= 0) & (exact < config.duplicate_similarity)
+    fit = (others >= 0) & (exact < config.duplicate_similarity) & config.similarity
     if config.compares_texts:
         fit &= ~_in_conflict(context, node_of_row[mine], others)
     if config.max_similarity is not None:
@@ -90,10 +93,13 @@ def select(context: Context, part: str, output: PartOutput) -> None:
     fit &= np.cumsum(fit, axis=1) <= config.k
     node, place = np.nonzero(fit)
     ends = np.stack((others[node, place], (node + bounds[number]).astype(np.int32)), axis=1)
+    bits = similarities[node, place].view(np.uint16)
+    if config.edges:
+        ends, bits = with_links(context, part, output, (int(bounds[number]), int(bounds[number + 1])), (ends, bits))
     order = np.argsort(ends[:, 0], kind="stable")
     save(output, f"{part}.ends.npy", ends[order])
-    save(output, f"{part}.bits.npy", similarities[node, place][order].view(np.uint16))
-    output.count("exchanged_bytes", 10 * node.size)
+    save(output, f"{part}.bits.npy", bits[order])
+    output.count("exchanged_bytes", 10 * len(ends))
 
 
 def _in_conflict(context: Context, nodes: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -153,28 +159,9 @@ def join_parts(context: Context, part: str, output: PartOutput) -> None:
                 stream.write((array if staying is None else array[staying]).tobytes())
         output.rows(name, int(degrees.sum()))
     output.count("cut_at_hubs", gone.size // 2)
-    _describe(context, degrees, output)
-
-
-def _describe(context: Context, degrees: NDArray[np.int64], output: PartOutput) -> None:
-    arrays = [mapped_privately(output.path(name)) for name in (INDPTR, INDICES, WEIGHTS)]
-    sizes = component_sizes(*arrays[:2])
-    output.count("edges", arrays[1].size // 2)
-    output.count("isolated", int((degrees == 0).sum()))
-    output.info |= context.records("floor")["all"].info
-    output.info |= {"components": int(sizes.size), "largest_component": int(sizes.max(initial=0))}
-    output.info |= {"degree_mean": arrays[1].size / max(1, degrees.size), "degree_max": int(degrees.max(initial=0))}
-    output.info["degree"] = _quantiles(degrees.astype(np.float64))
-    # a sample of edges, evenly over the rows: sorting all of them would hold all of them
-    step = max(1, arrays[2].size // 1_000_000)
-    output.info["edge_similarity"] = _quantiles(arrays[2][::step].astype(np.float64))
-    top = np.sort(degrees)[::-1][: max(1, degrees.size // 100)]
-    output.info["hub_share"] = float(top.sum() / max(1, arrays[1].size))
-
-
-def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
-    spread = np.quantile(values, QUANTILES) if values.size else np.zeros(len(QUANTILES))
-    return {str(q): float(value) for q, value in zip(QUANTILES, spread, strict=True)}
+    describe(context, degrees, output)
+    if context.config.graph.edges:
+        tell(context, gone, int(degrees.sum()) // 2, output)
 
 
 def _random_similarities(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -211,8 +198,14 @@ def _one_if_by_source(context: Context) -> list[str]:
 def _keys(config: Config) -> tuple[str, ...]:
     # unsaid where words keep nobody apart: graphs made before there was a choice stay as they are
     unsaid = [name for name in ("conflict_jaccard", "conflict_containment") if getattr(config.graph, name) is None]
+    unsaid += [name for name, usual in (("edges", ()), ("similarity", True)) if getattr(config.graph, name) == usual]
     keys = (f"graph.{name}" for name in type(config.graph).model_fields if name not in unsaid)
     return ("dedup.ngram", *keys, "seed")
+
+
+def _sources(config: Config) -> list[tuple[str, str]]:
+    files = [links_source(entry) for entry in config.graph.edges if entry.file is not None]
+    return [*extended_source(config, "graph"), *files]
 
 
 STEP = Step(
@@ -228,10 +221,12 @@ STEP = Step(
         Phase("nodes", one_part, choose_nodes),
         Phase("floor", one_part, find_floor),
         Phase("sources", _one_if_by_source, find_sources, scratch=True),
+        Phase("links", entries, find_links, scratch=True),
+        Phase("mix", mixed_one, mix),
         Phase("select", document_parts, select, scratch=True),
         Phase("union", document_parts, join_rows, scratch=True),
         Phase("facts", one_part, join_parts),
     ),
-    sources=lambda config: extended_source(config, "graph"),
+    sources=_sources,
     reads=("graph", "extends"),
 )

@@ -1,7 +1,8 @@
 """Step `order`: the graph -> an order of all nodes and its certificate.
 
-In: graph/, embeddings/, neighbors/, the sources in documents/. Out: order.npy int32 (n_nodes,) and path_starts.npy bool
-(n_nodes,); in the manifest's facts, the figures `order` of docs/design.md, *Figures*.
+In: graph/, embeddings/ (or vectors of links alone), neighbors/, the sources in documents/. Out: order.npy
+int32 (n_nodes,) and path_starts.npy bool (n_nodes,); in the manifest's facts, the figures
+`order` of docs/design.md, *Figures*.
 
 With `partitions` above 1 what needs vectors is done in pieces: paths along edges, matched in the whole graph (*match*),
 are joined inside each piece (*near*, *pieces*, *join*); the pieces are laid end to end (*lay*), local search goes over
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.data import RowParts, Traversal
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.order.matching import Paths, join_paths, match_fragments
 from icp.order.pieces import (
@@ -30,10 +30,10 @@ from icp.order.pieces import (
     unshifted,
 )
 from icp.order.visit_order import IMPROVABLE, greedy_order, one_path, order_similarity, visit_order
-from icp.run.arrays import load_graph, load_nodes, mapped, survivor_vectors
+from icp.run.arrays import load_graph, load_nodes, mapped
 from icp.run.context import Context, document_paths
 from icp.run.names import ORDER, PATH_STARTS
-from icp.run.nodes import field_groups, node_rows
+from icp.run.nodes import by_links_alone, field_groups, load_vectors, planning_vectors
 from icp.steps.order.certificate import exact_neighbors, run_dual_bound, run_upper_bound
 
 RANGE_PATHS = 1 << 16
@@ -47,7 +47,7 @@ def match(context: Context, part: str, output: PartOutput) -> None:
     paths = match_fragments(load_graph(context))
     _save(output, "paths.npy", paths.order)
     _save(output, "bounds.npy", paths.bounds)
-    _save(output, "marks.npy", choose_marks(_embeddings(context), _n_pieces(context)))
+    _save(output, "marks.npy", choose_marks(planning_vectors(context), _n_pieces(context)))
 
 
 def find_near(context: Context, part: str, output: PartOutput) -> None:
@@ -55,7 +55,7 @@ def find_near(context: Context, part: str, output: PartOutput) -> None:
     begin = _number(part) * RANGE_PATHS
     paths = _paths(context)
     firsts = paths.order[paths.bounds[:-1]][begin : begin + RANGE_PATHS].astype(np.int64)
-    _save(output, f"{part}.npy", nearest_marks(_embeddings(context), _load(context, "marks"), firsts))
+    _save(output, f"{part}.npy", nearest_marks(planning_vectors(context), _load(context, "marks"), firsts))
 
 
 def split(context: Context, part: str, output: PartOutput) -> None:
@@ -69,13 +69,13 @@ def split(context: Context, part: str, output: PartOutput) -> None:
 def join(context: Context, part: str, output: PartOutput) -> None:
     """Write the paths of one piece as one."""
     mine = _paths(context).chosen(_load(context, f"paths-{_number(part):05}"))
-    _save(output, f"{part}.npy", join_paths(mine, _embeddings(context)))
+    _save(output, f"{part}.npy", join_paths(mine, planning_vectors(context)))
 
 
 def lay(context: Context, part: str, output: PartOutput) -> None:
     """Write the pieces as one path, or what Algorithm 1 walks, whole and cut into stretches."""
     if context.config.order.method == "matching":
-        laid = join_pieces([_load(context, name) for name in _joined(context)], _embeddings(context))
+        laid = join_pieces([_load(context, name) for name in _joined(context)], planning_vectors(context))
         starts = one_path(laid.size)
     else:
         graph = load_graph(context)
@@ -100,21 +100,20 @@ def mend(context: Context, part: str, output: PartOutput) -> None:
 
 def _improve(context: Context, part: str, output: PartOutput, stretch: NDArray[np.int32]) -> None:
     scratch = context.folder("order")
-    improved = improve_stretch(stretch, load_graph(context), _embeddings(context), scratch=scratch)
+    improved = improve_stretch(stretch, load_graph(context), planning_vectors(context), scratch=scratch)
     _save(output, f"{part}.npy", improved)
 
 
 def visit(context: Context, part: str, output: PartOutput) -> None:
     """Order the nodes; the similarity of the order stands in the record."""
     if _n_pieces(context) == 1:
-        found = _visited(context)
-        order, starts, similarity = found.order, found.path_starts, found.similarity
+        order, starts, similarity = _visited(context)
     else:
         order, starts = _load(context, "laid"), _load(context, "starts")
         if context.config.order.improve:
             order = unshifted(*([_load(context, name) for name in parts(context)] for parts in (_stretches, _mended)))
             starts = one_path(order.size)
-        similarity = order_similarity(order, _embeddings(context))
+        similarity = order_similarity(order, load_vectors(context))
     _save(output, ORDER, order)
     _save(output, PATH_STARTS, starts)
     output.info["similarity"] = similarity
@@ -139,15 +138,15 @@ def certify(context: Context, part: str, output: PartOutput) -> None:
         partitions=n_pieces,
     )
     if n_pieces > 1 and _n_nodes(context) <= COMPARED_NODES:
-        output.info["lost_to_partitions"] = _share(_visited(context).similarity - similarity, bound)
+        output.info["lost_to_partitions"] = _share(_visited(context)[2] - similarity, bound)
 
 
-def _visited(context: Context) -> Traversal:
-    """The order of all nodes in one piece."""
+def _visited(context: Context) -> tuple[NDArray[np.int32], NDArray[np.bool_], float]:
+    """The order of all nodes in one piece, where its paths begin, how alike the texts are along it."""
     order, by_source = context.config.order, context.config.order.method == "source"
-    return visit_order(
+    found = visit_order(
         load_graph(context),
-        _embeddings(context),
+        planning_vectors(context),
         method=order.method,
         improve=order.improve,
         recompute_degree=order.recompute_degree,
@@ -155,6 +154,8 @@ def _visited(context: Context) -> Traversal:
         groups=field_groups(document_paths(context), load_nodes(context), ["source"]) if by_source else None,
         scratch=context.folder("order"),
     )
+    similarity = order_similarity(found.order, load_vectors(context)) if by_links_alone(context) else found.similarity
+    return found.order, found.path_starts, similarity
 
 
 def _share(similarity: float, bound: float) -> float | None:
@@ -163,10 +164,6 @@ def _share(similarity: float, bound: float) -> float | None:
 
 def _n_nodes(context: Context) -> int:
     return int(load_nodes(context).size)
-
-
-def _embeddings(context: Context) -> RowParts:
-    return survivor_vectors(context, node_rows(context))
 
 
 def _paths(context: Context) -> Paths:

@@ -70,7 +70,7 @@ def measured(context: Context) -> dict[str, dict[str, Any]]:
     found = {}
     for name, plan in plans.items():
         more = _more(context, inputs, name)
-        figures = window_figures(plan, inputs.embeddings, inputs.lengths, **(_room(context) | more))
+        figures = window_figures(plan, load_vectors(context), inputs.lengths, **(_room(context) | more))
         found[name] = asdict(figures)
     return found
 

@@ -16,7 +16,7 @@ from icp.run.arrays import load_conflicts, load_graph, load_nodes, mapped, token
 from icp.run.context import Context, document_paths
 from icp.run.extended import first_packed
 from icp.run.names import TAIL, TOKENIZER
-from icp.run.nodes import field_groups, load_vectors
+from icp.run.nodes import field_groups, planning_vectors
 from icp.run.passes import passes_of
 from icp.tokenizer.tokenizer import load_tokenizer
 
@@ -27,6 +27,7 @@ class Inputs:
 
     Attributes:
         nodes: (n_nodes,) int64, doc of each node.
+        embeddings: what the plan goes by: of texts, or of links alone.
         groups: (n_nodes,) int64, the values of `pack.group_by`; None without any.
         conflicts: (n_conflicts, 2) int64, nodes that must not share a window.
         lengths: (n_nodes,) int64, tokens with the document's specials, 0 for a document without tokens.
@@ -63,7 +64,7 @@ def load_inputs(context: Context) -> Inputs:
     return Inputs(
         nodes,
         load_graph(context),
-        load_vectors(context),
+        planning_vectors(context),
         n_tokens,
         field_groups(document_paths(context), nodes, fields) if fields else None,
         load_conflicts(context),

@@ -23,7 +23,7 @@ from icp.pack.planner import division_of, tails_of
 from icp.pack.problem import Corpus, Limits, limited
 from icp.run.arrays import load_graph, load_nodes, load_order
 from icp.run.context import Context
-from icp.run.nodes import load_vectors
+from icp.run.nodes import planning_vectors
 from icp.steps.windows.inputs import (
     chosen_lengths,
     load_array,
@@ -135,7 +135,7 @@ def _division(context: Context) -> Division:
     info, config = context.records("prepare")[ALL].info, context.config
     arrays = {name: load_array(context, f"divided/{name}") for name in (*CORPUS, *SEGMENTS, "tails")}
     position, groups, bounds, conflicts, long = (arrays[name] for name in CORPUS)
-    fixed = (load_vectors(context), load_graph(context), position, groups, bounds, conflicts, long)
+    fixed = (planning_vectors(context), load_graph(context), position, groups, bounds, conflicts, long)
     corpus = Corpus(*fixed, arrays["tails"])
     limits = _limits(config, tuple(info["specials"]), info["min_fill"])
     segments = Segments(*(arrays[name] for name in SEGMENTS))

@@ -16,7 +16,7 @@ from icp.pack.rounds import PATH_WINDOWS
 from icp.pack.spread import window_path
 from icp.run.arrays import load_order, token_offsets
 from icp.run.context import Context
-from icp.run.nodes import load_vectors
+from icp.run.nodes import planning_vectors
 from icp.steps.windows.inputs import (
     Inputs,
     chosen_lengths,
@@ -49,7 +49,7 @@ def point(context: Context, part: str, output: PartOutput) -> None:
     plan, first = load_plan(context, "laid/"), number_of(part) * RANGE_WINDOWS
     begin, end = np.searchsorted(plan.window, (first, first + RANGE_WINDOWS))
     doc, window = np.array(plan.doc[begin:end]), np.array(plan.window[begin:end]) - first
-    save_array(output, f"laid/{part}", window_directions(load_vectors(context), doc, window))
+    save_array(output, f"laid/{part}", window_directions(planning_vectors(context), doc, window))
 
 
 def halve(context: Context, part: str, output: PartOutput) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from icp.steps.dedup.dates import is_datable, seconds_of
+from icp.dedup.dates import is_datable, seconds_of
 
 DAY = 86_400
 
