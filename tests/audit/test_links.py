@@ -255,7 +255,7 @@ def test_true_links_come_into_windows(tmp_path):
     ):
         (tmp_path / name).mkdir()
         corpus = {"input": str(tmp_path / "docs.parquet")}
-        run = make_run(tiny_config(tmp_path / name, corpus=corpus, graph=graph, pack={"seq_len": 8192}))
+        run = make_run(tiny_config(tmp_path / name, corpus=corpus, graph=graph, pack={"seq_len": 32768}))  # bytes
         links = np.load(tmp_path / "mixed/run/graph/links.npy")
         shares[name] = met(run, links)
     assert shares["alone"] > 1.2 * shares["plain"]
