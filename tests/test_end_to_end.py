@@ -160,9 +160,14 @@ def test_input_that_is_moved_or_touched_is_not_needed_once_documents_is_finished
     Path(config.run).rename(moved)
     config = config.model_copy(update={"run": str(moved)})
     pack(config, SerialExecutor(), quiet, name="later")
-    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+    def warned():  # that windows of 64 tokens cannot be filled with these documents is another matter
+        told = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+        return [message for message in told if not message.startswith("windows: ")]
+
+    assert warned() == []
     build_graph(config, SerialExecutor(), quiet)
-    (told,) = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    (told,) = warned()
     assert "no file matches" in told
     assert "step documents is finished" in told
     assert_same(data_files(moved / "packs/later"), data_files(tiny_run / "packs/main"))

@@ -57,7 +57,7 @@ def test_a_plan_emptier_than_min_fill_says_so(run):
         info = json.loads((run / f"packs/{name}/plan/manifest.json").read_text())["facts"]
         return [line for line in info.get("warnings", []) if "pack.min_fill is" in line], info
 
-    (line,), facts = warned("never", split="never", seq_len=64)
+    (line,), facts = warned("emptier", split="never", seq_len=64)
     assert facts["fill"] < 0.99
     assert f"windows: {facts['fill']:.4f} of their tokens are text" in line
     assert not warned("roomy", min_fill=0.5, seq_len=256)[0]
