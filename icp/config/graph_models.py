@@ -1,6 +1,5 @@
 """The section of a configuration that says which documents are neighbours: ``graph``, and its `edges`."""
 
-from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from icp.choices import KNN_METHODS
 from icp.config.addresses import expanded, is_url, refuse_credentials
-from icp.config.section import Section
+from icp.config.section import Section, named_sections
 
 if TYPE_CHECKING:
     KnnMethodName = str
@@ -89,10 +88,7 @@ class GraphConfig(Section):
     @field_validator("edges", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        listed = (value,) if isinstance(value, str | Mapping) else value
-        if not isinstance(listed, tuple):
-            return listed
-        return tuple({"file": item} if isinstance(item, str) else item for item in listed)
+        return named_sections(value, "file")
 
     @model_validator(mode="after")
     def _has_edges(self) -> "GraphConfig":

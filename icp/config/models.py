@@ -9,7 +9,7 @@ from icp.config.addresses import expanded, refuse_credentials
 from icp.config.apart_models import DecontaminateConfig, HoldoutConfig
 from icp.config.graph_models import PLAIN_COLUMNS, GraphConfig
 from icp.config.pack_models import ExportConfig, MixConfig, PackConfig
-from icp.config.section import Section
+from icp.config.section import Section, named_sections
 
 __all__ = [
     "Config", "CorpusConfig", "DecontaminateConfig", "DedupConfig", "EmbedConfig", "ExportConfig", "GraphConfig",
@@ -158,10 +158,7 @@ class Config(Section):
     @field_validator("export", mode="before")
     @classmethod
     def _names_or_sections(cls, value: Any) -> Any:
-        listed = (value,) if isinstance(value, str | Mapping) else value
-        if not isinstance(listed, tuple):
-            return listed
-        return tuple({"format": item} if isinstance(item, str) else item for item in listed)
+        return named_sections(value, "format")
 
     @model_validator(mode="after")
     def _groups_are_kept(self) -> "Config":

@@ -6,6 +6,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 
+def named_sections(value: Any, name: str) -> Any:
+    """One or many sections as a tuple of them, a text alone being the key `name` of one; what else there is stays."""
+    listed = (value,) if isinstance(value, str | Mapping) else value
+    if not isinstance(listed, tuple):
+        return listed
+    return tuple({name: item} if isinstance(item, str) else item for item in listed)
+
+
 class Section(BaseModel):
     """A section: frozen, with the keys that it names and no others."""
 

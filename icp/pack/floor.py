@@ -19,8 +19,6 @@ from icp.pack.tail import tokens_of
 
 DONORS = 128
 """Windows that are asked for tokens, when those of the nearest documents cannot give enough: the fullest."""
-CUT_COST = 0.15
-"""Similarity that a cut must be worth, as in plans."""
 
 NOTHING: Piece = (-1, 0, 0)
 
@@ -163,7 +161,7 @@ class _Mending:
             cut, least = min(most, need) + back[None, :] + 0 * gain, self.windows.corpus.least
             allowed = (cut >= least) & (cut <= size[:, None] - least)
             enough = np.full(gain.shape, most >= need)
-            worth = come[:, None] * cut / size[:, None] + np.r_[0.0, go] - CUT_COST
+            worth = come[:, None] * cut / size[:, None] + np.r_[0.0, go] - self.windows.corpus.cut_cost
             worth = worth if most >= need else np.full(gain.shape, most / self.windows.corpus.capacity)
             place = self._first(allowed, (enough, worth), (window, donor, theirs, mine))
             if place:

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import SHARED
 from small_parts import topic_documents
 from tiny import assert_same, data_files, make_run, quiet, tiny_config, write_jsonl
 
@@ -240,11 +239,8 @@ def test_what_cannot_be_is_refused(tmp_path, graph, message):
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(
-    not (SHARED / "data/linked-docs.parquet").exists(), reason="needs ../shared/data/linked-docs.parquet"
-)
-def test_true_links_come_into_windows(tmp_path):
-    table = pq.read_table(SHARED / "data/linked-docs.parquet").slice(0, 3000)
+def test_true_links_come_into_windows(shared_data, tmp_path):
+    table = pq.read_table(shared_data / "linked-docs.parquet").slice(0, 3000)
     pq.write_table(table, tmp_path / "docs.parquet")
     entry = {"file": str(tmp_path / "docs.parquet"), "columns": {"source": "id", "target": "links"}, "max_unknown": 1.0}
     shares = {}
