@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -134,8 +135,11 @@ class Rows(Protocol):
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]: ...
 
 
+HELD_BYTES = 1 << 30
+"""Files of no more than this together stay mapped: pages that are mapped anew cost four times what their rows do."""
+
 HELD_ROWS = 1 << 16
-"""Rows taken from mapped files before they are mapped anew, so that a process need not hold all that it ever read."""
+"""Rows taken from larger ones before they are mapped anew, so that a process need not hold all that it ever read."""
 
 HELD_SHARE = 4
 """Of the files that a process may hold open, RowParts keeps one in so many mapped."""
@@ -160,12 +164,20 @@ class RowParts:
         self._dtype = shapes[0][1]
         self._mapped: dict[int, NDArray[Any]] = {}
         self._taken = 0
-        self.shape = (int(self._bounds[-1]) if rows is None else rows.size, max(shape[1] for shape, _ in shapes))
+        dim = max(shape[1] for shape, _ in shapes)
+        self._stays = int(self._bounds[-1]) * dim * self._dtype.itemsize <= HELD_BYTES
+        self.shape = (int(self._bounds[-1]) if rows is None else rows.size, dim)
+
+    def of_rows(self, rows: NDArray[np.int64]) -> "RowParts":
+        """Those of all rows that are wanted, (n,) int64, ascending, of the same mapped files."""
+        found = copy(self)
+        found._rows, found.shape = rows, (rows.size, self.shape[1])
+        return found
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[Any]:
         """(len(rows), dim) in the order of `rows`; each file is read in ascending order."""
         wanted, self._taken = rows if self._rows is None else self._rows[rows], self._taken + rows.size
-        if self._taken > HELD_ROWS:  # another thread may still use what was mapped
+        if self._taken > HELD_ROWS and not self._stays:  # another thread may still use what was mapped
             self._mapped, self._taken = {}, rows.size
         mapped = self._mapped
         ascending = np.argsort(wanted, kind="stable")

@@ -61,10 +61,13 @@ def _expand_block(
     second = _marked(keys, np.where(others == ROW_BITS, 0, others))  # no row has that number: it is none
     bounds = np.empty(mine.size + 1, dtype=np.int64)
     candidates = list_candidates(mine, near, places.reshape(near.shape).astype(np.int32), second, joined, bounds)
+    better, looking = np.ascontiguousarray(keys[0][mine]), np.flatnonzero(np.diff(bounds))
     ids, where = np.unique(candidates, return_inverse=True)
     base = np.ascontiguousarray(rows[ids.astype(np.int64)], dtype=np.float16).view(np.uint16)
-    queries, better = take(rows, mine), np.ascontiguousarray(keys[0][mine])
-    score_candidates(better, bounds, where.astype(np.int64), queries, base, ids.astype(np.int64))
+    queries, improved = take(rows, mine[looking]), better[looking]
+    edges = np.append(bounds[looking], bounds[-1])
+    score_candidates(improved, edges, where.astype(np.int64), queries, base, ids.astype(np.int64))
+    better[looking] = improved
     return better, 2 * (queries.size + base.size)
 
 

@@ -3,6 +3,7 @@
 In: the folders of a `Context`. Out: arrays, as the step that made them describes them.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,16 @@ def vector_paths(context: Context) -> list[Path]:
 
 def survivor_vectors(context: Context, rows: NDArray[np.int64] | None = None) -> RowParts:
     """(n, dim) float16, the vectors of some survivors: `rows` (n,) int64, ascending; None for all."""
-    return RowParts(vector_paths(context), rows)
+    paths = tuple(vector_paths(context))
+    stamps = tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in (path.stat() for path in paths))
+    found = _mapped_vectors(paths, stamps)
+    return found if rows is None else found.of_rows(rows)
+
+
+@lru_cache(maxsize=1)
+def _mapped_vectors(paths: tuple[Path, ...], stamps: tuple[tuple[int, int, int], ...]) -> RowParts:
+    """Files of vectors, mapped for all tasks of a process."""
+    return RowParts(paths)
 
 
 def neighbors_of(context: Context, part: str) -> tuple[NDArray[np.int32], NDArray[np.float16]]:

@@ -168,9 +168,10 @@ def test_similarity_does_not_depend_on_the_rows_read_at_a_time():
         assert order_similarity(order, rows, stretch_rows=stretch) == whole
 
 
-@pytest.mark.parametrize("held", [1, 6, 1 << 16])
-def test_row_parts_read_as_one_array(tmp_path, monkeypatch, held):
+@pytest.mark.parametrize(("held", "n_bytes"), [(1, 0), (6, 0), (1 << 16, 0), (1, 60), (1, 59)])
+def test_row_parts_read_as_one_array(tmp_path, monkeypatch, held, n_bytes):
     monkeypatch.setattr(data, "HELD_ROWS", held)
+    monkeypatch.setattr(data, "HELD_BYTES", n_bytes)
     rows = unit_rows(10, 3).astype(np.float16)
     paths = [tmp_path / f"part-{number}.npy" for number in range(4)]
     for path, block in zip(paths, np.split(rows, [0, 4, 9]), strict=True):  # the first part is empty
@@ -180,6 +181,10 @@ def test_row_parts_read_as_one_array(tmp_path, monkeypatch, held):
     wanted = np.array([9, 0, 4, 4, 3])
     np.testing.assert_array_equal(everything[wanted], rows[wanted])
     np.testing.assert_array_equal(chosen[np.array([3, 0, 2])], rows[[9, 1, 4]])
+    again = everything.of_rows(np.array([1, 3, 4, 9]))
+    assert again.shape == (4, 3)
+    np.testing.assert_array_equal(again[np.array([3, 0, 2])], rows[[9, 1, 4]])
+    np.testing.assert_array_equal(everything[wanted], rows[wanted])
     assert everything[np.empty(0, dtype=np.int64)].shape == (0, 3)
 
 
