@@ -193,6 +193,8 @@ def test_windows_are_as_related_as_those_of_one_run_over_everything(place, added
 def test_every_promise_holds(name, request):
     checked = CliRunner().invoke(main, ["verify", str(request.getfixturevalue(name))])
     assert checked.exit_code == 0, checked.output
+    old = f"({len(survivor_ids(request.getfixturevalue('place') / 'base')):,} others stand in the shards of "
+    assert (old in checked.output) == (name == "only_new")
 
 
 def test_new_windows_hold_the_new_documents_and_no_others(place, only_new, added):

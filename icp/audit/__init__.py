@@ -70,9 +70,10 @@ def _check_pack(run: Run) -> Iterator[Finding]:
         tokens = segments.TokenFiles(run, layout)
         tally = rows.check_rows(run, layout, tokens, content, form)
         encoded = encoding.check_encoding(run, layout, tokens, content)
-        texts[3] = (
-            f"{tally.of_documents:,} tokens of {tokens.nodes.size:,} documents in their windows, once{passes.told(run)}"
-        )
+        n_packed = tokens.nodes.size - tokens.first
+        texts[3] = f"{tally.of_documents:,} tokens of {n_packed:,} documents in their windows, once{passes.told(run)}"
+        if tokens.first:
+            texts[3] += f" ({tokens.first:,} others stand in the shards of {run.config.extends})"
         texts[3] += f"{tails.told(run, tails.read_tail(run, layout, tokens))}; {encoded}"
         texts[4] = (
             f"{tally.windows:,} rows of {layout.stride:,} tokens, {tally.specials:,} specials and "

@@ -78,6 +78,7 @@ class TokenFiles:
         nodes: (n_nodes,) int64, doc of each node.
         offsets: (n_nodes + 1,) int64, first token of each node.
         bounds: (n_parts + 1,) int64, first token of each part, from the sizes of the files.
+        first: the first node that the pack is to hold; windows of those before it are in the shards of another run.
     """
 
     def __init__(self, run: Run, layout: Layout) -> None:
@@ -86,7 +87,7 @@ class TokenFiles:
         self._paths = [run.path("tokens", name) for name in run.names("tokens", TOKEN_IDS)]
         self._dtype = layout.dtype
         n_old = n_carried(run.manifests["documents"]) if run.config.pack.documents == "new" else 0
-        self._first = int(np.searchsorted(self.nodes, n_old))
+        self.first = int(np.searchsorted(self.nodes, n_old))
         sizes = [path.stat().st_size // self._dtype.itemsize for path in self._paths]
         self.bounds = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))).astype(np.int64)
         rises = self.offsets.size == self.nodes.size + 1 and not np.any(np.diff(self.offsets) < 0)
@@ -105,7 +106,7 @@ class TokenFiles:
     def packed(self) -> NDArray[np.int64]:
         """(n_nodes,) int64: those of them that the pack is to hold; 0 for nodes whose windows another run has."""
         lengths = self.lengths
-        lengths[: self._first] = 0
+        lengths[: self.first] = 0
         return lengths
 
     def gather(self, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:
