@@ -215,6 +215,14 @@ def test_verify_finds_an_old_document_in_new_windows(place, only_new, tmp_path):
     assert "not all there exactly once" in checked.output
 
 
+def test_removal_from_a_run_names_the_one_that_it_extends(place, only_new, tmp_path):
+    (tmp_path / "gone.txt").write_text(ids_of(place / "base")[0])
+    told = CliRunner().invoke(main, ["remove", str(only_new), "--ids", str(tmp_path / "gone.txt"), "--dry-run"])
+    assert f"{place / 'base'}, which this run extends: remove them from it too" in told.output
+    told = CliRunner().invoke(main, ["remove", str(place / "base"), "--ids", str(tmp_path / "gone.txt"), "--dry-run"])
+    assert "extends" not in told.output
+
+
 def test_two_workers_give_the_same_bytes(place, added):
     done = add(place / "base", more_file(place, "new"), "--to", place / "two", "--workers", "2")
     assert done.exit_code == 0, done.output

@@ -45,7 +45,7 @@ from icp.run.names import (
     step_folders,
     subfolders,
 )  # fmt: skip
-from icp.run.reader import open_run, pack_names, read_config, require_run
+from icp.run.reader import Run, open_run, pack_names, read_config, require_run
 from icp.run.records import MANIFEST, Manifest, remove_tree
 from icp.run.removed import Tombstone, read_tombstones, write_tombstones
 from icp.run.storage import mirror_of, run_folder
@@ -58,8 +58,9 @@ COPY_REASON = "a copy of a document that was removed"
 def show_removal(run: Path, wanted: Wanted, asked: Asked) -> Removal:
     """What a removal would take, without taking it; raises as `remove_documents`."""
     folder = _checked(run)
-    gone = find_gone(open_run(folder), wanted)
-    found = _counted(gone)
+    opened = open_run(folder)
+    gone = find_gone(opened, wanted)
+    found = _counted(gone, opened)
     for name in pack_names(folder):
         made = new_plan(_context(folder, name), gone.docs, asked.how)
         found.packs.append(_change(folder, name, made))
@@ -82,8 +83,9 @@ def remove_documents(run: Path, wanted: Wanted, asked: Asked, executor: Executor
             finish(folder, put_in_place(folder))
             log.info("remove: finished what was interrupted")
         remove_tree(folder / REMOVAL)
-        gone = find_gone(open_run(folder), wanted)
-        found = _counted(gone)
+        opened = open_run(folder)
+        gone = find_gone(opened, wanted)
+        found = _counted(gone, opened)
         if gone.new.size or gone.held or _new_tombstones(folder, gone, asked):
             found.packs = _make(folder, gone, asked, (executor, progress))
             found.told += finish(folder, put_in_place(folder))
@@ -132,9 +134,13 @@ def _locked(folder: Path) -> Iterator[None]:
             yield
 
 
-def _counted(gone: Gone) -> Removal:
+def _counted(gone: Gone, run: Run) -> Removal:
     n_named = int(gone.named.sum())
-    return Removal(n_named, int(gone.new.size) - n_named, len(gone.held), gone.unknown)
+    found = Removal(n_named, int(gone.new.size) - n_named, len(gone.held), gone.unknown)
+    extended = run.config.extends
+    if extended is not None and Path(extended).exists():
+        found.told.append(f"not touched {extended}, which this run extends: remove them from it too")
+    return found
 
 
 def _context(folder: Path, pack: str) -> Context:
