@@ -50,7 +50,7 @@ the system takes back where it must, and for order the vectors of one of its pie
 LARGEST_MEASURED = 1_000_000
 EXTRAPOLATED = 30
 """Times the largest measured run from which figures are marked as extrapolated."""
-LONG_HOURS = 48.0
+SHORT_HOURS, LONG_HOURS = 1 / 60, 48.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def warnings(rows: Sequence[StepForecast], size: Size, machine: Machine, *, work
             f"open files: {most:,} at once are allowed to a process here, and {size.n_parts:,} parts may take as many; "
             "raise the limit (ulimit -Hn), or corpus.part_mib"
         )
-    if size.n_parts < workers:
+    if size.n_parts < workers and sum(row.hours for row in rows) > SHORT_HOURS:
         found.append(
             f"cores: {counted(size.n_parts, 'part')} keep{'s' if size.n_parts == 1 else ''} no more than "
             f"{size.n_parts:,} of {workers:,} workers busy; lower corpus.part_mib"

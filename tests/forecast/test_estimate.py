@@ -103,8 +103,8 @@ def test_memory_is_a_base_and_so_much_a_document():
     assert row("tokens", {}).memory == BASE_MIB * MIB
 
 
-def told(machine=MACHINE, size=SIZE, workers=8):
-    rows = forecast(planted(), size, CONFIG, workers=workers, threads=workers)
+def told(machine=MACHINE, size=SIZE, workers=8, seconds=None):
+    rows = forecast(planted(seconds), size, CONFIG, workers=workers, threads=workers)
     return warnings(rows, size, machine, workers=workers)
 
 
@@ -116,7 +116,9 @@ def test_what_does_not_fit_is_named():
     assert told(replace(MACHINE, memory=1 << 30))[0].startswith("memory: order needs 1.6 GiB in one process, 5.1 GiB")
     assert told(replace(MACHINE, disk=1 << 30))[0].startswith("disk: 10.1 GiB are needed at once, 1.0 GiB are free")
     assert told(replace(MACHINE, cores=2))[0].startswith("cores: 8 workers, this machine has 2")
-    assert told(size=replace(SIZE, n_parts=3))[0].startswith("cores: 3 parts keep no more than 3 of 8 workers busy")
+    slow, few = {"tokens: shared": Line(per_doc=0.002)}, replace(SIZE, n_parts=3)
+    assert told(size=few, seconds=slow)[0].startswith("cores: 3 parts keep no more than 3 of 8 workers busy")
+    assert told(size=replace(few, n_docs=80_000), seconds=slow) == []  # 54 seconds: whoever plans it need do nothing
     large = replace(SIZE, n_docs=235_000_000, n_parts=1000)
     assert any(line.startswith("extrapolated: ") and "235 times fewer" in line for line in told(size=large))
     assert told(replace(MACHINE, memory=None, disk=None)) == []
