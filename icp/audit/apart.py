@@ -8,6 +8,7 @@ All documents are compared by the n-grams that the step hashed; some of them aga
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import xxhash
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from icp.audit.findings import Breaches
 from icp.audit.shingles import jaccard, shingles
 from icp.config import Config
-from icp.dedup.overlap import Overlaps, references_of
+from icp.dedup.overlap import Overlaps, folded, references_of
 from icp.errors import ConfigError, InputError
 from icp.plurals import counted
 from icp.run.names import DOCUMENTS, HOLDOUT
@@ -24,7 +25,7 @@ from icp.run.reader import Run, read_groups
 from icp.steps.documents.apart import references_by_length
 from icp.steps.documents.evaluation import evaluation_texts
 from icp.steps.documents.lines import listed_ids
-from icp.texts import key_of, text_buffers
+from icp.texts import key_of
 
 SAMPLE = 100
 """Documents, of either kind, that are compared in plain Python too."""
@@ -53,13 +54,13 @@ def _check_holdout(run: Run, found: Breaches) -> str:
     edge, held = int(config.fraction * 2**64), set(ids)
     if config.ids is not None:
         _check_listed(run, config.ids, "holdout.ids", found)
-    references = references_of([text_buffers(texts)], ngram=config.ngram)
+    references = references_of([folded(texts)], ngram=config.ngram)
     n_docs = 0
     for name, first, table in _documents(run):
         names = table["id"].to_pylist()
         is_held = np.array([one in held or xxhash.xxh3_64_intdigest(one.encode()) < edge for one in names], np.bool_)
         found.add_all("held-out documents in training", np.flatnonzero(is_held), _at(name, first, names))
-        near = _near(references.overlaps(text_buffers(table["text"])), run.config)
+        near = _near(references.overlaps(folded(table["text"])), run.config)
         found.add_all("documents near to a held-out one in training", near, _at(name, first, names))
         n_docs += table.num_rows
     n_compared = _compare_plainly(run, texts, found)
@@ -76,7 +77,7 @@ def _check_evaluation(run: Run, found: Breaches) -> str:
     except (InputError, ConfigError) as error:
         return f"the evaluation sets are not there to be looked for ({error})"
     for name, first, table in _documents(run):
-        names, texts = table["id"].to_pylist(), text_buffers(table["text"])
+        names, texts = table["id"].to_pylist(), folded(table["text"])
         for one in known:
             rows = np.unique(one.references.overlaps(texts).text)
             found.add_all("documents with text of an evaluation set in training", rows, _at(name, first, names))
@@ -116,11 +117,11 @@ def _near(overlaps: Overlaps, config: Config) -> NDArray[np.int64]:
 def _compare_plainly(run: Run, held: list[str], found: Breaches) -> int:
     """Compare some documents with some held-out ones, both spread evenly, by another implementation."""
     config, n_docs = run.config.holdout, int(run.doc_bounds()[-1])
-    chosen = [shingles(held[at], ngram=config.ngram) for at in _spread(len(held))]
+    chosen = [shingles(normalize("NFKC", held[at]), ngram=config.ngram) for at in _spread(len(held))]
     wanted, first, n_pairs = set(_spread(n_docs)), 0, 0
     for name, begin, table in _documents(run):
         for row in sorted(wanted & set(range(first, first + table.num_rows))):
-            own = shingles(table["text"][row - first].as_py(), ngram=config.ngram)
+            own = shingles(normalize("NFKC", table["text"][row - first].as_py()), ngram=config.ngram)
             for other in chosen:
                 n_pairs += 1
                 shared = np.intersect1d(own, other, assume_unique=True).size

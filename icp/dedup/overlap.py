@@ -3,18 +3,26 @@
 In: the reference texts, which are few, and texts that pass by. Out: every pair that shares an n-gram, and how many it
 shares. A reference takes 12 bytes an n-gram, and some 8 more in the screen that most n-grams of a text fail.
 
+Texts are compared in Unicode's form NFKC: wide letters, ligatures and circled digits are what they stand for.
+
 Source: n-gram decontamination as in arXiv 2005.14165, appendix C.
 """
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from icp.dedup.shingles import shingle_sets
-from icp.texts import Texts, text_blocks
+from icp.texts import Texts, text_blocks, text_buffers
 
+_PHRASES = str.maketrans({"\ufdfa": " ", "\ufdfb": " "})
+"""Two characters that stand for a phrase of 18 and of 8: a text of nothing else would take as many times its memory."""
 MOST_PAIRS = 1 << 24
 """Occurrences that are counted at once: an n-gram of many references, in many texts, is many."""
 
@@ -98,6 +106,19 @@ class References:
             counts = np.bincount(places, weights=np.concatenate((counts, n)), minlength=codes.size).astype(np.int64)
             begin = end
         return codes, counts
+
+
+def folded(texts: Sequence[str] | Any) -> Texts:
+    """Texts as they are compared, in form NFKC: a sequence of str, or a pyarrow string array, as in `text_buffers`."""
+    if isinstance(texts, pa.Array | pa.ChunkedArray):
+        if pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
+            return text_buffers(texts)
+        texts = texts.to_pylist()
+    return text_buffers([_folded(text) for text in texts])
+
+
+def _folded(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKC", text.translate(_PHRASES))
 
 
 def references_of(batches: Iterable[Texts], *, ngram: int) -> References:

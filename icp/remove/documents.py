@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from icp.dedup.overlap import references_of
+from icp.dedup.overlap import folded, references_of
+from icp.remove.lists import URL
 from icp.remove.stage import Patch
 from icp.remove.wanted import Gone
 from icp.run.names import (
@@ -31,7 +32,7 @@ from icp.run.removed import among
 from icp.run.tables import open_writer
 from icp.steps.documents.read_tasks import REMOVED
 from icp.steps.documents.rows import REJECTED, document_keys
-from icp.texts import key_of, text_buffers
+from icp.texts import key_of
 
 _STAY = ("doc", "source", "file", "row")
 _NGRAM = 8
@@ -143,8 +144,8 @@ def _purge_holdout(run: Run, patch: Patch, gone: Gone) -> dict[str, list[tuple[s
 def _purge_rejected(run: Run, patch: Patch, gone: Gone, lines: dict[str, list[tuple[str, int]]]) -> None:
     """Clear the excerpts of refused rows that show something removed, and add rows that were held out."""
     places = gone.places | {place for rows in lines.values() for place in rows}
-    texts = [text for text in gone.texts if text]
-    references = references_of([text_buffers(texts)], ngram=_NGRAM) if texts else None
+    texts = [text for text in (*gone.texts, *gone.held_texts) if text]
+    references = references_of([folded(texts)], ngram=_NGRAM) if texts else None
     added = {of_part(REJECTED_ROWS, part): rows for part, rows in lines.items()}
 
     def cleared(name: str, column: str) -> None:
@@ -156,7 +157,7 @@ def _purge_rejected(run: Run, patch: Patch, gone: Gone, lines: dict[str, list[tu
             chosen = np.array([place in places for place in rows], np.bool_)
             chosen |= np.array([gone.is_named_in(value) for value in values], np.bool_)
             if references is not None and values:
-                chosen[np.unique(references.overlaps(text_buffers(values)).text)] = True
+                chosen[np.unique(references.overlaps(folded(values)).text)] = True
             tables[at], shows = masked(table, chosen, {column: ""}), shows or bool(chosen.any())
         more = added.get(name, [])
         if more:
@@ -183,6 +184,13 @@ def _purge_overlaps(run: Run, patch: Patch, gone: Gone) -> None:
         if any(map(any, ids)) or any(map(any, of)):
             with patch.replacing(name) as target:
                 rewritten(path, target, (
-                    masked(masked(table, np.array(one, np.bool_), {"id": ""}), np.array(other, np.bool_), {"of": ""})
+                    _without_url(masked(masked(table, np.array(one), {"id": ""}), np.array(other), {"of": ""}), one)
                     for table, one, other in zip(tables, ids, of, strict=True)
                 ))  # fmt: skip
+
+
+def _without_url(table: pa.Table, chosen: list[bool]) -> pa.Table:
+    if URL not in table.column_names:
+        return table
+    at, column = table.schema.get_field_index(URL), table[URL].combine_chunks()
+    return table.set_column(at, table.schema.field(URL), pa.compute.if_else(pa.array(chosen), None, column))

@@ -19,12 +19,13 @@ from icp.engine.step import Progress
 from icp.errors import ConfigError
 from icp.plurals import counted
 from icp.remove.afterwards import finish, planned_exports, purge_log
+from icp.remove.lists import Wanted
 from icp.remove.packs import NewPlan, new_plan
 from icp.remove.rewriting import make_shards, write_plan
 from icp.remove.stage import Patch, commit, new_copy, put_in_place
 from icp.remove.steps import empty_steps
 from icp.remove.told import Asked, PackChange, Removal
-from icp.remove.wanted import Gone, Wanted, find_gone
+from icp.remove.wanted import Gone, find_gone
 from icp.run.arrays import load_nodes, load_plan, path_rank
 from icp.run.claim import check_folder, remove_leftovers
 from icp.run.context import Context
@@ -50,6 +51,7 @@ from icp.run.records import MANIFEST, Manifest, remove_tree
 from icp.run.removed import Tombstone, read_tombstones, write_tombstones
 from icp.run.storage import mirror_of, run_folder
 from icp.run.texts import TextReader
+from icp.texts import key_of
 
 log = logging.getLogger("icp")
 COPY_REASON = "a copy of a document that was removed"
@@ -167,10 +169,10 @@ def _new_tombstones(folder: Path, gone: Gone, asked: Asked) -> list[Tombstone]:
         for name, digest, named in zip(gone.ids, gone.digests, gone.named.tolist(), strict=True)
     ]
     rows += [Tombstone(name, digest.hex(), asked.reason, today) for name, digest in gone.held]
-    there = known | {row.id for row in rows}
-    rows += [Tombstone(name, "", asked.reason, today) for name in sorted(gone.keys) if name not in there
-             and name in set(gone.unknown)]  # fmt: skip
-    return rows
+    rows += [Tombstone(name, "", asked.reason if named else COPY_REASON, today) for name, named in gone.refused]
+    there = known | {key_of(row.id) for row in rows}
+    unknown = (name for name in gone.unknown if name in gone.keys and name not in there)
+    return rows + [Tombstone(name, "", asked.reason, today) for name in unknown]
 
 
 def _make(folder: Path, gone: Gone, asked: Asked, work: tuple[Executor, Progress]) -> list[PackChange]:

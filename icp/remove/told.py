@@ -53,7 +53,7 @@ class Removal:
         )
         if self.unknown:
             some = ", ".join(self.unknown[:3]) + (", ..." if len(self.unknown) > 3 else "")
-            yield f"not found   {counted(len(self.unknown), 'entry')} of the list: {some}"
+            yield f"not found   {len(self.unknown):,} of the list: {some}"
         for pack in self.packs:
             yield (
                 f"pack        {pack.name}: {pack.n_held:,} of {pack.n_before:,} windows held them, {pack.n_tokens:,} "

@@ -2,14 +2,12 @@
 
 In: a list, a finished run. Out: `Gone`. Copies are those of `duplicates/` of `dedup` and of `graph`: of a document that
 is named, whether it was kept or removed as a copy, the whole group goes, the kept document among it. Held-out documents
-are named by a list, or have the text of a document that goes.
+are named by a list, or have the text of a document that goes, or are what a row that is named was refused for as a copy
+of; rows refused as copies of a held-out document that goes may not come back either.
 """
 
-import json
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,29 +15,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.audit.duplicates import read_removed
-from icp.config.addresses import expanded
-from icp.dedup.minhash import text_digests
-from icp.errors import ConfigError, InputError
+from icp.errors import ConfigError
+from icp.remove.lists import URL, Wanted, digests_of
 from icp.run.names import DOCUMENTS, HOLDOUT, OVERLAPS
 from icp.run.reader import Run, read_columns, read_groups
 from icp.run.removed import among, read_tombstones, removed_docs
-from icp.steps.documents.lines import line_blocks, listed_ids
-from icp.steps.documents.rows import LONGEST_LINE
-from icp.texts import key_of, text_buffers
+from icp.steps.documents.sift import NEAR
+from icp.texts import key_of
 
-URL = "url"
-"""The kept field that a list of URLs is compared with."""
 _QUOTED = re.compile(r'"([^"]{1,4096})"')
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a user names: `keys` as `icp.texts.key_of` gives them, of ids, or of URLs if `by_url`; hashes of `texts`, if
-    the list has a column ``text``."""
-
-    keys: frozenset[str]
-    by_url: bool = False
-    texts: frozenset[bytes] = frozenset()
 
 
 @dataclass(slots=True)
@@ -51,8 +35,9 @@ class Gone:
         new: (m,) int64, ascending: those that go now.
         named: (m,) bool, which of these the list names; the others are their copies.
         ids, texts, digests: of these; 16 bytes of each canonical text, empty for a text without words.
-        held: ids of held-out documents that go.
-        unknown: keys that name no document of the run.
+        held, held_texts: id and hash, and text, of the held-out documents that go.
+        refused: ids of refused rows that the list names by URL, or that were near copies of these; whether named.
+        unknown: keys that name no document of the run, by ids alone.
         keys: of all ids that go, unknown ones included.
         places: file and row of each document that goes or is named in `documents/rejected`.
     """
@@ -64,6 +49,8 @@ class Gone:
     texts: list[str] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     held: list[tuple[str, bytes]] = field(default_factory=list)
+    held_texts: list[str] = field(default_factory=list)
+    refused: list[tuple[str, bool]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     keys: frozenset[str] = frozenset()
     places: set[tuple[str, int]] = field(default_factory=set)
@@ -80,68 +67,6 @@ class Gone:
         return any(key_of(found) in self.keys for found in _QUOTED.findall(text))
 
 
-def read_wanted(path: str, *, by_url: bool = False) -> Wanted:
-    """A list of ids or URLs: one a line; or of JSONL or Parquet, the column ``id`` (``url``).
-
-    Raises: InputError for a list that cannot be read, or that is empty.
-    """
-    name, lower = URL if by_url else "id", path.lower()
-    if lower.endswith(".parquet"):
-        rows = _parquet_rows(path, name)
-    elif ".jsonl" in lower or ".ndjson" in lower:
-        rows = _json_rows(path, name)
-    else:
-        rows = ((one, None) for one in listed_ids(path, f"--{name}s"))
-    keys: set[str] = set()
-    texts: set[bytes] = set()
-    for value, text in rows:
-        keys.add(key_of(str(value)))
-        if isinstance(text, str):
-            texts.update(digests_of([text]))
-    keys.discard("")
-    texts.discard(b"")
-    if not keys:
-        raise InputError(f"{path}: names no {name}; give one a line, or a column {name} of JSONL or Parquet")
-    return Wanted(frozenset(keys), by_url, frozenset(texts))
-
-
-def _parquet_rows(path: str, name: str) -> Iterator[tuple[Any, Any]]:
-    try:
-        with pq.ParquetFile(expanded(path)) as file:
-            there = file.schema_arrow.names
-            if name not in there:
-                raise InputError(f"{path}: has no column {name}; it has {', '.join(there)[:200]}")
-            for batch in file.iter_batches(columns=[name, *(["text"] if "text" in there else [])]):
-                texts = batch.column("text").to_pylist() if "text" in there else [None] * batch.num_rows
-                rows = zip(batch.column(name).to_pylist(), texts, strict=True)
-                yield from ((value, text) for value, text in rows if value is not None)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read ({str(error)[:200]})") from None
-
-
-def _json_rows(path: str, name: str) -> Iterator[tuple[Any, Any]]:
-    number = 0
-    for lines, _ in line_blocks(expanded(path), LONGEST_LINE):
-        for line in lines:
-            number += 1
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                yield row[name], row.get("text")
-            except (ValueError, TypeError, LookupError, AttributeError):
-                raise InputError(f"{path}: line {number} is no JSON object with {name}") from None
-
-
-def digests_of(texts: pa.ChunkedArray | Sequence[str]) -> list[bytes]:
-    """16 bytes of each canonical text; empty for a text without any words."""
-    return [row.tobytes() if row.tobytes() != _nothing() else b"" for row in text_digests(text_buffers(texts))]
-
-
-def _nothing() -> bytes:
-    return bytes(text_digests(text_buffers([""]))[0].tobytes())
-
-
 def find_gone(run: Run, wanted: Wanted) -> Gone:
     """The documents of a run that go.
 
@@ -154,9 +79,16 @@ def find_gone(run: Run, wanted: Wanted) -> Gone:
     gone = Gone(np.union1d(before, new), new, among(new, named))
     _read_rows(run, gone)
     known = frozenset(map(key_of, gone.ids)) | (frozenset() if wanted.by_url else wanted.keys)
-    gone.keys = known
-    held_keys = _find_held(run, gone, wanted)
-    gone.keys |= held_keys
+    refused = _refused_by_url(run, wanted) if wanted.by_url else {}
+    met.update(refused.values())
+    known |= refused.keys()
+    near = _near_held(run)
+    gone.keys = known | {of for name, of in near if name in known}
+    held_keys = _find_held(run, gone, wanted, met)
+    gone.keys = known | held_keys
+    copies = sorted({name for name, of in near if of in held_keys} - gone.keys)
+    gone.refused = [*((name, True) for name in sorted(refused)), *((name, False) for name in copies)]
+    gone.keys |= set(copies)
     earlier = read_tombstones(run.folder).keys
     rest = wanted.keys - met - (earlier if not wanted.by_url else frozenset())
     gone.unknown = sorted(rest - (held_keys if not wanted.by_url else frozenset()))
@@ -210,8 +142,8 @@ def _read_rows(run: Run, gone: Gone) -> None:
             first += table.num_rows
 
 
-def _find_held(run: Run, gone: Gone, wanted: Wanted) -> frozenset[str]:
-    """Note the held-out documents that go; the keys of their ids."""
+def _find_held(run: Run, gone: Gone, wanted: Wanted, met: set[str]) -> frozenset[str]:
+    """Note the held-out documents that go, and which keys of a list of URLs they meet; the keys of their ids."""
     for name in run.names("documents", HOLDOUT):
         path = run.path("documents", name)
         columns = ["id", "text"]
@@ -219,10 +151,37 @@ def _find_held(run: Run, gone: Gone, wanted: Wanted) -> frozenset[str]:
         for table in read_groups(path, columns):
             out = gone.is_held(table)
             if len(columns) > 2:
-                out |= np.array([key_of(str(one or "")) in wanted.keys for one in table[URL].to_pylist()], np.bool_)
+                urls = [key_of(str(one or "")) for one in table[URL].to_pylist()]
+                out |= np.array([url in wanted.keys for url in urls], np.bool_)
+                met |= wanted.keys.intersection(urls)
             chosen = table.filter(pa.array(out))
             gone.held += zip(chosen["id"].to_pylist(), digests_of(chosen["text"]), strict=True)
+            gone.held_texts += chosen["text"].to_pylist()
     return frozenset(key_of(name) for name, _ in gone.held)
+
+
+def _refused_by_url(run: Run, wanted: Wanted) -> dict[str, str]:
+    """Keys of refused rows that a list of URLs names, of those whose id is known, each with the key of its URL."""
+    found = {}
+    for name in run.names("documents", OVERLAPS):
+        if URL in pq.read_schema(run.path("documents", name)).names:
+            table = read_columns(run.path("documents", name), ("id", URL))
+            for doc_id, url in zip(table["id"].to_pylist(), table[URL].to_pylist(), strict=True):
+                if doc_id and url and key_of(str(url)) in wanted.keys:
+                    found[key_of(doc_id)] = key_of(str(url))
+    return found
+
+
+def _near_held(run: Run) -> list[tuple[str, str]]:
+    """Keys of refused rows, and of the held-out documents that they are copies of by `dedup.threshold`."""
+    found = []
+    for name in run.names("documents", OVERLAPS):
+        table = read_columns(run.path("documents", name), ("id", "of", "reason", "jaccard"))
+        is_copy = np.asarray(table["jaccard"]) >= run.config.dedup.threshold
+        table = table.filter(pa.array(is_copy & (np.array(table["reason"].to_pylist(), object) == NEAR)))
+        ids, of = (table[column].to_pylist() for column in ("id", "of"))
+        found += [(key_of(one), key_of(other)) for one, other in zip(ids, of, strict=True) if one and other]
+    return found
 
 
 def _find_refused(run: Run, gone: Gone) -> None:

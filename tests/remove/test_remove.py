@@ -266,8 +266,49 @@ def test_a_dry_run_says_the_same_and_changes_nothing(copied):
 def test_urls_name_documents_too(copied):
     (copied / "urls.txt").write_text("http://a.org/5\nhttp://a.org/77\n")
     found = remove(copied, read_wanted(str(copied / "urls.txt"), by_url=True))
-    assert {row.id for row in read_tombstones(copied / "run").rows} == {"d5"}
-    assert (found.named, found.copies, found.unknown) == (1, 0, ["http://a.org/77"])
+    assert {row.id for row in read_tombstones(copied / "run").rows} == {"d5", "d77"}
+    assert (found.named, found.copies, found.held, found.unknown) == (1, 0, 1, [])
+    assert "d77" not in held_ids(copied / "run")
+
+
+def held_ids(run):
+    """The ids of documents/holdout."""
+    tables = [pq.read_table(path) for path in (run / "documents/holdout").glob("*.parquet")]
+    return [name for table in tables for name in table["id"].to_pylist()]
+
+
+def test_near_copies_of_held_out_documents_go_with_them_and_never_come_back(tmp_path):
+    """``near-h`` is refused as a copy of h; whichever of the two is named, the other goes."""
+    rng = random.Random(4)
+    text = words(rng, [f"v{k}" for k in range(500)], 90)
+    rows = [*corpus_rows(), {"id": "h", "url": "http://h.org", "text": text}]
+    rows.append({"id": "near-h", "url": "http://near.org", "text": f"{text} more"})
+    rows.append({"id": "half", "url": "http://half.org", "text": " ".join(text.split()[:60])})  # near, but no copy
+    write_jsonl(tmp_path / "corpus.jsonl", rows)
+    (tmp_path / "held.txt").write_text("d7\nh\n")
+    config = config_of(tmp_path)
+    build_graph(config, SerialExecutor(), quiet)
+    pack(config, SerialExecutor(), quiet)
+    run, saved = tmp_path / "run", tmp_path / "saved"
+    overlaps = pq.read_table(next((run / "documents/rejected").glob("overlaps*"))).to_pylist()
+    assert {(row["id"], row["of"], row["url"]) for row in overlaps} == {
+        ("near-h", "h", "http://near.org"), ("half", "h", "http://half.org")
+    }  # fmt: skip
+    excerpts = list((run / "documents/rejected").glob("part*"))
+    for wanted in (ids("h"), ids("near-h"), Wanted(frozenset({"http://near.org"}), by_url=True)):
+        with copied_in_place(tmp_path, saved):
+            found = remove(tmp_path, wanted)
+            assert (found.named, found.copies, found.held) == (0, 0, 1)
+            assert held_ids(run) == ["d7"]
+            assert {row.id for row in read_tombstones(run).rows} == {"h", "near-h"}
+            assert left_of(run, "near-h") == left_of(run, "h") == []
+            shown = "".join(row for path in excerpts for row in pq.read_table(path)["excerpt"].to_pylist())
+            assert not {"v1", "v2", "v3"} & set(shown.split())
+            shutil.rmtree(run / "documents")
+            build_graph(config, SerialExecutor(), quiet, until="documents")
+            tables = [pq.read_table(path) for path in (run / "documents").glob("part*.parquet")]
+            kept = pa.concat_tables(tables)["id"].to_pylist()
+            assert ("near-h" in kept, "half" in kept) == (False, True)
 
 
 def test_a_finished_removal_changes_nothing_when_asked_again(copied):

@@ -20,18 +20,18 @@ import xxhash
 from numpy.typing import NDArray
 
 from icp.config import Config, DecontaminateConfig
-from icp.dedup.overlap import Overlaps, References, references_of
+from icp.dedup.overlap import Overlaps, References, folded, references_of
 from icp.dedup.shingles import word_counts
 from icp.engine.step import PartOutput, one_part
 from icp.run.context import Context
 from icp.run.extended import carried, extended
 from icp.run.names import HOLDOUT
 from icp.run.tables import open_writer
-from icp.steps.documents.evaluation import evaluation_texts
+from icp.steps.documents.evaluation import TOGETHER, evaluation_texts
 from icp.steps.documents.lines import listed_ids
 from icp.steps.documents.read_tasks import STEP_NAME, read_parts
 from icp.steps.documents.stages import groups_of
-from icp.texts import Texts, key_of, text_buffers
+from icp.texts import Texts, key_of
 
 EVALUATION, HELD = "evaluation", "held"
 _FIELDS = ("hashes", "owners", "sizes", "screen")
@@ -55,7 +55,11 @@ def index_evaluation(context: Context, part: str, output: PartOutput) -> None:
     config = context.config.decontaminate
     found = list(evaluation_texts(config))
     looked_for = references_by_length(found, config)
-    output.info["texts"], output.info["short"] = len(found), len(found) - sum(len(one.names) for one in looked_for)
+    by_itself = {name for one in looked_for for name in one.names}
+    strings = [name for name, _ in found if not name.endswith(TOGETHER)]
+    short = [name for name in strings if name not in by_itself]
+    output.info |= {"texts": len(strings), "short": len(short)}
+    output.info["nowhere"] = sum(f"{name}{TOGETHER}" not in by_itself for name in short)
     for one in looked_for:
         _save(output, f"{EVALUATION}-{one.references.ngram}", one)
 
@@ -63,12 +67,12 @@ def index_evaluation(context: Context, part: str, output: PartOutput) -> None:
 def references_by_length(found: list[tuple[str, str]], config: DecontaminateConfig) -> list[Known]:
     """What to look for of texts with their names: n-grams of `ngram` words, and shorter texts as a whole."""
     names, texts = [name for name, _ in found], [text for _, text in found]
-    lengths = np.minimum(word_counts(text_buffers(texts)), config.ngram)
+    lengths = np.minimum(word_counts(folded(texts)), config.ngram)
     looked_for = []
     for ngram in range(config.least_words, config.ngram + 1):
         chosen = np.flatnonzero(lengths == ngram)
         if chosen.size:
-            references = references_of([text_buffers([texts[k] for k in chosen])], ngram=ngram)
+            references = references_of([folded([texts[k] for k in chosen])], ngram=ngram)
             looked_for.append(Known(references, [names[k] for k in chosen]))
     return looked_for
 
@@ -86,7 +90,7 @@ def hold_out(context: Context, part: str, output: PartOutput) -> None:
     for group in groups_of(context, "held", part):
         chosen = group.filter(pa.array(is_held(context.config, group["id"])))
         is_clean = np.ones(chosen.num_rows, np.bool_)
-        for _, overlaps in found_in(evaluation, text_buffers(chosen["text"])):
+        for _, overlaps in found_in(evaluation, folded(chosen["text"])):
             is_clean[overlaps.text] = False
         groups.append(chosen.filter(pa.array(is_clean)))
     table = pa.concat_tables(groups) if groups else None
@@ -109,7 +113,7 @@ def index_held(context: Context, part: str, output: PartOutput) -> None:
         for path in _held_files(context):
             table = pq.read_table(path, columns=["id", "text"])
             names.extend(table["id"].to_pylist())
-            yield text_buffers(table["text"])
+            yield folded(table["text"])
 
     references = references_of(batches(), ngram=context.config.holdout.ngram)
     _save(output, HELD, Known(references, names))

@@ -1,7 +1,8 @@
 """The texts of evaluation sets, which no training document may hold.
 
 In: JSON lines or Parquet, compressed or not, as `decontaminate.input` names them. Out: the strings of every record,
-each by itself, with where it stands: ``FILE:ROW:FIELD``.
+each by itself, with where it stands: ``FILE:ROW:FIELD``; and each string too short to be looked for by itself with
+those around it in its record, as a question of five words is followed by its answer: ``FILE:ROW:FIELD+``.
 """
 
 import json
@@ -11,12 +12,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from icp.config import CorpusConfig, DecontaminateConfig
+from icp.dedup.shingles import word_counts
 from icp.errors import ConfigError, InputError
 from icp.steps.documents.input_files import InputFile, corpus_files
 from icp.steps.documents.lines import json_blocks
 from icp.steps.documents.rows import LONGEST_LINE, open_source, reading
+from icp.texts import text_buffers
 
 _DEEPEST = 32
+TOGETHER = "+"
+"""Ends the name of a string that is looked for together with those around it."""
 
 
 def evaluation_files(config: DecontaminateConfig) -> list[InputFile]:
@@ -45,7 +50,8 @@ def evaluation_texts(config: DecontaminateConfig) -> Iterator[tuple[str, str]]:
             if config.fields:
                 missing -= record.keys()
                 record = {name: record[name] for name in config.fields if name in record}
-            for name, text in _strings(record, ""):
+            found = list(_strings(record, ""))
+            for name, text in [*found, *_with_neighbors(found, config)]:
                 yield f"{file.path}:{row}:{name}", text
     if missing:
         raise InputError(f"decontaminate.fields: no evaluation set has a field {min(missing)!r}; correct the name")
@@ -73,6 +79,17 @@ def _record(line: bytes, path: str, row: int, *, is_long: bool) -> dict[str, Any
     if not isinstance(record, dict):
         raise InputError(f"{path}: row {row} is no JSON object; an evaluation set must be whole: mend it")
     return record
+
+
+def _with_neighbors(found: list[tuple[str, str]], config: DecontaminateConfig) -> Iterator[tuple[str, str]]:
+    """Strings of fewer than `least_words` words, each with as many words of those around it as an n-gram can reach."""
+    reach = config.ngram - 1
+    sizes = word_counts(text_buffers([text for _, text in found])).tolist()
+    for at, (name, text) in enumerate(found):
+        if 0 < sizes[at] < config.least_words and len(found) > 1:
+            before = " ".join(one for _, one in found[max(0, at - reach) : at]).split()[-reach:]
+            after = " ".join(one for _, one in found[at + 1 : at + 1 + reach]).split()[:reach]
+            yield f"{name}{TOGETHER}", " ".join([*before, text, *after])
 
 
 def _strings(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -5,14 +5,15 @@ documents that may be trained on; ``sift/<task>.rejected.parquet``, the refused 
 ``sift/<task>.overlaps.parquet``, what each of these shares with what.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from icp.dedup.overlap import Overlaps
+from icp.dedup.overlap import Overlaps, folded
 from icp.engine.step import PartOutput
 from icp.run.context import Context
 from icp.run.tables import write_parts
@@ -22,7 +23,7 @@ from icp.steps.documents.read_tasks import part_bytes_of, read_parts
 from icp.steps.documents.rows import EXCERPT, REJECTED
 from icp.steps.documents.stages import groups_of, rejected_before, write_tables
 from icp.steps.documents.telling import listed_in_corpus
-from icp.texts import Texts, key_of, text_buffers
+from icp.texts import Texts, key_of
 
 CONTAMINATED, NEAR = "text of an evaluation set", "near to a held-out document"
 OVERLAP = pa.schema(
@@ -37,7 +38,9 @@ OVERLAP = pa.schema(
         ("containment", pa.float64()),
     ]
 )
-"""A document that was refused, and what it shares with `of`: an id, or ``FILE:ROW:FIELD`` of an evaluation set."""
+"""A document that was refused, and what it shares with `of`: an id, or ``FILE:ROW:FIELD`` of an evaluation set. Where
+`corpus.keep` names a field `URL`, that follows, so that `icp remove --urls` knows the document."""
+URL = "url"
 
 
 def sift_parts(context: Context) -> list[str]:
@@ -75,11 +78,7 @@ def told_apart(context: Context) -> tuple[list[str], list[str]]:
     config = context.config
     warnings, notes = list[str](), list[str]()
     for record in context.records("evaluation").values():
-        n_texts, n_short = record.info["texts"], record.info["short"]
-        if n_short:
-            least = config.decontaminate.least_words
-            short = f"{n_short:,} of {n_texts:,} strings have fewer than {least} words"
-            warnings.append(f"decontaminate: {short} and are not looked for")
+        warnings += _told_of_evaluation(record.info, config.decontaminate.least_words)
     records = context.records("sift").values()
     if config.holdout.ids is not None:
         met = {value for record in records for value in record.info["listed"]}
@@ -92,6 +91,18 @@ def told_apart(context: Context) -> tuple[list[str], list[str]]:
     ):
         warnings.append("holdout: no document is held out; raise holdout.fraction, or correct holdout.ids")
     return warnings, notes
+
+
+def _told_of_evaluation(info: Mapping[str, Any], least: int) -> Iterator[str]:
+    n_texts, n_short, n_nowhere = info["texts"], info["short"], info["nowhere"]
+    if not n_texts:
+        yield "decontaminate: the evaluation sets hold no string, so that nothing is looked for"
+    if n_short:
+        yield (
+            f"decontaminate: {n_short:,} of {n_texts:,} strings have fewer than {least} words and are looked for only "
+            "together with those around them in their record"
+            + (f"; {n_nowhere:,} have too few words even so, and are not looked for" if n_nowhere else "")
+        )
 
 
 class _Sifted:
@@ -112,7 +123,7 @@ class _Sifted:
     def groups(self, groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """The groups without those rows."""
         for group in groups:
-            texts = text_buffers(group["text"])
+            texts = folded(group["text"])
             is_in = np.ones(group.num_rows, np.bool_)
             self._refuse(group, texts, CONTAMINATED, is_in)
             if self._config.holdout.is_set:
@@ -166,7 +177,10 @@ def _told(
         group["file"].take(at), group["row"].take(at), group["id"].take(at), [reason] * rows.size, of,
         overlaps.shared[where], overlaps.jaccard[where], overlaps.containment[where],
     ]  # fmt: skip
-    return rows, pa.table(columns, schema=OVERLAP)
+    found = pa.table(columns, schema=OVERLAP)
+    if URL in group.column_names:
+        found = found.append_column(group.schema.field(URL), group[URL].take(at))
+    return rows, found
 
 
 def _refused(group: pa.Table, rows: NDArray[np.int64], reason: str) -> pa.Table:

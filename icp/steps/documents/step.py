@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -163,7 +164,7 @@ def number(context: Context, part: str, output: PartOutput) -> None:
     folder = context.folder(STEP_NAME)
     if not part.startswith("part-"):
         scratch, name = _copies(context)[part]
-        shutil.copyfile(folder / scratch, output.path(name))
+        _copy_settled(context, folder / scratch, output.path(name))
         output.rows(name, pq.read_metadata(folder / scratch).num_rows)
         return
     index = int(part.removeprefix("part-")) - next_numbers(context)[0]
@@ -176,6 +177,27 @@ def number(context: Context, part: str, output: PartOutput) -> None:
             writer.write_table(_numbered(rows, first, schema), row_group_size=rows.num_rows)
             first += rows.num_rows
     output.rows(name, n_rows)
+
+
+def _copy_settled(context: Context, source: Path, target: Path) -> None:
+    """Copy a file of rows; kept fields, if it has some, get the types that they have in documents."""
+    found = pq.read_schema(source)
+    kept = [name for name in context.config.corpus.keep if name in found.names]
+    if not kept:
+        shutil.copyfile(source, target)
+        return
+    settled = pa.ipc.read_schema(pa.py_buffer((context.folder(STEP_NAME) / "schema.arrow").read_bytes()))
+    schema = pa.schema([settled.field(field.name) if field.name in kept else field for field in found])
+    with pq.ParquetFile(source) as file, open_writer(target, schema) as writer:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, use_threads=False)
+            columns = [
+                convert(rows[field.name], found.field(field.name), schema.field(field.name))
+                if field.name in kept
+                else rows[field.name]
+                for field in found
+            ]
+            writer.write_table(pa.table(columns, schema=schema), row_group_size=max(1, rows.num_rows))
 
 
 def _numbered(rows: pa.Table, first: int, schema: pa.Schema) -> pa.Table:

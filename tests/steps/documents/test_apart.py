@@ -169,3 +169,80 @@ def test_repeated_paragraphs_are_left_out_before_documents_are_compared(tmp_path
     run = open_run(make_run(config))
     kept = [name for path in run.paths("documents", "part-*.parquet") for name in pq.read_table(path)["id"].to_pylist()]
     assert kept == [f"d{k}" for k in range(12) if k != 2]
+
+
+def wide(text):
+    """ASCII letters and digits in the wide forms of East Asian typography, and a ligature."""
+    return text.replace("fi", "\ufb01").translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)})
+
+
+def test_forms_of_characters_that_stand_for_others_hide_nothing(corpus, tmp_path):
+    question = "fifteen words of a question that nobody should ever find in what a model reads"
+    (tmp_path / "eval.jsonl").write_text(json.dumps({"question": wide(question)}) + "\n")
+    hidden = [
+        {"id": "wide", "text": wide(corpus[9]["text"])},
+        {"id": "quote", "text": f"Before. {question.replace('fi', chr(0xFB01))} \ufdfa After."},
+    ]
+    corpus[9]["text"] += " \u2460"  # a circled one
+    (tmp_path / "a.jsonl").write_bytes(jsonl(corpus[:90]))
+    (tmp_path / "b.jsonl").write_bytes(jsonl([*corpus[90:], *hidden]))
+    (tmp_path / "ids.txt").write_text("d9\n")
+    section = {"ids": str(tmp_path / "ids.txt")}
+    tables, _ = documents_of(tmp_path, holdout=section, decontaminate={"input": str(tmp_path / "eval.jsonl")})
+    found = {row["id"]: row["reason"] for row in tables["rejected/overlaps-"]}
+    assert found["wide"] == NEAR
+    assert found["quote"] == CONTAMINATED
+    assert not {"wide", "quote"} & {row["id"] for row in tables[""]}
+
+
+def test_a_short_string_is_looked_for_with_those_around_it(corpus, tmp_path, caplog):
+    rng = random.Random(9)
+    quiz, answer, long, last = words(rng, 5), words(rng, 4), words(rng, 30), words(rng, 3)
+    records = [{"quiz": quiz, "answer": answer}, {"long": long, "yes": last}, {"alone": words(rng, 6)}]
+    (tmp_path / "eval.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    inside = [
+        {"id": "both", "text": f"Before. {quiz}?\n\n{answer.upper()}! After."},
+        {"id": "one", "text": f"Before. {quiz}? After."},
+        {"id": "tail", "text": f"Before. {' '.join(long.split()[-10:])}: {last}. After."},
+        {"id": "twelve", "text": f"Before. {' '.join(long.split()[-9:])}: {last}. After."},
+    ]
+    with (tmp_path / "b.jsonl").open("ab") as file:
+        file.write(jsonl(inside))
+    with caplog.at_level("WARNING"):
+        tables, _ = documents_of(tmp_path, decontaminate={"input": str(tmp_path / "eval.jsonl")})
+    hits = {(row["id"], row["of"].rpartition("/")[2]) for row in tables["rejected/overlaps-"]}
+    assert hits == {
+        ("both", "eval.jsonl:0:quiz+"),
+        ("both", "eval.jsonl:0:answer+"),
+        ("tail", "eval.jsonl:1:yes+"),
+    }
+    assert "4 of 5 strings have fewer than 8 words and are looked for only together with those around" in caplog.text
+    assert "1 have too few words even so, and are not looked for" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "{}\n", '{"n": 1}\n'])
+def test_evaluation_sets_without_a_string_are_told(corpus, tmp_path, caplog, content):
+    (tmp_path / "eval.jsonl").write_text(content)
+    with caplog.at_level("WARNING"):
+        tables, _ = documents_of(tmp_path, decontaminate={"input": str(tmp_path / "eval.jsonl")})
+    assert "the evaluation sets hold no string, so that nothing is looked for" in caplog.text
+    assert len(tables[""]) == len(corpus)
+
+
+def test_kept_fields_of_what_is_kept_apart_are_those_of_documents(corpus, tmp_path):
+    rows = [{**row, "url": f"https://a.org/{row['id']}", "n": at} for at, row in enumerate(corpus)]
+    (tmp_path / "a.jsonl").write_bytes(jsonl(rows[:90]))
+    pq.write_table(pa.Table.from_pylist(rows[90:]), tmp_path / "b.parquet")
+    (tmp_path / "ids.txt").write_text("d0\nd100\n")
+    files = {"input": [str(tmp_path / "a.jsonl"), str(tmp_path / "b.parquet")], "keep": ["url", "n"]}
+    config = tiny_config(tmp_path, corpus=files, holdout={"ids": str(tmp_path / "ids.txt")})
+    run = open_run(make_run(config))
+    held = [row for path in run.paths("documents", "holdout/part-*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert {(row["id"], row["url"], row["n"]) for row in held} == {
+        ("d0", "https://a.org/d0", 0),
+        ("d100", "https://a.org/d100", 100),
+    }
+    names = run.paths("documents", "rejected/overlaps-part-*.parquet")
+    near = [row for path in names for row in pq.read_table(path).to_pylist()]
+    assert near
+    assert all(row["url"] == f"https://a.org/{row['id']}" for row in near)
