@@ -202,6 +202,9 @@ def test_new_windows_hold_the_new_documents_and_no_others(place, only_new, added
     kept = {name for window in window_ids(added) for name in window}
     assert told == kept - set(ids_of(place / "base"))
     assert told
+    card = (only_new / "packs/main/shards/README.md").read_text()
+    assert f"each document that is not in {place / 'base'} stands in the" in card
+    assert "each document stands in the" in (added / "packs/main/shards/README.md").read_text()
 
 
 def test_verify_finds_an_old_document_in_new_windows(place, only_new, tmp_path):

@@ -22,7 +22,7 @@ _TEXT = """---
 
 # {windows:,} windows of {seq_len:,} tokens
 
-Made by icp {version} for language-model pretraining: related documents share a window, each document stands in the
+Made by icp {version} for language-model pretraining: related documents share a window, {which} stands in the
 windows exactly once{passes}{but}.
 
 | | |
@@ -33,7 +33,7 @@ windows exactly once{passes}{but}.
 | exact duplicates removed | {exact_duplicates:,} |
 | near-duplicates removed | {near_duplicates:,} |
 | semantic duplicates removed | {semantic_duplicates:,} |
-| documents kept | {kept:,} |
+{removed}| documents kept | {kept:,} |
 | tokens of documents | {documents_in:,} |
 | special tokens | {specials:,} |
 | tokens of padding | {padding:,} |
@@ -90,7 +90,7 @@ def write_card(config: Config, pack: str) -> None:
 def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
     """The card as text, from the configuration and the figures of the run."""
     made = stats[PACKS][pack]
-    windows, shards = made["windows"], made["shards"]
+    windows, shards, n_removed = made["windows"], made["shards"], stats["documents"].get("removed", 0)
     head = {
         "pretty_name": f"{windows['count']:,} windows of {windows['seq_len']:,} tokens",
         "task_categories": ["text-generation"],
@@ -105,6 +105,8 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         pack=pack,
         packs=PACKS,
         configuration=CONFIG,
+        which="each document" if config.pack.documents == "all" else f"each document that is not in {config.extends}",
+        removed=f"| documents removed on request | {n_removed:,} |\n" if n_removed else "",
         passes=_passes(config),
         but=_but(made["tokens"], config.pack.epochs),
         model=config.embed.model,
@@ -117,7 +119,7 @@ def card_text(config: Config, pack: str, stats: Mapping[str, Any]) -> str:
         shuffle=config.pack.shuffle,
         seed=config.seed,
         **{name: shards[name] for name in ("tokenizer_sha256", "dtype", "stride")},
-        **{"held_out": 0, **stats["documents"]},
+        **{"held_out": 0} | {name: n for name, n in stats["documents"].items() if name != "removed"},
         **{name: made["tokens"][name] for name in ("documents_in", "specials", "padding")},
         **{name: windows[name] for name in windows if name in ("seq_len", "fill") or name.endswith("mean_similarity")},
     )

@@ -41,8 +41,20 @@ def _document_cards(partly: Partly, corpus: Corpus) -> list[dict[str, str]]:
         kinds = {name: int((corpus.fate == at).sum()) for at, name in enumerate(FATES)}
         told = ", ".join(f"{kinds[name]:,} {name}" for name in FATES[1:] if kinds[name])
         found.append(_card("duplicates removed", f"{n_removed:,}", told or "no copies found"))
-        found.append(_card("documents kept", f"{corpus.n_docs - n_removed:,}", "each stands in the windows once"))
+        found.append(_card("documents kept", f"{corpus.n_docs - n_removed:,}", _how_often(partly)))
     return found
+
+
+def _how_often(partly: Partly) -> str:
+    """How often each kept document stands in the windows of the pack."""
+    pack = partly.run.config.pack
+    told = f"each stands once in each of {pack.epochs} passes" if pack.epochs > 1 else "each stands in the windows once"
+    if pack.documents == "new":
+        told += f"; those before stand in the shards of {partly.run.config.extends}"
+    if pack.sources:
+        told += "; of sources as often as asked"
+    left_out = _counts(partly, "shards").get("left_out_documents", 0)
+    return told + (f"; {left_out:,} are left out" if left_out else "")
 
 
 def _similarity_card(facts: Mapping[str, Any]) -> dict[str, str]:

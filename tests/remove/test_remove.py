@@ -268,6 +268,7 @@ def test_urls_name_documents_too(copied):
     found = remove(copied, read_wanted(str(copied / "urls.txt"), by_url=True))
     assert {row.id for row in read_tombstones(copied / "run").rows} == {"d5", "d77"}
     assert (found.named, found.copies, found.held, found.unknown) == (1, 0, 1, [])
+    assert "| documents removed on request | 1 |" in (copied / "run/packs/main/shards/README.md").read_text()
     assert "d77" not in held_ids(copied / "run")
 
 

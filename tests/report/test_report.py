@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from icp.cli import main
+from icp.config import parse_config
 from icp.errors import ArtifactError, ConfigError
 from icp.report import write_report
 from icp.report.copies import differences
 from icp.report.corpus import Labels, load_corpus
+from icp.report.headline import cards
 from icp.report.opening import open_partly
 from icp.report.sampling import Vectors
 from icp.report.sources import domains, tables_of, top_tenth
@@ -214,3 +217,20 @@ def test_the_map_lies_in_the_directions_in_which_most_varies(hostile_run):
     true = np.linalg.eigh(spread)[1][:, :-3:-1]
     assert np.trace(found.T @ spread @ found) > 0.99 * np.trace(true.T @ spread @ true)
     assert np.allclose(found.T @ found, np.eye(2), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("pack", "told"),
+    [
+        ({}, "each stands in the windows once"),
+        ({"epochs": 3}, "each stands once in each of 3 passes"),
+        ({"documents": "new"}, "each stands in the windows once; those before stand in the shards of old"),
+    ],
+)
+def test_the_card_of_kept_documents_says_how_often_each_is_read(tiny_run, pack, told):
+    partly = open_partly(tiny_run, pack="main")
+    extends = {"extends": "old"} if "documents" in pack else {}
+    tree = {"run": "run", "corpus": {"input": "x"}, "pack": {"seq_len": 64, **pack}, **extends}
+    partly.run = replace(partly.run, config=parse_config(tree))
+    found = {card["name"]: card for card in cards(partly, load_corpus(partly))}
+    assert told in found["documents kept"].values()
