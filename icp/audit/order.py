@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import TokenFiles
-from icp.audit.shared_words import by_words
+from icp.audit.unlisted import by_cosine, by_words
 from icp.audit.windows import WindowTally
 from icp.run.names import (
     CONFLICTS,
@@ -119,7 +119,8 @@ def check_conflicts(
 
 
 def _check_pairs(run: Run, tokens: TokenFiles, conflicts: NDArray[np.int64], found: Breaches) -> None:
-    """The conflicts are the kept neighbours that are `duplicate_similarity` alike or more, as neighbors/ has them."""
+    """The conflicts are the kept neighbours that are `duplicate_similarity` alike or more, as neighbors/ has them, and
+    pairs beyond those lists of which this holds too, or which share words enough."""
     n_nodes = tokens.nodes.size
     alike = np.unique(_alike(run, tokens))
     given = conflicts.min(axis=1) * n_nodes + conflicts.max(axis=1) if conflicts.size else alike[:0]
@@ -128,11 +129,11 @@ def _check_pairs(run: Run, tokens: TokenFiles, conflicts: NDArray[np.int64], fou
         return f"docs {tokens.nodes[key // n_nodes]} and {tokens.nodes[key % n_nodes]}"
 
     more = np.setdiff1d(given, alike)
-    if run.config.graph.compares_texts:
-        more = more[~by_words(run, tokens.nodes[np.stack((more // n_nodes, more % n_nodes), axis=1)])]
+    docs = tokens.nodes[np.stack((more // n_nodes, more % n_nodes), axis=1)]
+    more = more[~(by_cosine(run, docs) | (run.config.graph.compares_texts and by_words(run, docs)))]
     for kind, keys in (
         (f"pairs too alike to share a window that graph/{CONFLICTS} lacks", np.setdiff1d(alike, given)),
-        (f"pairs in graph/{CONFLICTS} that are no such neighbours", more),
+        (f"pairs in graph/{CONFLICTS} that are not as alike, and share too few words", more),
     ):
         found.add_all(kind, np.arange(keys.size), lambda at, keys=keys: describe(int(keys[at])))  # type: ignore[misc]
 

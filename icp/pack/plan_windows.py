@@ -8,6 +8,7 @@ from icp.choices import CONTINUATIONS, PACK_METHODS
 from icp.data import DocGraph, PackPlan, Rows
 from icp.errors import ConfigError, InputError
 from icp.kernels import pack_windows
+from icp.pack.crowds import bearable
 from icp.pack.floor import raised
 from icp.pack.methods import Request, plan_by
 from icp.pack.problem import CUT_COSTS, Corpus, Limits, limited
@@ -67,7 +68,8 @@ def plan_windows(
         continuation: of ``path-cut``, ``random`` and ``source``: ``cut`` at the end of a window; ``pad``: a document
             that does not fit begins the next window; ``restart``: the same, and the room is filled with its beginning,
             which then stands in the plan twice. Documents longer than a window are cut all the same.
-        conflicts: (m, 2) int64, pairs that must not share a window.
+        conflicts: (m, 2) int64, pairs that must not share a window. Of a crowd that is larger than there are windows,
+            some share one all the same: see `icp.pack.crowds`.
         seed: of ``random``.
         specials: tokens (bos, eos) at a document's ends, counted in `lengths`. No cut parts bos from the first token or
             eos from the last.
@@ -92,6 +94,8 @@ def plan_windows(
     groups, sources = (_checked_labels(lengths.size, name, labels) for name, labels in _labels(groups, sources))
     if groups is not None and PACK_METHODS[method].repeats:
         raise ConfigError(f"pack.method is {method!r}, a baseline that knows no groups; leave pack.group_by empty")
+    if conflicts is not None:
+        conflicts = bearable(conflicts, lengths, seq_len)
     corpus = limited(corpus_of(graph, embeddings, order, groups, conflicts), limits)
     plan = plan_by(method, Request(corpus, lengths, order, limits.specials, seed, sources, threads, continuation))
     return raised(corpus, lengths, plan, least_fill, cuts=PACK_METHODS[method].cuts) if least_fill else plan

@@ -26,15 +26,21 @@ from icp.run.extended import old_parts
 from icp.run.names import CONFLICTS, DOCUMENTS, DUPLICATES, NEAR_COPIES, NODES, of_part
 from icp.run.tables import read_rows
 from icp.steps.graph.arrays import load, raw_neighbors, save
+from icp.steps.graph.crowds import similarities_of, too_large, unlisted_pairs
 from icp.steps.graph.grown import stay_before, to_judge, with_before
 from icp.texts import text_buffers
 
 LOOKED_AT = 0.5
 NEAR_COPY = 0.6
+VERSIONS = "version-"
+"""Of the arrays of pairs that `icp.steps.graph.versions` adds."""
 
 
 def find_pairs(context: Context, part: str, output: PartOutput) -> None:
-    """Write pairs.npy int64 (m, 2), rows too alike, by (higher, lower), and similarities.npy float16 (m,)."""
+    """Write pairs.npy int64 (m, 2), rows too alike, by (higher, lower), and similarities.npy float16 (m,).
+
+    Pairs are those of the lists of neighbours, and those of groups that are larger than a list.
+    """
     config, n_rows = context.config.graph, survivors(context).size
     least = min(config.duplicate_similarity, LOOKED_AT) if config.compares_texts else config.duplicate_similarity
     keys, values = [np.empty(0, np.int64)], [np.empty(0, np.float16)]
@@ -45,18 +51,26 @@ def find_pairs(context: Context, part: str, output: PartOutput) -> None:
         keys.append(np.maximum(rows, others) * n_rows + np.minimum(rows, others))
         values.append(similarities[alike])
     found, where = np.unique(np.concatenate(keys), return_index=True)
-    lower, higher = found % max(n_rows, 1), found // max(n_rows, 1)
-    judged = to_judge(context, lower, higher)
-    save(output, "pairs.npy", np.stack((lower[judged], higher[judged]), axis=1))
-    save(output, "similarities.npy", np.concatenate(values)[where[judged]])
+    listed = np.stack((found % max(n_rows, 1), found // max(n_rows, 1)), axis=1)
+    similarities = np.concatenate(values)[where]
+    more, left = unlisted_pairs(context, listed[similarities >= config.duplicate_similarity], listed)
+    cosines = similarities_of(context, more)
+    also = cosines.astype(np.float64) >= config.duplicate_similarity
+    judged = to_judge(context, *listed.T)
+    pairs = np.concatenate((listed[judged], more[also]))
+    order = np.lexsort(pairs.T)
+    save(output, "pairs.npy", pairs[order])
+    save(output, "similarities.npy", np.concatenate((similarities[judged], cosines[also]))[order])
+    if left:
+        output.info["warnings"] = [too_large(left, "look-alikes")]
 
 
-def make_shingles(context: Context, part: str, output: PartOutput) -> None:
-    """Write the word n-grams of the texts of a part that stand in a pair; none of a text of one.
+def make_shingles(context: Context, part: str, output: PartOutput, *, of: str = "") -> None:
+    """Write the word n-grams of the texts of a part that stand in a pair of `of`; none of a text of one.
 
     It could only be removed for a text of the same words, from which it differs in what words leave out ("C", "C++").
     """
-    rows, cuts = _paired_rows(context)
+    rows, cuts = _paired_rows(context, of)
     number = document_parts(context).index(part)
     docs = survivors(context)[rows[cuts[number] : cuts[number + 1]]]
     values, sizes = [np.empty(0, np.uint64)], [np.zeros(1, np.int64)]
@@ -67,67 +81,74 @@ def make_shingles(context: Context, part: str, output: PartOutput) -> None:
             several = np.diff(indptr) > 1
             values.append(found[np.repeat(several, np.diff(indptr))])
             sizes.append(np.diff(indptr) * several)
-    save(output, f"{part}.shingles.npy", np.concatenate(values))
-    save(output, f"{part}.bounds.npy", np.cumsum(np.concatenate(sizes)))
+    save(output, f"{part}.{of}shingles.npy", np.concatenate(values))
+    save(output, f"{part}.{of}bounds.npy", np.cumsum(np.concatenate(sizes)))
 
 
-def compare_texts(context: Context, part: str, output: PartOutput) -> None:
+def compare_texts(context: Context, part: str, output: PartOutput, *, of: str = "") -> None:
     """Write the Jaccard similarity of each pair whose higher row stands in a part: float64, in the order of pairs; and
     the containment, the share of the words of the shorter text, if any is asked for."""
-    parts, pairs = document_parts(context), load(context, "pairs")
-    rows, cuts = _paired_rows(context)
+    parts, pairs = document_parts(context), load(context, f"{of}pairs")
+    rows, cuts = _paired_rows(context, of)
     mine = parts.index(part)
     # places among all paired rows, by part; pairs of the part are those whose higher row lies in it
     lower, higher = np.searchsorted(rows, pairs[:, 0]), np.searchsorted(rows, pairs[:, 1])
     chosen = slice(*np.searchsorted(higher, cuts[mine : mine + 2]).tolist())
     lower, higher = lower[chosen], higher[chosen] - cuts[mine]
-    sets = (load(context, f"{part}.shingles"), load(context, f"{part}.bounds"))
+    sets = (load(context, f"{part}.{of}shingles"), load(context, f"{part}.{of}bounds"))
     owners = np.searchsorted(cuts, lower, side="right") - 1
     jaccards, containments = np.zeros((2, lower.size), dtype=np.float64)
     for owner in np.union1d(owners, mine).tolist():
-        others = (load(context, f"{parts[owner]}.shingles"), load(context, f"{parts[owner]}.bounds"))
+        others = (load(context, f"{parts[owner]}.{of}shingles"), load(context, f"{parts[owner]}.{of}bounds"))
         here = owners == owner
         places = np.stack((higher[here], lower[here] - cuts[owner]), axis=1)
         jaccards[here] = jaccard_pairs(*sets, *others, places)
         sizes = np.stack((np.diff(sets[1])[places[:, 0]], np.diff(others[1])[places[:, 1]]))
         shared = np.rint(jaccards[here] * sizes.sum(axis=0) / (1 + jaccards[here]))
         containments[here] = shared / np.maximum(sizes.min(axis=0), 1)
-    save(output, f"{part}.jaccards.npy", jaccards)
+    save(output, f"{part}.{of}jaccards.npy", jaccards)
     if context.config.graph.compares_texts:
-        save(output, f"{part}.containments.npy", containments)
+        save(output, f"{part}.{of}containments.npy", containments)
 
 
 def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
     """Write nodes.npy, duplicates/, conflicts.npy and, if words are compared, near_copies.npy."""
     docs, pairs, config = survivors(context), load(context, "pairs"), context.config.graph
-    jaccards = np.concatenate([load(context, f"{name}.jaccards") for name in document_parts(context)])
+    jaccards = compared(context, "jaccards")
     similarities = load(context, "similarities").astype(np.float64)
     alike = np.flatnonzero(similarities >= config.duplicate_similarity)
     removing = alike[keep_leaders(pairs[alike], jaccards[alike], config.duplicate_jaccard, docs.size)]
     kept = stay_before(context)
     kept[pairs[removing, 1]] = False
     _write_duplicates(context, output, docs[pairs[removing]], jaccards[removing], similarities[removing])
-    apart = _kept_apart(context, jaccards)
+    apart = kept_apart(context)
     apart[alike] = True
-    conflicts = with_before(context, CONFLICTS, _as_nodes(pairs[apart], kept))
+    conflicts, near = pairs[apart], pairs[jaccards >= NEAR_COPY]
+    if config.compares_texts:
+        more = load(context, f"{VERSIONS}pairs")
+        conflicts = np.concatenate((conflicts, more[kept_apart(context, VERSIONS)]))
+        near = np.concatenate((near, more[compared(context, "jaccards", VERSIONS) >= NEAR_COPY]))
+        save(output, NEAR_COPIES, with_before(context, NEAR_COPIES, _as_nodes(near, kept)))
+    conflicts = with_before(context, CONFLICTS, _as_nodes(conflicts, kept))
     save(output, NODES, docs[kept])
     save(output, CONFLICTS, conflicts)
-    if config.compares_texts:
-        near = _as_nodes(pairs[jaccards >= NEAR_COPY], kept)
-        save(output, NEAR_COPIES, with_before(context, NEAR_COPIES, near))
     output.count("semantic_duplicates", removing.size)
     output.count("conflicts", len(conflicts))
     output.count("nodes", int(kept.sum()))
 
 
-def _kept_apart(context: Context, jaccards: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(pairs,) bool: pairs of so many words in common that they must not share a window."""
-    config, apart = context.config.graph, np.zeros(jaccards.size, np.bool_)
+def compared(context: Context, name: str, of: str = "") -> NDArray[np.float64]:
+    """(pairs,) float64: what `compare_texts` found of the pairs of `of`, in their order."""
+    return np.concatenate([load(context, f"{part}.{of}{name}") for part in document_parts(context)])
+
+
+def kept_apart(context: Context, of: str = "") -> NDArray[np.bool_]:
+    """(pairs,) bool: pairs of `of` with so many words in common that they must not share a window."""
+    config, apart = context.config.graph, np.zeros(len(load(context, f"{of}pairs")), np.bool_)
     if config.conflict_jaccard is not None:
-        apart |= jaccards >= config.conflict_jaccard
+        apart |= compared(context, "jaccards", of) >= config.conflict_jaccard
     if config.conflict_containment is not None:
-        containments = [load(context, f"{name}.containments") for name in document_parts(context)]
-        apart |= np.concatenate(containments) >= config.conflict_containment
+        apart |= compared(context, "containments", of) >= config.conflict_containment
     return apart
 
 
@@ -156,7 +177,7 @@ def _write_duplicates(
         output.rows(name, table.num_rows)
 
 
-def _paired_rows(context: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _paired_rows(context: Context, of: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows that stand in a pair, ascending, and where those of each documents part begin."""
-    rows = np.unique(load(context, "pairs"))
+    rows = np.unique(load(context, f"{of}pairs"))
     return rows, np.searchsorted(rows, np.searchsorted(survivors(context), context.doc_bounds()))

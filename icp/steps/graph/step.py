@@ -4,13 +4,15 @@ In: documents/, dedup/survivors.npy, embeddings/, neighbors/. Out: nodes.npy int
 ascending; duplicates/part-*.parquet (doc, duplicate_of, jaccard, similarity, kind); conflicts.npy int64 (n, 2) nodes,
 lower and higher, sorted; indptr.npy int64, indices.npy int32, weights.npy float16: CSR over nodes.
 
-Phases: *pairs* too alike, *shingles* of their texts, *jaccard* of each, *nodes* (`icp.steps.graph.semantic`); *floor*
-of the similarities; *sources* of the rows; *links* of each entry of `graph.edges` and *mix* of them all, which holds
-all links; *select*, the neighbours of the nodes of a part, sorted by neighbour, so that *union* reads the edges into a
-part as one stretch of each file; *facts*, the parts joined. No other phase holds all edges.
+Phases: *pairs* too alike, *shingles* of their texts, *jaccard* of each; where words keep pairs apart, the same for
+those that no list of neighbours holds (*versions*); *nodes* (`icp.steps.graph.semantic`); *floor* of the similarities;
+*sources* of the rows; *links* of each entry of `graph.edges` and *mix* of them all, which holds all links; *select*,
+the neighbours of the nodes of a part, sorted by neighbour, so that *union* reads the edges into a part as one stretch
+of each file; *facts*, the parts joined. No other phase holds all edges.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +32,9 @@ from icp.steps.graph.grown import carry
 from icp.steps.graph.link_files import links_source
 from icp.steps.graph.links import entries, find_links
 from icp.steps.graph.mixing import mix, mixed_one, tell, with_links
-from icp.steps.graph.semantic import choose_nodes, compare_texts, find_pairs, make_shingles
+from icp.steps.graph.semantic import VERSIONS, choose_nodes, compare_texts, find_pairs, make_shingles
 from icp.steps.graph.shape import describe
+from icp.steps.graph.versions import find_versions, one_if_words, parts_if_words
 from icp.streams import PAIRS
 
 RANDOM_PAIRS = 100_000
@@ -218,6 +221,9 @@ STEP = Step(
         Phase("pairs", one_part, find_pairs, scratch=True),
         Phase("shingles", document_parts, make_shingles, scratch=True),
         Phase("jaccard", document_parts, compare_texts, scratch=True),
+        Phase("versions", one_if_words, find_versions, scratch=True),
+        Phase("version-shingles", parts_if_words, partial(make_shingles, of=VERSIONS), scratch=True),
+        Phase("version-jaccard", parts_if_words, partial(compare_texts, of=VERSIONS), scratch=True),
         Phase("nodes", one_part, choose_nodes),
         Phase("floor", one_part, find_floor),
         Phase("sources", _one_if_by_source, find_sources, scratch=True),

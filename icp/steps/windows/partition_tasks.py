@@ -14,6 +14,7 @@ from icp.choices import PACK_METHODS
 from icp.config import Config
 from icp.data import PackPlan
 from icp.engine.step import ALL, PartOutput, Phase, one_part
+from icp.pack.crowds import bearable
 from icp.pack.floor import raised
 from icp.pack.layout import lay_out
 from icp.pack.partition_plan import PARTITIONS, RANGES, TASKS, Division, Task, joined_pieces
@@ -68,7 +69,8 @@ def prepare(context: Context, part: str, output: PartOutput) -> None:
     """Write what is to be divided, unless that turns out to be no more than a partition."""
     inputs, config = load_inputs(context), context.config
     lengths = chosen_lengths(inputs, ~loose_documents(inputs, config)).lengths
-    corpus = corpus_of(inputs.graph, inputs.embeddings, load_order(context), inputs.groups, inputs.conflicts)
+    conflicts = bearable(np.asarray(inputs.conflicts), lengths, config.capacity)
+    corpus = corpus_of(inputs.graph, inputs.embeddings, load_order(context), inputs.groups, conflicts)
     limits = _limits(config, inputs.specials, config.pack.min_fill)
     tails = tails_of(limited(corpus, limits), lengths)
     output.info.update(divided=is_divided(tails.docs.size), specials=inputs.specials)

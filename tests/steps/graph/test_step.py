@@ -6,6 +6,7 @@ from graph_inputs import do, joined, make_vectors, topics, unit
 from made import finish
 
 from icp.dedup.shingles import shingle_hashes
+from icp.steps.graph import crowds
 from icp.steps.graph import step as graph
 from icp.steps.graph.step import STEP, random_pairs
 from icp.steps.neighbors.step import STEP as NEIGHBORS
@@ -74,6 +75,20 @@ def test_arrays_have_the_types_of_the_design(tmp_path):
     }
 
 
+def beyond_lists(alike, vectors, n_listed, least):
+    """Pairs as alike that no list holds: of rows whose list is half full of such pairs, with all whom pairs lead to."""
+    found = set()
+    for row in range(len(vectors)):
+        if sum(row in pair for pair in alike) < n_listed // 2:
+            continue
+        reached = {row}
+        while more := {other for pair in alike if reached & set(pair) for other in pair} - reached:
+            reached |= more
+        cosines = {other: float(np.float16(vectors[row].astype(float) @ vectors[other])) for other in reached - {row}}
+        found |= {(min(row, other), max(row, other)) for other, cosine in cosines.items() if cosine >= least}
+    return found
+
+
 def reference(context, vectors, texts, survivors):
     """Nodes, conflicts and edges by the plain words of the design, from the raw neighbours."""
     config = context.config.graph
@@ -84,7 +99,8 @@ def reference(context, vectors, texts, survivors):
         for other, value in zip(neighbors[row].tolist(), similarities[row].tolist(), strict=True):
             if other >= 0:
                 raw[min(row, other), max(row, other)] = value
-    alike = sorted(pair for pair, value in raw.items() if value >= config.duplicate_similarity)
+    alike = {pair for pair, value in raw.items() if value >= config.duplicate_similarity}
+    alike = sorted(alike | beyond_lists(alike, vectors, neighbors.shape[1], config.duplicate_similarity))
     kept = []
     for row in range(len(survivors)):
         leaders = [low for low in kept if (low, row) in alike]
@@ -283,3 +299,37 @@ def test_the_graph_is_told_in_figures(tmp_path):
     assert 0.01 <= facts["hub_share"] <= 1
     assert facts["largest_component"] <= 300
     assert manifest.counts["exchanged_bytes"] > 0
+
+
+@pytest.mark.parametrize("n_alike", [6, 40])
+def test_of_a_crowd_larger_than_a_list_every_pair_is_in_conflict(tmp_path, n_alike):
+    """The crowd lies along an arc: its ends are alike, and too far apart to be in each other's lists."""
+    arc = [angle(10 * number / n_alike) for number in range(n_alike)]
+    others = [angle(30 + number) for number in range(0, 300, 15)]
+    texts = [f"w{number} x{number} y{number}" for number in range(n_alike + len(others))]
+    context, manifest = build(tmp_path, unit(arc + others), texts=texts, k=2, parts=(3, 20))
+    conflicts = {tuple(pair) for pair in load(context, "conflicts")[0].tolist()}
+    assert conflicts == {(low, high) for high in range(n_alike) for low in range(high)}
+    indptr, indices = load(context, "indptr", "indices")
+    edges = set(zip(np.repeat(np.arange(indptr.size - 1), np.diff(indptr)).tolist(), indices.tolist(), strict=True))
+    assert not edges & conflicts
+    assert "pairs" not in manifest.info, "it would tell of crowds too large"
+
+
+def test_a_crowd_too_large_to_compare_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(crowds, "MOST_PAIRS", 100)
+    arc = [angle(10 * number / 40) for number in range(40)]
+    _, manifest = build(tmp_path, unit(arc), texts=[f"w{number} x{number}" for number in range(40)], k=2)
+    assert "1 group of look-alikes, too large to compare all pairs" in manifest.info["pairs"]["all"]["warnings"][0]
+    assert 0 < manifest.counts["conflicts"] < 40 * 39 // 2
+
+
+def test_pairs_of_groups_by_hand():
+    linked = np.array([[4, 1], [1, 2], [1, 4], [7, 9], [1, 8]])  # 1 is linked to three others, nobody else to more
+    found, left = crowds.pairs_within(linked, least=3, most=10)
+    assert (found.tolist(), left) == ([[1, 2], [1, 4], [1, 8]], 0)
+    found, left = crowds.pairs_within(linked, least=1, most=10)
+    assert (found.tolist(), left) == ([[7, 9]], 1)  # the group of four would need 16
+    found, left = crowds.pairs_within(linked, least=1, most=20)
+    assert (found.tolist(), left) == ([[1, 2], [1, 4], [2, 4], [1, 8], [2, 8], [4, 8], [7, 9]], 0)
+    assert crowds.pairs_within(linked[:0], least=1, most=10)[0].shape == (0, 2)
