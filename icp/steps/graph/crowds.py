@@ -51,7 +51,9 @@ def pairs_within(linked: NDArray[np.int64], *, least: int, most: int) -> tuple[N
 
     Returns: (m, 2) int64, lower and higher row, sorted by (higher, lower); how many groups were left out.
     """
-    rows, places = np.unique(np.unique(np.sort(linked, axis=1), axis=0), return_inverse=True)
+    size = int(linked.max(initial=0)) + 1
+    once = np.unique(linked.max(axis=1) * size + linked.min(axis=1))
+    rows, places = np.unique(np.stack((once // size, once % size), axis=1), return_inverse=True)
     places = places.reshape(-1).astype(np.int64)
     labels = join_buckets(places, np.arange(0, places.size, 2), rows.size)
     is_full = np.bincount(places, minlength=rows.size) >= least
@@ -63,7 +65,6 @@ def pairs_within(linked: NDArray[np.int64], *, least: int, most: int) -> tuple[N
     wanted = wanted[np.argsort(costs[wanted], kind="stable")]
     n_taken = int(np.searchsorted(np.cumsum(costs[wanted]), most, side="right"))
     keys = [np.empty(0, np.int64)]
-    size = int(rows[-1]) + 1 if rows.size else 1
     for group in wanted[:n_taken].tolist():
         here = order[bounds[group] : bounds[group + 1]]
         mine, others = rows[here[is_full[here]]][:, None], rows[here]
@@ -91,8 +92,8 @@ def cosines(vectors: Rows, pairs: NDArray[np.int64]) -> NDArray[np.float16]:
 def too_large(n_groups: int, what: str) -> str:
     """A warning."""
     return (
-        f"graph: {counted(n_groups, 'group')} of {what}, too large to compare all pairs: some of their documents may "
-        "share a window; a lower dedup.threshold removes more of them"
+        f"graph: {counted(n_groups, 'group')} of {what}, too large to compare all pairs: neighbours of it are kept "
+        "apart, others may share a window"
     )
 
 
