@@ -65,7 +65,7 @@ def build_graph(
         check_model(config.embed.model)
     if "neighbors" in wanted:
         check_method(config.graph.method)
-    for name in [step for step in ("embeddings", "graph") if step in wanted]:
+    for name in [step for step in ("dedup", "embeddings", "neighbors", "graph") if step in wanted]:
         _check_own_files(load_step(name), context_of(config))
     with _locked(config, "build-graph"):
         return _run(wanted, context_of(config), executor, progress, fresh)

@@ -115,11 +115,12 @@ def ids_of(run: Path) -> list[str]:
     return pq.read_table(sorted((run / "documents").glob("part-*.parquet")), columns=["id"])["id"].to_pylist()
 
 
-def removed(run: Path, step: str) -> set[tuple[str, str, float, str]]:
+def removed(run: Path, step: str) -> set[tuple[str, str | None, float, str]]:
     ids, rows = ids_of(run), set()
     for path in sorted((run / step / "duplicates").glob("part-*.parquet")):
         for row in pq.read_table(path).to_pylist():
-            rows.add((ids[row["doc"]], ids[row["duplicate_of"]], round(row["jaccard"], 9), row["kind"]))
+            kept = ids[row["duplicate_of"]] if row["duplicate_of"] >= 0 else None
+            rows.add((ids[row["doc"]], kept, round(row["jaccard"], 9), row["kind"]))
     return rows
 
 

@@ -14,7 +14,7 @@ from tiny import make_run, write_jsonl
 from tokenizers import Tokenizer
 
 from icp.cli import main
-from icp.run.names import OFFSETS, TOKEN_IDS, TOKENIZER
+from icp.run.names import NEIGHBORS, OFFSETS, SIMILARITIES, TOKEN_IDS, TOKENIZER
 from icp.run.reader import open_run
 
 GROUPS = [["a1", "a2"], ["a2", "b1"], ["a3", "b2", "b3"], ["b4", "b5"], ["b6", "gone"]]
@@ -137,3 +137,73 @@ def test_tokens_of_old_and_new_documents_stay_bit_for_bit(folder):
     assert done.exit_code == 0, done.output
     assert tokens_of(folder / "anew") == own
     assert_verified(folder / "anew")
+
+
+def test_documents_listed_to_go_stay_out_and_what_was_kept_stays(folder):
+    first = write_jsonl(folder / "gone-a.jsonl", [{"id": "a2"}, {"id": "a7"}])
+    base = make_run(settings(folder, "base", ["a.jsonl"], dedup={"keep": "first", "import": str(first)}))
+    assert {row[:2] for row in removed(base, "dedup")} == {("a2", None), ("a7", None)}
+    later = write_jsonl(folder / "gone-b.jsonl", [{"id": "a4"}, {"id": "b3"}, {"id": "unknown"}])
+    done = add(base, more_file(folder, dedup={"import": str(later)}))
+    assert done.exit_code == 0, done.output
+    found = {(*row[:2], row[3]) for row in removed(folder / "base-added", "dedup")}
+    # again repeats a2, which is gone: so it goes; a4 was kept, so it stays
+    assert found == {(one, None, "imported") for one in ("a2", "a7", "b3", "again")}
+    assert_verified(folder / "base-added")
+    alone = add(base, more_file(folder, dedup={"import": None}), "--to", folder / "alone")
+    assert alone.exit_code == 0, alone.output
+    found = {row[:2] for row in removed(folder / "alone", "dedup")}
+    assert found == {(one, None) for one in ("a2", "a7", "again")}
+    assert_verified(folder / "alone")
+
+
+def test_numbers_of_datatrove_to_remove_are_refused_too(folder):
+    base = make_run(settings(folder, "base", ["a.jsonl"]))
+    np.array([3], "<u4").tofile(folder / "000000.remove")
+    done = add(base, more_file(folder, dedup={"import": str(folder / "*.remove")}))
+    assert done.exit_code == 2, done.output
+    assert ".remove number files and rows of one run" in done.output
+
+
+def neighbours(run):
+    """Ids of the neighbours of each document, most alike first."""
+    opened, ids = open_run(run), ids_of(run)
+    survivors = np.load(opened.path("dedup", "survivors.npy"))
+    lists = np.concatenate([np.load(path) for path in opened.paths("neighbors", NEIGHBORS)])
+    names = [ids[doc] for doc in survivors]
+    return {one: [names[row] for row in some if row >= 0] for one, some in zip(names, lists, strict=True)}
+
+
+def lists_file(folder, name, lists):
+    return write_jsonl(folder / name, [{"id": one, "neighbors": some} for one, some in lists.items()])
+
+
+def test_imported_neighbours_of_old_and_new_documents_stay_together(folder):
+    lists = {f"a{k}": [f"a{(k + 1) % 24}", f"a{(k + 5) % 24}"] for k in range(24)}
+    base = make_run(settings(folder, "base", ["a.jsonl"], graph={"import": str(lists_file(folder, "la.jsonl", lists))}))
+    assert {one: set(some) for one, some in neighbours(base).items()} == {one: set(some) for one, some in lists.items()}
+    checked = CliRunner().invoke(main, ["verify", str(base)])
+    assert checked.exit_code == 0, checked.output
+    assert "who is a neighbour is taken on trust (graph.import), 48 similarities made again are equal" in checked.output
+    new = {f"b{k}": [f"a{k}", f"b{(k + 1) % 24}"] for k in range(24)} | {"a0": ["b0"]}
+    done = add(base, more_file(folder, graph={"import": str(lists_file(folder, "lb.jsonl", new))}))
+    assert done.exit_code == 0, done.output
+    wanted = {one: {*lists.get(one, ()), *new.get(one, ())} for one in (*lists, *new)}
+    assert {one: set(some) for one, some in neighbours(folder / "base-added").items()} == wanted
+    assert_verified(folder / "base-added")
+    done = add(base, more_file(folder, graph={"import": None}), "--to", folder / "searched")
+    assert done.exit_code == 0, done.output
+    assert all(len(some) == 16 for one, some in neighbours(folder / "searched").items() if one.startswith("b"))
+    assert_verified(folder / "searched")
+
+
+def test_a_similarity_of_imported_neighbours_that_was_changed_is_found(folder):
+    lists = {f"a{k}": [f"a{(k + 1) % 24}"] for k in range(24)}
+    base = make_run(settings(folder, "base", ["a.jsonl"], graph={"import": str(lists_file(folder, "la.jsonl", lists))}))
+    path = open_run(base).paths("neighbors", SIMILARITIES)[0]
+    similarities = np.load(path)
+    similarities[3, 0] += np.float16(0.25)
+    np.save(path, similarities)
+    checked = CliRunner().invoke(main, ["verify", str(base)])
+    assert checked.exit_code == 5, checked.output
+    assert "imported neighbours whose similarity is not that of their vectors: 1" in checked.output

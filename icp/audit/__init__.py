@@ -17,6 +17,7 @@ from icp.audit import (
     duplicates,
     encoding,
     files,
+    given,
     links,
     order,
     passes,
@@ -89,6 +90,7 @@ def _check_pack(run: Run) -> Iterator[Finding]:
 
     _guarded(content, compare)
     texts[5] += _guarded(sums, lambda: links.check_links(run, run.array("graph", NODES).astype("int64"), sums))
+    texts[5] += _guarded(sums, lambda: given.check_given(run, sums))
     texts[5] += f"; {files.check_files(run, layout, sums)}"
     for found in (content, form, sums, ordered, conflicts):
         if content and not texts[7] and not found:

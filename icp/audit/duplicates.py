@@ -102,16 +102,18 @@ def _check_fates(survivors: NDArray[np.int64], removed: Removed, n_docs: int, fo
 
 def _check_names(removed: Removed, kept: NDArray[np.int64], n_docs: int, word: str, found: Breaches) -> None:
     inside = (removed.duplicate_of >= 0) & (removed.duplicate_of < n_docs)
-    wrong = ~(inside & np.isin(removed.duplicate_of, kept))
+    unnamed = (removed.duplicate_of == -1) & (removed.kind == "imported")
+    wrong = ~(unnamed | (inside & np.isin(removed.duplicate_of, kept)))
     found.add_all(f"duplicates whose kept document is no {word}", np.flatnonzero(wrong), removed.shown)
 
 
 def _check_texts(run: Run, reader: TextReader, removed: Removed, found: Breaches) -> str:
     """Compare the texts; returns how the threshold holds."""
     config = run.config.dedup
-    trusted = int((removed.kind == "imported").sum())
+    trusted, unnamed = int((removed.kind == "imported").sum()), int((removed.duplicate_of < 0).sum())
     removed = Removed(*(getattr(removed, name)[removed.kind != "imported"] for name in Removed.__slots__))
     told = f"; {trusted:,} on the word of dedup.import" if trusted else ""
+    told += f", {unnamed:,} of them as copies of documents that it does not name" if unnamed else ""
     n_near = n_held = 0
     for block, texts in reader.pairs(removed.doc, removed.duplicate_of):
         for at in block.tolist():

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from icp.choices import KNN_METHODS
 from icp.config.addresses import expanded, is_url, refuse_credentials
-from icp.config.section import Section, named_sections
+from icp.config.section import Imports, Section, named_sections
 
 if TYPE_CHECKING:
     KnnMethodName = str
@@ -67,7 +67,7 @@ class EdgesConfig(Section):
         return f"{self.kind} of {self.field}" if self.field else str(self.kind)
 
 
-class GraphConfig(Section):
+class GraphConfig(Imports):
     """Which documents are neighbours."""
 
     k: int = Field(10, ge=1)
@@ -94,6 +94,10 @@ class GraphConfig(Section):
     def _has_edges(self) -> "GraphConfig":
         if not self.similarity and not self.edges:
             raise ValueError("similarity is false and edges is empty, so there would be no edge; name some in edges")
+        if getattr(self, "import") is not None and self.method != "auto":
+            raise ValueError(
+                f"import gives the neighbours, so nothing is searched, but method is {self.method}; take one out"
+            )
         return self
 
     @property

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from icp.config.addresses import expanded, refuse_credentials
 from icp.config.apart_models import DecontaminateConfig, HoldoutConfig
 from icp.config.graph_models import PLAIN_COLUMNS, GraphConfig
 from icp.config.pack_models import ExportConfig, MixConfig, PackConfig
-from icp.config.section import Section, named_sections
+from icp.config.section import Imports, Section, named_sections
 
 __all__ = [
     "Config", "CorpusConfig", "DecontaminateConfig", "DedupConfig", "EmbedConfig", "ExportConfig", "GraphConfig",
@@ -63,11 +63,7 @@ class CorpusConfig(Section):
         return value
 
 
-_Imports = create_model("_Imports", __base__=Section, **{"import": (str | None, None)})  # type: ignore[call-overload]
-"""A section whose key ``import``, a word of Python, names files of other tools."""
-
-
-class DedupConfig(_Imports):
+class DedupConfig(Imports):
     """Which documents count as copies of one another."""
 
     near: bool = True
@@ -77,6 +73,7 @@ class DedupConfig(_Imports):
     threshold: float = Field(0.8, gt=0, le=1)
     verify: Literal["exact", "estimate", "none"] = "exact"
     keep: str = Field("longest", pattern=r"^(longest|first|(max|newest):.+)$")
+    import_share: float = Field(0.8, ge=0, le=1)
 
     @property
     def num_perm(self) -> int:
@@ -109,7 +106,7 @@ class OrderConfig(Section):
     recompute_degree: bool = False
 
 
-class TokenizerConfig(_Imports):
+class TokenizerConfig(Imports):
     """How text becomes token ids, and which specials stand around documents."""
 
     name: str = Field("train:16384", min_length=1)

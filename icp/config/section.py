@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, create_model, model_validator
 
 
 def named_sections(value: Any, name: str) -> Any:
@@ -32,3 +32,7 @@ class Section(BaseModel):
                 if any(isinstance(text, str) and "\0" in text for text in texts):
                     raise ValueError(f"has a NUL character in {key}, which no name or path may hold; take it out")
         return value
+
+
+Imports = create_model("Imports", __base__=Section, **{"import": (str | None, None)})  # type: ignore[call-overload]
+"""A section whose key ``import``, a word of Python, names files of other tools."""

@@ -70,7 +70,7 @@ class Keepers:
 
     Attributes:
         first: the first of them.
-        duplicate_of: int64, the kept document it repeats, itself if it is kept.
+        duplicate_of: int64, the kept document it repeats, itself if it is kept, -1 if another tool did not say.
         jaccard: float64, similarity to it (1.0 for itself and exact copies; an estimate unless ``verify`` is exact; NaN
             for what goes on the word of another tool).
         is_near: bool, it is removed, and neither as an exact copy of `duplicate_of` nor on such a word.
@@ -171,8 +171,8 @@ def follow_twins(twins: NDArray[np.int64], verdict: Verdict, first: int = 0) -> 
 def largest_groups(duplicate_of: NDArray[np.int64], n: int) -> list[dict[str, int]]:
     """The kept documents that stand for most others, ties by doc: ``doc``, and ``documents``, itself included.
 
-    Args: duplicate_of (n_removed,) int64, the keepers of all that go.
+    Args: duplicate_of (n_removed,) int64, the keepers of all that go; -1: not known.
     """
-    kept, sizes = np.unique(duplicate_of, return_counts=True)
+    kept, sizes = np.unique(duplicate_of[duplicate_of >= 0], return_counts=True)
     order = np.lexsort((kept, -sizes))[:n]
     return [{"doc": int(kept[i]), "documents": int(sizes[i]) + 1} for i in order]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from icp.errors import InputError
-from icp.inspect.lookup import copies_of, fate_of, find_docs, open_documents, readable, width
+from icp.inspect.lookup import UNNAMED, copies_of, fate_of, find_docs, open_documents, readable, width
 from icp.run.reader import WrongForm
 
 COMPARED_WORDS = 4000
@@ -26,6 +26,8 @@ def show_duplicate(run: Path, doc_or_id: str) -> Iterator[str]:
         fates = {doc: fate_of(opened, doc) for doc in docs}
         doc = next((doc for doc, fate in fates.items() if fate.duplicate_of >= 0), docs[0])
         fate = fates[doc]
+        if fate.kind == UNNAMED:
+            raise InputError(f"doc {doc}: {fate}, so there is nothing to compare")
         if fate.duplicate_of < 0:
             copies = copies_of(opened, doc)
             hint = f"removed as its copies: docs {', '.join(map(str, copies[:10]))}" if copies else "it has no copies"

@@ -29,13 +29,16 @@ SEARCHED_FOR_NEAR = 20_000
 """Ids that are looked at for one like an unknown id."""
 
 
+UNNAMED = "removed on the word of dedup.import, which names no document that it is a copy of"
+
+
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What became of a document.
 
     Attributes:
         kind: kept | exact | near | semantic; unknown while the graph is not finished.
-        duplicate_of: the doc that is kept in its place, -1 if it is kept.
+        duplicate_of: the doc that is kept in its place, -1 if it is kept, or none is named.
         jaccard: similarity of the texts, NaN if it is kept.
     """
 
@@ -98,7 +101,8 @@ def fate_of(run: Run, doc: int) -> Fate:
         for name in run.names(step, DUPLICATES):
             table = read_columns(run.path(step, name), ("doc", "duplicate_of", "jaccard", "kind"))
             for row in table.filter(pc.equal(table.column("doc"), doc)).to_pylist():
-                return Fate(str(row["kind"]), int(row["duplicate_of"]), float(row["jaccard"]))
+                kind = UNNAMED if row["duplicate_of"] < 0 else str(row["kind"])
+                return Fate(kind, int(row["duplicate_of"]), float(row["jaccard"]))
     return Fate("kept")
 
 

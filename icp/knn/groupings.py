@@ -11,7 +11,7 @@ from icp.choices import KNN_METHODS
 from icp.data import Rows
 from icp.knn import cells, ivf
 from icp.knn.cells import Cells
-from icp.knn.methods import Found, choose_method
+from icp.knn.methods import IMPORTED, Found, choose_method
 from icp.knn.recall import Assigned, choose_nprobe, choose_overlap
 from icp.knn.vectors import sample_rows, tuning_size
 from icp.streams import RECALL, TUNING
@@ -60,7 +60,7 @@ class Search:
     @property
     def has_groups(self) -> bool:
         """Whether rows are compared within groups, rather than all, or as an index proposes."""
-        return bool(KNN_METHODS[self.planned].code)
+        return self.planned != IMPORTED and bool(KNN_METHODS[self.planned].code)
 
     def tuning_rows(self) -> NDArray[np.int64]:
         """The sample that decides how much is searched: row numbers, ascending."""

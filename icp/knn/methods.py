@@ -10,6 +10,8 @@ from icp.errors import ConfigError
 from icp.knn import gpu
 
 METHODS = ("auto", *KNN_METHODS)
+IMPORTED = "imported"
+"""In place of a method: neighbours are given, and nothing is searched."""
 PAIR_SECONDS = 1.07e-11
 """Of one core, for a pair of rows and a dimension, where all pairs are compared: 33,000 rows of 384 took 4.5 s."""
 CELLS_SECONDS = 3e-5
@@ -36,8 +38,8 @@ class Found:
 
 
 def choose_method(n_rows: int, dim: int, method: str) -> str:
-    """One of `KNN_METHODS`: what `method` says, or for ``auto`` by the seconds that cells save."""
-    if method not in METHODS:
+    """One of `KNN_METHODS`, or `IMPORTED`: what `method` says, or for ``auto`` by the seconds that cells save."""
+    if method not in (*METHODS, IMPORTED):
         raise ConfigError(f"method is {method!r}; use one of {', '.join(METHODS)}")
     if method != "auto":
         return method

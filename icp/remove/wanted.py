@@ -121,7 +121,8 @@ def twins(run: Run, docs: NDArray[np.int64]) -> NDArray[np.int64]:
     root = np.arange(n_docs, dtype=np.int64)
     for step in ("graph", "dedup"):  # a copy of a survivor that is itself a copy of a node
         removed = read_removed(run, step)
-        root[removed.doc] = root[removed.duplicate_of]
+        known = removed.duplicate_of >= 0
+        root[removed.doc[known]] = root[removed.duplicate_of[known]]
     goes = np.zeros(n_docs, np.bool_)
     goes[root[docs]] = True
     return np.flatnonzero(goes[root]).astype(np.int64)

@@ -23,7 +23,7 @@ def copies(corpus: Corpus, seed: int) -> list[dict[str, Any]]:
     """Pairs of each kind, those least alike first: where dedup was wrong, it was wrong there."""
     chosen: list[int] = []
     for kind in (4, 3, 2, 1):
-        docs = np.flatnonzero(corpus.fate == kind)
+        docs = np.flatnonzero((corpus.fate == kind) & (corpus.duplicate_of >= 0))
         by_jaccard = docs[np.argsort(np.nan_to_num(corpus.jaccard[docs], nan=1.0), kind="stable")]
         share = SHOWN_COPIES // 3
         spread = by_jaccard[

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from icp.config import Config
 from icp.config.addresses import is_url
-from icp.dedup.imported import PAIRS, import_files
+from icp.dedup.imported import import_files
+from icp.dedup.imported_places import NUMBERED
 from icp.errors import ArtifactError, ConfigError, InputError
 from icp.run.context import Context, document_parts
 from icp.run.names import BUILD_STEPS, CONFIG, TOKENS, step_folders, subfolders
@@ -23,7 +24,8 @@ from icp.run.reader import read_config
 from icp.run.records import MANIFEST, FileRecord, Manifest, check_size, read_manifest
 
 MAY_DIFFER = (
-    "run", "extends", "corpus", "export", "pack.documents", "dedup.import", "tokenizer.import", "graph.edges",
+    "run", "extends", "corpus", "export", "pack.documents", "dedup.import", "dedup.import_share", "tokenizer.import",
+    "graph.edges", "graph.import",
 )  # fmt: skip
 """What may differ between a run and the one that it extends; files of vectors may, too. Edges are all made anew."""
 OF_PACKS = ("order", "tokenizer", "pack")
@@ -154,10 +156,12 @@ def check_extended(config: Config, format_of: Callable[[str], int] | None = None
     base = _context_of(config.extends)
     check_settings(base.config, config, OF_PACKS)
     pattern = getattr(config.dedup, "import")
-    if pattern is not None and any(path.suffix == PAIRS for path in import_files(pattern, "dedup.import")):
+    suffixes = {path.suffix for path in import_files(pattern, "dedup.import")} if pattern is not None else set()
+    if numbered := sorted(suffixes & {*NUMBERED}):
         raise ConfigError(
-            f"dedup.import {pattern}: {PAIRS} number files and rows of one run, and cannot be used where a run is "
-            "extended; give copies by id, or say dedup.import: null: what the run extended removed stays removed"
+            f"dedup.import {pattern}: {', '.join(numbered)} number files and rows of one run, and cannot be used where "
+            "a run is extended; give copies by id, or say dedup.import: null: what the run extended removed stays "
+            "removed"
         )
     if format_of is None:
         return

@@ -200,7 +200,9 @@ def step_summary(manifest: Manifest) -> str:
         + (f", {n['imported_duplicates']} more by dedup.import" if "imported_duplicates" in n else "")
         + (f", {n['imported_unknown']} of whose ids stand in no document" if counts.get("imported_unknown") else ""),
         "embeddings": f"{n.get('rows', none)} vectors of {facts.get('dim')} dimensions, {facts.get('model')}",
-        "neighbors": f"{facts.get('method')}" + _recall(facts),
+        "neighbors": f"{facts.get('method')}"
+        + _recall(facts)
+        + (f", {n['imported_unknown']} neighbours of unknown ids" if counts.get("imported_unknown") else ""),
         "graph": f"{counted(counts.get('edges', 0), 'edge')} of {counted(counts.get('nodes', 0), 'document')}, "
         f"{counted(counts.get('semantic_duplicates', 0), 'semantic duplicate')} removed",
         "tokens": f"{n.get('tokens', none)} tokens"

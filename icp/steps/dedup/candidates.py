@@ -27,6 +27,8 @@ from icp.run.names import SIGNATURES
 from icp.run.tables import fixed_values, read_column, read_groups
 from icp.steps.dedup.grown import old_first, with_new, without_removed
 
+LISTED = "imported/listed.npy"
+"""What other tools list to be removed: docs, ascending."""
 KEY_PARTS = 2  # the keys sorted at a time take as much memory as that many parts
 
 
@@ -59,7 +61,7 @@ def find_twins(context: Context, part: str, output: PartOutput) -> None:
 
     ``near.npy`` is the document of each position, ``places.npy`` the position of each document.
     """
-    order = old_first(context, order_by_priority(priorities(context)))
+    order = preferred(context)
     twins = first_copies(_digests(context), order)
     near = np.zeros(0, np.int64)
     if context.config.dedup.near:
@@ -144,6 +146,16 @@ def _digests(context: Context) -> NDArray[np.uint64]:
         column = read_column(path, "words_hash", scheme_of(context.config))
         digests[slice(*docs_of(context, part))] = fixed_values(column, "<u8")
     return digests
+
+
+def preferred(context: Context) -> NDArray[np.int64]:
+    """(n_docs,) int64: documents in order of preference; what other tools list to be removed comes last."""
+    order = old_first(context, order_by_priority(priorities(context)))
+    if getattr(context.config.dedup, "import") is None:
+        return order
+    is_listed = np.zeros(order.size, np.bool_)
+    is_listed[load_array(context, LISTED)] = True
+    return order[np.argsort(is_listed[order], kind="stable")]
 
 
 def priorities(context: Context) -> NDArray[Any]:

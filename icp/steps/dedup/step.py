@@ -1,13 +1,14 @@
 """The dedup step: one document of each group of copies stays.
 
 In: ``documents/part-*.parquet``. Out: ``signatures/part-*.parquet`` (`signatures`), ``duplicates/part-*.parquet``
-(doc, duplicate_of, jaccard, kind) and ``survivors.npy``, int64, the docs that stay, ascending. Phases: *signatures* and
-*keys* of the bands, part by part; *twins*, the exact copies; *buckets* of each band; *candidates*, all of them; where
-they are many, their *components*, by one union-find or, beyond its limit, by rounds of stars (*edges*, *large-..*,
-*small-..*), and the buckets in *shares* of whole components; *evidence*, signatures and shingle sets of the candidates,
-part by part; *verdicts*, share by share; *imported*, groups of other tools; *group*, the verdict on all documents.
-*twins*, which sorts all documents, takes some 85 bytes a document, *candidates* and *group* 10 to 20 (*group* 80 more
-with groups of other tools), *components* 8 a candidate; all others what a part or a share takes.
+(doc, duplicate_of, jaccard, kind; -1: another tool did not say of what) and ``survivors.npy``, int64, the docs that
+stay, ascending. Phases: *signatures*, part by part; *imported*, what other tools found; *keys* of the bands, part by
+part; *twins*, the exact copies; *buckets* of each band; *candidates*, all of them; where they are many, their
+*components*, by one union-find or, beyond its limit, by rounds of stars (*edges*, *large-..*, *small-..*), and the
+buckets in *shares* of whole components; *evidence*, signatures and shingle sets of the candidates, part by part;
+*verdicts*, share by share; *group*, the verdict on all documents. *twins*, which sorts all documents, takes some 85
+bytes a document, *candidates* and *group* 10 to 20 (*group* 80 more with duplicates of other tools), *components* 8 a
+candidate; all others what a part or a share takes.
 
 Of a run that another one extends, *carry* takes over signatures and duplicates; buckets without a new document are left
 out, and its documents are preferred to new ones, so that nothing that was kept is removed.
@@ -56,10 +57,13 @@ LARGEST = 10  # groups named in the manifest
 def config_keys(config: Config) -> tuple[str, ...]:
     """The keys that change the bytes of dedup."""
     # unsaid where nothing is imported: runs made before there was a choice stay as they are
-    imported = ("dedup.import",) if getattr(config.dedup, "import") is not None else ()
+    imported: tuple[str, ...] = ("dedup.import",) if getattr(config.dedup, "import") is not None else ()
+    if imported and config.dedup.import_share != type(config.dedup).model_fields["import_share"].default:
+        imported += ("dedup.import_share",)
     if not config.dedup.near:
         return ("dedup.keep", "dedup.near", *imported)
-    return (*config.dedup.keys_but("import", "dedup"), *imported, "seed")
+    keys = (name for name in config.dedup.keys_but("import", "dedup") if name != "dedup.import_share")
+    return (*keys, *imported, "seed")
 
 
 def sign_part(context: Context, part: str, output: PartOutput) -> None:
@@ -154,6 +158,7 @@ STEP = Step(
     phases=(
         Phase("carry", carry_parts, carry),
         Phase("signatures", new_parts, sign_part),
+        Phase("imported", imported_parts, find_pairs, scratch=True),
         Phase("keys", near_parts, key_part, scratch=True),
         Phase("twins", one_part, find_twins, scratch=True),
         Phase("buckets", bucket_parts, find_bucket_part, scratch=True),
@@ -163,7 +168,6 @@ STEP = Step(
         Phase("shares", share_parts, share_buckets, scratch=True),
         Phase("evidence", document_parts, gather_evidence, scratch=True),
         Phase("verdicts", task_names, judge_task, scratch=True),
-        Phase("imported", imported_parts, find_pairs, scratch=True),
         Phase("group", one_part, choose),
     ),
     cautions=_cautions,

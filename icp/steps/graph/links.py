@@ -19,8 +19,8 @@ from icp.embed.by_id import id_hashes
 from icp.engine.step import PartOutput
 from icp.errors import InputError
 from icp.run.arrays import load_nodes
-from icp.run.context import Context, document_paths, part_paths
-from icp.run.names import DUPLICATES
+from icp.run.context import Context, document_paths
+from icp.run.ids import docs_of_ids, found_ids, ranks
 from icp.run.tables import read_column, read_schema
 from icp.steps.graph.arrays import save
 from icp.steps.graph.link_files import HOW, read_links
@@ -62,8 +62,7 @@ def _of_file(
     for sources, targets, weights in read_links(path, entry):
         ends = []
         for ids in (sources, targets):
-            place = np.minimum(np.searchsorted(hashes, wanted := id_hashes(ids)), hashes.size - 1)
-            ends.append(np.where(hashes[place] == wanted, nodes[place], -1))
+            ends.append(found_ids(hashes, nodes, id_hashes(ids)))
         is_known = (ends[0] >= 0) & (ends[1] >= 0)
         n_links, unknown = n_links + is_known.size, unknown + int((~is_known).sum())
         for at in np.flatnonzero(~is_known)[: SHOWN - len(some)].tolist():
@@ -86,28 +85,8 @@ def _of_file(
 
 def _node_of_id(context: Context) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hashes of ids, sorted, and the node of each; -1 of an id that several documents have."""
-    hashes = np.concatenate([id_hashes(_texts(read_column(path, "id"))) for path in document_paths(context)])
-    nodes, target = load_nodes(context), np.arange(hashes.size)
-    for step in ("dedup", "graph"):
-        stands_for = np.arange(hashes.size)
-        for path in part_paths(context, step, DUPLICATES):
-            if path.exists():
-                docs, kept = (np.asarray(read_column(path, name)) for name in ("doc", "duplicate_of"))
-                stands_for[docs] = kept
-        target = stands_for[target]
-    place = np.minimum(np.searchsorted(nodes, target), max(nodes.size - 1, 0))
-    found = np.where(nodes[place] == target, place, -1)
-    order = np.argsort(hashes, kind="stable")
-    hashes, found = hashes[order], found[order]
-    again = np.zeros(hashes.size, np.bool_)
-    again[1:] = hashes[1:] == hashes[:-1]
-    again[:-1] |= again[1:]
-    found[again] = -1
-    return hashes, found.astype(np.int64)
-
-
-def _texts(column: Any) -> list[str]:
-    return [str(value) for value in column.to_pylist()]
+    hashes, docs = docs_of_ids(context, ("dedup", "graph"))
+    return hashes, ranks(docs, load_nodes(context))
 
 
 def _of_kind(context: Context, entry: EdgesConfig, output: PartOutput) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -202,6 +202,7 @@ def _keys(config: Config) -> tuple[str, ...]:
     # unsaid where words keep nobody apart: graphs made before there was a choice stay as they are
     unsaid = [name for name in ("conflict_jaccard", "conflict_containment") if getattr(config.graph, name) is None]
     unsaid += [name for name, usual in (("edges", ()), ("similarity", True)) if getattr(config.graph, name) == usual]
+    unsaid.append("import")  # which the step neighbors depends on
     keys = (f"graph.{name}" for name in type(config.graph).model_fields if name not in unsaid)
     return ("dedup.ngram", *keys, "seed")
 

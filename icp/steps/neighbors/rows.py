@@ -14,6 +14,7 @@ from icp.data import RowParts, take
 from icp.errors import ArtifactError
 from icp.knn.cells import CHUNK_ROWS
 from icp.knn.groupings import Search, count_kept
+from icp.knn.methods import IMPORTED
 from icp.knn.vectors import check_rows
 from icp.run.arrays import mapped, survivor_vectors, survivors, vector_paths
 from icp.run.context import Context, document_parts
@@ -31,6 +32,8 @@ def search_of(context: Context) -> Search:
     config = context.config
     graph, keep = config.graph, count_kept(config.graph.k, is_filtered=is_filtered(config))
     found = Search(*shape(context), graph.k, keep, graph.method, graph.target_recall, config.seed, graph.faiss)
+    if getattr(graph, "import") is not None:
+        return replace(found, method=IMPORTED)
     return replace(found, method="exact") if grows(context, found) else found
 
 

@@ -11,7 +11,7 @@ range of rows), *tune* (how far cells overlap or how many lists are searched, by
 recall), *assign* (the cells near to every row), *lists* (the rows of each). An index of FAISS needs neither of the last
 two. Where cells that bring enough neighbours together would grow too large, smaller ones are searched and then come
 passes among neighbours' neighbours, until the first sample's recall reaches the target: *merge-0*, *expand-1* and so
-on.
+on. Where neighbours are imported, *ids* and *given* read them (`icp.steps.neighbors.given`), and nothing is trained.
 """
 
 import logging
@@ -25,16 +25,15 @@ from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.knn import phases
 from icp.knn.exact import merge_found
 from icp.knn.expansion import PASSES
-from icp.knn.methods import Found, exact_seconds, span
-from icp.knn.recall import recall_interval
+from icp.knn.methods import IMPORTED, Found
 from icp.knn.vectors import empty_keys, unpack
 from icp.run.arrays import mapped
 from icp.run.context import Context, document_parts
 from icp.run.extended import extended_source
 from icp.run.names import NEIGHBORS, SIMILARITIES, of_part
-from icp.steps.neighbors import by_index
-from icp.steps.neighbors.grown import tell_recall
-from icp.steps.neighbors.rows import checked, embeddings, is_filtered, only_new, search_of
+from icp.steps.neighbors import by_index, given
+from icp.steps.neighbors.recall import measure
+from icp.steps.neighbors.rows import checked, embeddings, is_filtered, search_of
 from icp.steps.neighbors.tasks import (
     all_tasks,
     centroids,
@@ -45,9 +44,9 @@ from icp.steps.neighbors.tasks import (
     load,
     merge_parts,
     merged,
-    method,
     n_passes,
     one_to_group,
+    one_to_train,
     one_unless_exact,
     paths,
     range_of,
@@ -93,6 +92,9 @@ def tune(context: Context, part: str, output: PartOutput) -> None:
     for name, array in (("exact", exact), ("best", best)):
         save(output, f"{name}.npy", array)
     mine = exact[: sample.size]
+    if search.planned == IMPORTED:
+        output.info |= given.check(context)
+        return
     if search.planned == "faiss":
         output.info |= by_index.tune(context, sample, (mine, best[: sample.size]))
         return
@@ -137,8 +139,8 @@ def search(context: Context, part: str, output: PartOutput) -> None:
     """Neighbours of two ranges of rows in one another, of the members of some cells, of the rows of some lists, or of
     a range of rows by an index."""
     wanted, by = search_of(context), groups(context)
-    if wanted.planned == "faiss":
-        found = by_index.search(context, part)
+    if wanted.planned in ("faiss", IMPORTED):
+        found = (by_index if wanted.planned == "faiss" else given).search(context, part)
     else:
         task = all_tasks(context)[part]
         check_task(context, task)
@@ -181,38 +183,6 @@ def write_part(context: Context, part: str, output: PartOutput) -> None:
     save(output, of_part(SIMILARITIES, part), similarities)
 
 
-def measure(context: Context, part: str, output: PartOutput) -> None:
-    """How many of the true neighbours were found; a warning where that misses the target."""
-    search, recall = search_of(context), (1.0, 1.0, 1.0)
-    if only_new(context):
-        tell_recall(context, output)
-        output.info["target_missed"] = output.info["recall_high"] < search.target_recall
-        return
-    if search.planned != "exact":
-        output.info |= context.records("lists" if search.has_groups else "tune")["all"].info
-    output.info["method"] = method(context)
-    if method(context) != "exact":
-        test, n_tuned = search.recall_rows(), search.tuning_rows().size
-        files = (paths(context, name) for name in ("neighbors", "similarities"))
-        neighbors, similarities = (RowParts(found)[test][:, : search.k] for found in files)
-        truth = load(context, "exact")[n_tuned:], load(context, "best")[n_tuned:]
-        recall = recall_interval(neighbors, similarities, *truth)
-        output.info["passes"] = n_passes(context) or 0
-    output.info |= dict(zip(("recall", "recall_low", "recall_high"), recall, strict=True))
-    output.info["target_missed"] = recall[2] < search.target_recall
-    if method(context) != "exact":
-        longer = span(exact_seconds(search.n_rows, search.dim))
-        if output.info["target_missed"]:
-            text = (
-                "neighbors: recall %.3f (%.3f to %.3f) misses graph.target_recall %.3f; with graph.method exact it is 1"
-            )
-            more = ", after about %s of one core; graph.target_recall 0.%02d would have been met"
-            log.warning(text + more, *recall, search.target_recall, longer, int(100 * recall[1]))
-        elif search.method == "auto":
-            found = f"neighbors: cells found {recall[0]:.1%} of the nearest"
-            output.info["notes"] = [f"{found}; graph.method exact finds all, in about {longer} of one core"]
-
-
 def _number(context: Context) -> int:
     """Of the pass, by the name of the phase."""
     return int(context.phase.rpartition("-")[2])
@@ -221,7 +191,9 @@ def _number(context: Context) -> int:
 def _keys(config: Config) -> tuple[str, ...]:
     filters = ("graph.same_source", "graph.max_similarity") if is_filtered(config) else ()
     by_index = ("graph.faiss",) if config.graph.method == "faiss" else ()
-    return ("graph.k", "graph.method", "graph.target_recall", "seed", *by_index, *filters)
+    # unsaid where nothing is imported: runs made before there was a choice stay as they are
+    imported = ("graph.import",) if given.imports(config) else ()
+    return ("graph.k", "graph.method", "graph.target_recall", "seed", *by_index, *filters, *imported)
 
 
 STEP = Step(
@@ -230,7 +202,9 @@ STEP = Step(
     inputs=("dedup", "embeddings"),
     keys=_keys,
     phases=(
-        Phase("train", one_unless_exact, train, scratch=True),
+        Phase("ids", given.ids_parts, given.find_ids, scratch=True),
+        Phase("given", given.file_parts, given.read_file, scratch=True),
+        Phase("train", one_to_train, train, scratch=True),
         Phase("truth", ranges, find_truth, scratch=True),
         Phase("tune", one_unless_exact, tune, scratch=True),
         Phase("assign", ranges_to_group, assign, scratch=True),
@@ -245,6 +219,12 @@ STEP = Step(
         Phase("parts", document_parts, write_part),
         Phase("facts", one_part, measure),
     ),
-    sources=lambda config: extended_source(config, "neighbors"),
-    reads=("graph.same_source", "graph.max_similarity", "graph.faiss", "extends"),  # by default they leave no trace
+    sources=lambda config: [*given.sources(config), *extended_source(config, "neighbors")],
+    reads=(
+        "graph.same_source",
+        "graph.max_similarity",
+        "graph.faiss",
+        "graph.import",
+        "extends",
+    ),  # by default they leave no trace
 )

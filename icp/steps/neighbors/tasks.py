@@ -17,7 +17,7 @@ from icp.knn.centroids import Centroids
 from icp.knn.exact import merge_found
 from icp.knn.expansion import PASSES
 from icp.knn.groupings import Expansion, Groups, Tuning, grouping_of
-from icp.knn.methods import Found
+from icp.knn.methods import IMPORTED, Found
 from icp.knn.vectors import empty_keys
 from icp.run.arrays import mapped, mapped_privately, vector_paths
 from icp.run.context import Context, document_parts
@@ -58,6 +58,11 @@ def one_to_group(context: Context) -> list[str]:
     return one_part(context) if search_of(context).has_groups else []
 
 
+def one_to_train(context: Context) -> list[str]:
+    """One task; none where nothing is trained."""
+    return [] if search_of(context).planned == IMPORTED else one_unless_exact(context)
+
+
 def one_unless_exact(context: Context) -> list[str]:
     """One task; none where exact search is planned."""
     return [] if search_of(context).planned == "exact" else one_part(context)
@@ -90,7 +95,7 @@ def all_tasks(context: Context) -> dict[str, phases.Task]:
 
 def search_parts(context: Context) -> list[str]:
     """Ranges of cells or lists, pairs of ranges of rows, or ranges of them."""
-    if method(context) == "faiss":
+    if method(context) in ("faiss", IMPORTED):
         return ranges(context)
     return list(all_tasks(context))
 
@@ -128,7 +133,8 @@ def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64],
         keys = np.load(context.folder("neighbors") / f"{part}.merged-{number - 1}.npy", allow_pickle=False)
         names = f"rows-{number}", f"keys-{number}"
     else:
-        before = keys_before(context, part) if only_new(context) else None
+        stays = only_new(context) or search_of(context).method == IMPORTED
+        before = keys_before(context, part) if stays else None
         keys = empty_keys(sizes[at], search_of(context).keep) if before is None else before
     for files in zip(*(paths(context, name) for name in names), strict=True):
         rows, found = (mapped(path) for path in files)
@@ -139,7 +145,7 @@ def merged(context: Context, part: str, number: int) -> tuple[NDArray[np.int64],
 def groups(context: Context) -> Groups | None:
     """The rows of each cell or list; None where all rows are compared, or an index is searched."""
     found = method(context)
-    if not KNN_METHODS[found].code:
+    if found == IMPORTED or not KNN_METHODS[found].code:
         return None
     own = _cells(context, "own") if grouping_of(found).has_own else None
     return Groups(found, _cells(context, "members"), own)

@@ -13,7 +13,7 @@ from tiny import quiet, write_jsonl
 
 from icp.audit import verify_run
 from icp.config import parse_config
-from icp.dedup.imported import connected_labels, id_hashes, read_groups
+from icp.dedup.imported import connected_labels, id_hashes
 from icp.embed import by_id
 from icp.engine.executor import SerialExecutor
 from icp.errors import InputError
@@ -144,4 +144,3 @@ def test_labels_are_the_least_of_what_is_connected(drawn):
 
 def test_ids_are_hashed_as_those_of_vectors():
     assert id_hashes(["a", 7]).tolist() == by_id.id_hashes(["a", "7"]).tolist()
-    assert callable(read_groups)
