@@ -77,9 +77,11 @@ def speed_settings(config: Config, n_docs: int) -> dict[str, Any]:
         found["graph.method"] = "cells"
     if config.embed.model.startswith("files:"):
         found["embed.model"] = "static"  # the sample has no vectors of the user's
-    if config.dedup.keep.startswith("max:"):
+    if config.dedup.keep.startswith(("max:", "newest:")):
         found["dedup.keep"] = "longest"
-    return found
+    # nor the documents that files of other tools, and of links, name by their ids
+    found |= {"dedup.import": None, "graph.edges": [], "graph.similarity": True}
+    return {key: value for key, value in found.items() if key not in ("dedup.import_share", "graph.import")}
 
 
 def stored_rates(config: Config, n_docs: int) -> Rates | None:

@@ -85,3 +85,12 @@ def test_cache_that_cannot_be_written_is_told(small_samples, monkeypatch, tmp_pa
     monkeypatch.setattr(calibration, "MOST_SECONDS", 0.0)
     assert calibrate(parse_config(TREE), 10, SerialExecutor()).phases
     assert "the next plan measures again" in caplog.text
+
+
+def test_files_that_name_documents_by_id_are_none_of_the_sample():
+    plain = speed_settings(parse_config(TREE), 1000)
+    dedup, graph = {"import": "gone.parquet", "import_share": 0.5}, {"import": "lists.parquet", "edges": "links.jsonl"}
+    other = parse_config(
+        {**TREE, "dedup": {**TREE.get("dedup", {}), **dedup}, "graph": {**TREE.get("graph", {}), **graph}}
+    )
+    assert speed_settings(other, 1000) == plain

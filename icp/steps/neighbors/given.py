@@ -23,6 +23,7 @@ from icp.steps.neighbors.rows import embeddings, search_of
 from icp.steps.neighbors.tasks import load, paths, range_of, save
 
 SHOWN = 3
+SHIFT = 32
 
 
 def imports(config: Config) -> bool:
@@ -56,10 +57,10 @@ def find_ids(context: Context, part: str, output: PartOutput) -> None:
 
 
 def read_file(context: Context, part: str, output: PartOutput) -> None:
-    """Write given.npy int32 (m, 2) of a file, rows and their neighbours, sorted, each pair once; count the others."""
+    """Write given.npy int64 of a file, ``row << 32 | neighbour``, rising, each pair once; count the others."""
     path = list_files(str(getattr(context.config.graph, "import")))[int(part.rpartition("-")[2])]
     hashes, docs, rows = (load(context, name) for name in ("hashes", "docs", "id-rows"))
-    found, n_pairs, n_unknown, unknown = [np.zeros((0, 2), np.int32)], 0, 0, list[str]()
+    found, n_pairs, n_unknown, unknown = [np.zeros(0, np.int64)], 0, 0, list[str]()
     for owners, others in read_lists(path):
         wanted = [id_hashes(ids) for ids in (owners, others)]
         is_known = (np.stack([found_ids(hashes, docs, one) for one in wanted]) >= 0).all(axis=0)
@@ -69,8 +70,8 @@ def read_file(context: Context, part: str, output: PartOutput) -> None:
         pairs = np.stack([found_ids(hashes, rows, one[is_known]) for one in wanted], axis=1)
         kept = (pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])
         output.count("imported_left_out", int((~kept).sum()))
-        found.append(pairs[kept].astype(np.int32))
-    save(output, f"{part}.given.npy", np.unique(np.concatenate(found), axis=0))
+        found.append((pairs[kept, 0] << SHIFT) | pairs[kept, 1])
+    save(output, f"{part}.given.npy", np.unique(np.concatenate(found)))
     output.count("imported_pairs", n_pairs)
     output.count("imported_unknown", n_unknown)
     if not n_pairs:
@@ -96,8 +97,9 @@ def check(context: Context) -> dict[str, Any]:
 def search(context: Context, part: str) -> Found:
     """The neighbours of a range of rows that the files give, by the vectors."""
     mine, files = range_of(context, part), [mapped(path) for path in paths(context, "given")]
-    spans = [np.array(one[slice(*np.searchsorted(one[:, 0], [mine.start, mine.stop]))]) for one in files]
-    pairs = np.unique(np.concatenate([np.zeros((0, 2), np.int32), *spans]), axis=0).astype(np.int64)
-    rows: NDArray[np.int64] = np.arange(mine.start, mine.stop, dtype=np.int64)
-    bounds = np.searchsorted(pairs[:, 0], np.arange(mine.start, mine.stop + 1)).astype(np.int64)
-    return score_lists(embeddings(context), rows, bounds, pairs[:, 1].copy(), keep=search_of(context).keep)
+    starts = np.arange(mine.start, mine.stop + 1, dtype=np.int64) << SHIFT
+    spans = [np.array(one[slice(*np.searchsorted(one, starts[[0, -1]]))]) for one in files]
+    pairs = np.unique(np.concatenate([np.zeros(0, np.int64), *spans]))
+    bounds = np.searchsorted(pairs, starts).astype(np.int64)
+    others: NDArray[np.int64] = pairs & ((1 << SHIFT) - 1)
+    return score_lists(embeddings(context), starts[:-1] >> SHIFT, bounds, others, keep=search_of(context).keep)

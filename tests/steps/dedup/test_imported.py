@@ -64,7 +64,7 @@ def own(folder):
     return survivors_of(folder, "own")
 
 
-@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "parquet", "cluster", "nemo", "dups"])
+@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "parquet", "cluster", "nemo", "curator", "dups"])
 def test_what_one_run_found_gives_the_same_in_another(folder, own, form):
     _, pairs = own
     assert len(pairs) > 20
@@ -79,9 +79,10 @@ def test_what_one_run_found_gives_the_same_in_another(folder, own, form):
             stream.write("".join(json.dumps({"id": a, "duplicate_of": b}) + "\n" for a, b in pairs.items()).encode())
     elif form == "parquet":
         pq.write_table(pa.table({"id": list(pairs), "duplicate_of": list(pairs.values())}), path)
-    elif form in ("cluster", "nemo"):
+    elif form in ("cluster", "nemo", "curator"):
         name = "cluster" if form == "cluster" else "_duplicate_group_id"
-        pq.write_table(pa.table({"id": list(groups), name: [number[of] for of in groups.values()]}), path)
+        key = "_curator_dedup_id" if form == "curator" else "id"
+        pq.write_table(pa.table({key: list(groups), name: [number[of] for of in groups.values()]}), path)
     else:  # datatrove: file and row of both
         at = {row["id"]: k for k, row in enumerate(rows())}
         np.array([(0, at[a], 0, at[b]) for a, b in pairs.items()], "<u4").tofile(path)
