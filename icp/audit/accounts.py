@@ -133,6 +133,9 @@ def _document_figures(run: Run) -> dict[str, int]:
     if "removed" in run.manifests["graph"].counts:
         n_gone = int(among(nodes, removed_docs(run.folders["documents"])).sum())
         figures["removed"] = n_gone
+    near = run.names("graph", names.NEAR_HELD)
+    if near:
+        figures["near_held"] = sum(parquet_rows(run.path("graph", name)) for name in near)
     return figures | {
         "read": int(run.doc_bounds()[-1]) + sum(refused) + held,
         "rejected": sum(refused),

@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from icp.audit.apart_vectors import check_vectors
 from icp.audit.findings import Breaches
 from icp.audit.shingles import jaccard, shingles
 from icp.config import Config
@@ -36,6 +37,8 @@ def check_apart(run: Run, found: Breaches) -> str:
     told = []
     if run.config.holdout.is_set:
         told.append(_check_holdout(run, found))
+    if run.config.holdout.compares_vectors:
+        told.append(check_vectors(run, found))
     if run.config.decontaminate.is_set:
         told.append(_check_evaluation(run, found))
     if run.config.corpus.exclude is not None:

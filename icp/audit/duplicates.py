@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icp.audit.findings import Breaches
 from icp.audit.shingles import jaccard, same_text, shingles
 from icp.data import RowParts
-from icp.run.names import DUPLICATES, NODES, SURVIVORS, VECTORS
+from icp.run.names import DUPLICATES, NEAR_HELD, NODES, SURVIVORS, VECTORS
 from icp.run.reader import Run, WrongForm, integers, read_columns
 from icp.run.removed import among, removed_docs
 from icp.run.texts import TextReader
@@ -61,6 +61,12 @@ def read_removed(run: Run, step: str) -> Removed:
     )
 
 
+def near_held_docs(run: Run) -> NDArray[np.int64]:
+    """(n,) int64: documents that the graph left out as their vectors are near to those of held-out ones."""
+    tables = [read_columns(run.path("graph", name), ("doc",)) for name in run.names("graph", NEAR_HELD)]
+    return np.concatenate([np.empty(0, np.int64), *(integers(table, "doc") for table in tables)])
+
+
 def check_duplicates(run: Run, found: Breaches) -> str:
     """Duplicates name kept documents that they repeat; each document is kept or removed, once."""
     reader = TextReader(run)
@@ -70,8 +76,8 @@ def check_duplicates(run: Run, found: Breaches) -> str:
     _check_fates(survivors, removed, reader.n_docs, found)
     _check_names(removed, survivors, reader.n_docs, "survivor", found)
     _check_names(semantic, nodes, reader.n_docs, "node", found)
-    if not np.array_equal(nodes, np.setdiff1d(survivors, semantic.doc)):
-        found.add(f"graph/{NODES} is not the survivors less the semantic duplicates")
+    if not np.array_equal(nodes, np.setdiff1d(survivors, np.concatenate((semantic.doc, near_held_docs(run))))):
+        found.add(f"graph/{NODES} is not the survivors less the semantic duplicates and what is near to held-out ones")
     if found:
         return ""  # what follows looks documents up by these numbers
     holes = removed_docs(run.folders["documents"])

@@ -22,6 +22,7 @@ from icp.run.names import (
     EXPORT_SUMMARY,
     HOLDOUT,
     LOCK,
+    NEAR_HELD,
     NODES,
     OFFSETS,
     OVERLAPS,
@@ -116,6 +117,9 @@ def _check_documents(run: Run, where: str, sought: Sought, found: Breaches, seen
         for table in read_groups(run.path("documents", name), ("id", "of")):
             for column in ("id", "of"):
                 _note_ids(table[column].to_pylist(), sought.keys, f"{where}documents/{name}", found)
+    for name in run.names("graph", NEAR_HELD) if "graph" in run.manifests else ():
+        for table in read_groups(run.path("graph", name), ("held",)):
+            _note_ids(table["held"].to_pylist(), sought.keys, f"{where}graph/{name}", found)
 
 
 def _note_ids(values: list[Any], keys: frozenset[str], place: str, found: Breaches) -> None:

@@ -16,6 +16,7 @@ class HoldoutConfig(Section):
     ngram: int = Field(5, ge=1, le=16)
     jaccard: float = Field(0.5, gt=0, le=1)
     containment: float = Field(0.8, gt=0, le=1)
+    cosine: float | None = Field(None, gt=0, le=1)
 
     @field_validator("ids")
     @classmethod
@@ -26,6 +27,11 @@ class HoldoutConfig(Section):
     def is_set(self) -> bool:
         """Whether any document is to be held out."""
         return self.fraction > 0 or self.ids is not None
+
+    @property
+    def compares_vectors(self) -> bool:
+        """Whether documents are compared with held-out ones by their vectors too."""
+        return self.is_set and self.cosine is not None
 
 
 class DecontaminateConfig(Section):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from icp.errors import ArtifactError, InputError
-from icp.run.names import DUPLICATES, STEPS
+from icp.run.names import DUPLICATES, NEAR_HELD, STEPS
 from icp.run.reader import Run, WrongForm, open_run, read_columns
 from icp.run.removed import removed_docs
 from icp.run.storage import run_folder
@@ -103,6 +103,10 @@ def fate_of(run: Run, doc: int) -> Fate:
             for row in table.filter(pc.equal(table.column("doc"), doc)).to_pylist():
                 kind = UNNAMED if row["duplicate_of"] < 0 else str(row["kind"])
                 return Fate(kind, int(row["duplicate_of"]), float(row["jaccard"]))
+    for name in run.names("graph", NEAR_HELD):
+        table = read_columns(run.path("graph", name), ("doc", "held", "cosine"))
+        for row in table.filter(pc.equal(table.column("doc"), doc)).to_pylist():
+            return Fate(f"left out: near to the held-out document {row['held'] or '-'}, cosine {row['cosine']:.4f}")
     return Fate("kept")
 
 

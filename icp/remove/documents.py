@@ -27,7 +27,7 @@ from icp.run.names import (
     of_part,
     part_of,
 )
-from icp.run.reader import Run
+from icp.run.reader import Run, read_columns
 from icp.run.removed import among
 from icp.run.tables import open_writer
 from icp.steps.documents.read_tasks import REMOVED
@@ -144,7 +144,7 @@ def _purge_holdout(run: Run, patch: Patch, gone: Gone) -> dict[str, list[tuple[s
 def _purge_rejected(run: Run, patch: Patch, gone: Gone, lines: dict[str, list[tuple[str, int]]]) -> None:
     """Clear the excerpts of refused rows that show something removed, and add rows that were held out."""
     places = gone.places | {place for rows in lines.values() for place in rows}
-    texts = [text for text in (*gone.texts, *gone.held_texts) if text]
+    texts = [text for text in (*gone.texts, *gone.held_texts, *_refused_excerpts(run, gone)) if text]
     references = references_of([folded(texts)], ngram=_NGRAM) if texts else None
     added = {of_part(REJECTED_ROWS, part): rows for part, rows in lines.items()}
 
@@ -173,6 +173,14 @@ def _purge_rejected(run: Run, patch: Patch, gone: Gone, lines: dict[str, list[tu
         cleared(name, "excerpt")
     for name in run.names("documents", STRIPPED_PARAGRAPHS):
         cleared(name, "excerpt")
+
+
+def _refused_excerpts(run: Run, gone: Gone) -> Iterator[str]:
+    """What is known of the texts of refused rows that go."""
+    for name in run.names("documents", REJECTED_ROWS):
+        for row in read_columns(run.path("documents", name), ("file", "row", "excerpt")).to_pylist():
+            if (row["file"], row["row"]) in gone.places:
+                yield row["excerpt"] or ""
 
 
 def _purge_overlaps(run: Run, patch: Patch, gone: Gone) -> None:

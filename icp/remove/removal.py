@@ -138,7 +138,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _counted(gone: Gone, run: Run) -> Removal:
     n_named = int(gone.named.sum())
-    found = Removal(n_named, int(gone.new.size) - n_named, len(gone.held), gone.unknown)
+    n_refused = sum(named for _, named in gone.refused)
+    found = Removal(n_named, int(gone.new.size) - n_named, len(gone.held), n_refused, gone.unknown)
     extended = run.config.extends
     if extended is not None and Path(extended).exists():
         found.told.append(f"not touched {extended}, which this run extends: remove them from it too")

@@ -15,7 +15,15 @@ from icp.remove.documents import purge_documents
 from icp.remove.links import purge_links
 from icp.remove.scrub import scrubbed
 from icp.remove.stage import Patch
-from icp.remove.vectors import purge_graph, purge_neighbors, purge_signatures, purge_tokens, purge_vectors
+from icp.remove.vectors import (
+    purge_graph,
+    purge_held_vectors,
+    purge_near_held,
+    purge_neighbors,
+    purge_signatures,
+    purge_tokens,
+    purge_vectors,
+)
 from icp.remove.wanted import Gone
 from icp.run.names import NODES, SURVIVORS, TOKENS, VALIDATION, subfolders
 from icp.run.reader import open_run
@@ -41,11 +49,13 @@ def empty_steps(folder: Path, copy: Path, gone: Gone) -> dict[str, Manifest]:
                 purge_signatures(run, patch, gone.docs)
             case "embeddings":
                 purge_vectors(run, patch, rows)
+                purge_held_vectors(run, patch, gone)
             case "neighbors":
                 purge_neighbors(run, patch, rows)
             case "graph":
                 purge_graph(patch, is_gone)
                 purge_links(patch, is_gone)
+                purge_near_held(run, patch, gone)
         patch.info = scrubbed(patch.info, gone.keys)
         made[step] = patch.save(made, _sources(folder, copy, patch) if step == "documents" else None)
     for path in subfolders(copy, TOKENS):

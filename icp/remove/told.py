@@ -41,6 +41,7 @@ class Removal:
     named: int = 0
     copies: int = 0
     held: int = 0
+    refused: int = 0
     unknown: list[str] = field(default_factory=list)
     packs: list[PackChange] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Removal:
         yield (
             f"documents   {counted(self.named, 'document')} of the list, {self.copies:,} copies of them"
             f"{f', {self.held:,} held out' if self.held else ''}"
+            + (f", {counted(self.refused, 'row')} refused before" if self.refused else "")
         )
         if self.unknown:
             some = ", ".join(self.unknown[:3]) + (", ..." if len(self.unknown) > 3 else "")

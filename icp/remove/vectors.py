@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from icp.data import load_npy
 from icp.remove.documents import groups_of, masked
 from icp.remove.stage import Patch
+from icp.remove.wanted import Gone
 from icp.run.names import (
     CONFLICTS,
+    HELD_VECTORS,
+    HOLDOUT,
     INDICES,
     INDPTR,
     LENGTHS,
     NEAR_COPIES,
+    NEAR_HELD,
     NEIGHBORS,
     OFFSETS,
     REJECTED_ROWS,
@@ -36,6 +40,7 @@ from icp.run.names import (
 )  # fmt: skip
 from icp.run.reader import Run
 from icp.run.removed import among
+from icp.texts import key_of
 
 
 def purge_signatures(run: Run, patch: Patch, docs: NDArray[np.int64]) -> None:
@@ -82,6 +87,30 @@ def purge_vectors(run: Run, patch: Patch, rows: NDArray[np.int64]) -> None:
             found[here] = 0
             replace_array(patch, name, found)
         first += len(vectors)
+
+
+def purge_held_vectors(run: Run, patch: Patch, gone: Gone) -> None:
+    """Vectors of held-out documents that are removed go with their rows; there are none but for `holdout.cosine`."""
+    for name in run.names("embeddings", HELD_VECTORS):
+        held = run.path("documents", of_part(HOLDOUT, part_of(name, HELD_VECTORS)))
+        out = np.concatenate([gone.is_held(table) for table in groups_of(held)])
+        if out.all():
+            patch.drop(name)
+        elif out.any():
+            left = np.array(load_npy(patch.folder / name, "r"))[~out]
+            replace_array(patch, name, left, rows=len(left))
+
+
+def purge_near_held(run: Run, patch: Patch, gone: Gone) -> None:
+    """Removed held-out documents are named no more by those that were left out because of them."""
+    for name in run.names("graph", NEAR_HELD):
+        tables = list(groups_of(patch.folder / name))
+        chosen = [
+            np.array([key_of(value or "") in gone.keys for value in t["held"].to_pylist()], np.bool_) for t in tables
+        ]
+        if any(one.any() for one in chosen):
+            with patch.replacing(name) as path:
+                _write(path, [masked(table, one, {"held": ""}) for table, one in zip(tables, chosen, strict=True)])
 
 
 def purge_neighbors(run: Run, patch: Patch, rows: NDArray[np.int64]) -> None:

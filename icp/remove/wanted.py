@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from icp.audit.duplicates import read_removed
+from icp.dedup.overlap import references_of
 from icp.errors import ConfigError
 from icp.remove.lists import URL, Wanted, digests_of
 from icp.run.names import DOCUMENTS, HOLDOUT, OVERLAPS
 from icp.run.reader import Run, read_columns, read_groups
 from icp.run.removed import among, read_tombstones, removed_docs
 from icp.steps.documents.sift import NEAR
-from icp.texts import key_of
+from icp.texts import key_of, text_buffers
 
 _QUOTED = re.compile(r'"([^"]{1,4096})"')
 
@@ -36,7 +37,7 @@ class Gone:
         named: (m,) bool, which of these the list names; the others are their copies.
         ids, texts, digests: of these; 16 bytes of each canonical text, empty for a text without words.
         held, held_texts: id and hash, and text, of the held-out documents that go.
-        refused: ids of refused rows that the list names by URL, or that were near copies of these; whether named.
+        refused: ids of refused rows that the list names, or that were near copies of these; whether named.
         unknown: keys that name no document of the run, by ids alone.
         keys: of all ids that go, unknown ones included.
         places: file and row of each document that goes or is named in `documents/rejected`.
@@ -79,12 +80,14 @@ def find_gone(run: Run, wanted: Wanted) -> Gone:
     gone = Gone(np.union1d(before, new), new, among(new, named))
     _read_rows(run, gone)
     known = frozenset(map(key_of, gone.ids)) | (frozenset() if wanted.by_url else wanted.keys)
-    refused = _refused_by_url(run, wanted) if wanted.by_url else {}
+    refused = _refused(run, wanted)
     met.update(refused.values())
     known |= refused.keys()
     near = _near_held(run)
     gone.keys = known | {of for name, of in near if name in known}
     held_keys = _find_held(run, gone, wanted, met)
+    while more := _held_copies(run, gone, held_keys):
+        held_keys |= more
     gone.keys = known | held_keys
     copies = sorted({name for name, of in near if of in held_keys} - gone.keys)
     gone.refused = [*((name, True) for name in sorted(refused)), *((name, False) for name in copies)]
@@ -161,15 +164,31 @@ def _find_held(run: Run, gone: Gone, wanted: Wanted, met: set[str]) -> frozenset
     return frozenset(key_of(name) for name, _ in gone.held)
 
 
-def _refused_by_url(run: Run, wanted: Wanted) -> dict[str, str]:
-    """Keys of refused rows that a list of URLs names, of those whose id is known, each with the key of its URL."""
-    found = {}
+def _held_copies(run: Run, gone: Gone, known: frozenset[str]) -> frozenset[str]:
+    """Note held-out documents that are copies, as dedup finds them, of what goes; the keys of new ones."""
+    references = references_of([text_buffers([*gone.texts, *gone.held_texts])], ngram=run.config.dedup.ngram)
+    found: set[str] = set()
+    for name in run.names("documents", HOLDOUT) if references.hashes.size else ():
+        for table in read_groups(run.path("documents", name), ("id", "text")):
+            overlaps = references.overlaps(text_buffers(table["text"]))
+            alike = np.unique(overlaps.text[overlaps.jaccard >= run.config.dedup.threshold])
+            rows = [row for row in alike.tolist() if key_of(table["id"][row].as_py()) not in known]
+            chosen = table.take(pa.array(rows, pa.int64()))
+            gone.held += zip(chosen["id"].to_pylist(), digests_of(chosen["text"]), strict=True)
+            gone.held_texts += chosen["text"].to_pylist()
+            found.update(map(key_of, chosen["id"].to_pylist()))
+    return frozenset(found)
+
+
+def _refused(run: Run, wanted: Wanted) -> dict[str, str]:
+    """Keys of refused rows that a list names, of those whose id is known, each with the key by which it is named."""
+    column, found = URL if wanted.by_url else "id", {}
     for name in run.names("documents", OVERLAPS):
-        if URL in pq.read_schema(run.path("documents", name)).names:
-            table = read_columns(run.path("documents", name), ("id", URL))
-            for doc_id, url in zip(table["id"].to_pylist(), table[URL].to_pylist(), strict=True):
-                if doc_id and url and key_of(str(url)) in wanted.keys:
-                    found[key_of(doc_id)] = key_of(str(url))
+        if column in pq.read_schema(run.path("documents", name)).names:
+            table = read_columns(run.path("documents", name), ("id", column))
+            for doc_id, named_by in zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True):
+                if doc_id and named_by and key_of(str(named_by)) in wanted.keys:
+                    found[key_of(doc_id)] = key_of(str(named_by))
     return found
 
 

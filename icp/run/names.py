@@ -6,11 +6,11 @@
     documents/   part-*.parquet  rejected/part-*.parquet  rejected/paragraphs-part-*.parquet
                  rejected/overlaps-part-*.parquet  holdout/part-*.parquet  removed/docs.npy
     dedup/       signatures/part-*.parquet  duplicates/part-*.parquet  survivors.npy
-    embeddings/  part-*.npy  frozen.npz
+    embeddings/  part-*.npy  frozen.npz  holdout/part-*.npy
     neighbors/   part-*.neighbors.npy  part-*.similarities.npy
     graph/       duplicates/part-*.parquet  nodes.npy  conflicts.npy  near_copies.npy  indptr.npy  indices.npy
                  weights.npy  links.npy  link_shares.npy  link_weights.npy  link_alike.npy
-                 link_vectors.npy
+                 link_vectors.npy  near_held/part-*.parquet
     tokens/<tokenizer>-<hash>/   tokenizer.json  tokenizer_config.json  part-*.bin  lengths/part-*.npy  offsets.npy
                  rejected/part-*.parquet
     packs/<pack>/                config.yaml
@@ -62,9 +62,13 @@ SIGNATURES, DUPLICATES, SURVIVORS = "signatures/part-*.parquet", "duplicates/par
 """`DUPLICATES` are in the folders of `dedup` and of `graph`, which each list what they removed."""
 VECTORS, FROZEN = "part-*.npy", "frozen.npz"
 """`FROZEN` holds what a model of the corpus took from all documents: a run that extends this one embeds by it."""
+HELD_VECTORS = "holdout/part-*.npy"
+"""Vectors of documents held out, there where `holdout.cosine` is set."""
 NEIGHBORS, SIMILARITIES = "part-*.neighbors.npy", "part-*.similarities.npy"
 NODES, CONFLICTS, NEAR_COPIES = "nodes.npy", "conflicts.npy", "near_copies.npy"
 """`NEAR_COPIES` is there where `graph.conflict_jaccard` or `graph.conflict_containment` is set."""
+NEAR_HELD = "near_held/part-*.parquet"
+"""Documents left out as their vectors are too near to those of held-out ones."""
 INDPTR, INDICES, WEIGHTS = "indptr.npy", "indices.npy", "weights.npy"
 LINKS, LINK_SHARES, LINK_WEIGHTS, LINK_ALIKE = "links.npy", "link_shares.npy", "link_weights.npy", "link_alike.npy"
 """Edges of `graph.edges`, where that is set: pairs of nodes, what each entry gave them, what they weigh, and which are
@@ -82,11 +86,11 @@ SHARDS, SEGMENTS, WINDOWS = "shard-*.bin", "segments/part-*.parquet", "windows/p
 FILES: Mapping[str, tuple[str, ...]] = {
     "documents": (DOCUMENTS, REJECTED_ROWS, STRIPPED_PARAGRAPHS, OVERLAPS, HOLDOUT, REMOVED_DOCS),
     "dedup": (SIGNATURES, DUPLICATES, SURVIVORS),
-    "embeddings": (VECTORS, FROZEN),
+    "embeddings": (VECTORS, FROZEN, HELD_VECTORS),
     "neighbors": (NEIGHBORS, SIMILARITIES),
     "graph": (
         *(DUPLICATES, NODES, CONFLICTS, NEAR_COPIES, INDPTR, INDICES, WEIGHTS),
-        *(LINKS, LINK_SHARES, LINK_WEIGHTS, LINK_ALIKE, LINK_VECTORS),
+        *(LINKS, LINK_SHARES, LINK_WEIGHTS, LINK_ALIKE, LINK_VECTORS, NEAR_HELD),
     ),
     "tokens": (TOKENIZER, TOKENIZER_CONFIG, TOKEN_IDS, LENGTHS, OFFSETS, REJECTED_ROWS),
     "order": (ORDER, PATH_STARTS),

@@ -40,8 +40,7 @@ def _document_figures(done: Mapping[str, Manifest]) -> dict[str, int]:
     figures = {name: counts.get(name, 0) for name in names}
     if counts.get("imported_duplicates"):
         figures["imported_duplicates"] = counts["imported_duplicates"]
-    if "held_out" in counts:
-        figures["held_out"] = counts["held_out"]
+    figures |= {name: counts[name] for name in ("held_out", "near_held") if name in counts}
     if "graph" in done and "removed" in done["graph"].counts:  # copies of them are counted as duplicates
         figures["removed"] = counts["removed"]
     out = sum(figures.values()) - figures["read"]
@@ -111,7 +110,9 @@ def summary(stats: Mapping[str, Any], run: Path, pack: str | None) -> list[str]:
         semantic += f", {n_imported:,} imported" if n_imported else ""
         lines[0] += (
             f", {counted(removed, 'duplicate')} removed ({documents['exact_duplicates']:,} exact, "
-            f"{documents['near_duplicates']:,} near{semantic}), {documents['kept']:,} kept"
+            f"{documents['near_duplicates']:,} near{semantic})"
+            + (f", {documents['near_held']:,} near to held-out ones" if "near_held" in documents else "")
+            + f", {documents['kept']:,} kept"
         )
     if graph := stats.get("graph"):
         recall = f", recall {graph['recall']:.3f}" if graph["recall"] is not None else ""
@@ -204,7 +205,8 @@ def step_summary(manifest: Manifest) -> str:
         + _recall(facts)
         + (f", {n['imported_unknown']} neighbours of unknown ids" if counts.get("imported_unknown") else ""),
         "graph": f"{counted(counts.get('edges', 0), 'edge')} of {counted(counts.get('nodes', 0), 'document')}, "
-        f"{counted(counts.get('semantic_duplicates', 0), 'semantic duplicate')} removed",
+        f"{counted(counts.get('semantic_duplicates', 0), 'semantic duplicate')} removed"
+        + (f", {n['near_held']} near to held-out documents left out" if "near_held" in n else ""),
         "tokens": f"{n.get('tokens', none)} tokens"
         + (f"; {n['imported_missing']} documents are not in tokenizer.import" if "imported_missing" in n else ""),
         "order": f"similarity {facts.get('similarity', 0.0):,.1f} along the path",

@@ -111,13 +111,20 @@ def look(run: Path, planted: Planted, passages: reader.Passages) -> Report:
     return report
 
 
+def is_near(nearest: tuple[str, float, float]) -> bool:
+    """Whether a document is as near to a held-out one as `holdout.jaccard` and `holdout.containment` say."""
+    return nearest[1] >= 0.5 or nearest[2] >= 0.8
+
+
 def _look_for_held(report: Report, trained: dict[str, str], texts: dict[str, str], planted: Planted) -> None:
     held = {*planted.listed, *planted.by_hash} - planted.contaminated.keys()  # these are refused, not held out
     likes = reader.Likes({one: texts[one] for one in held})
     report.check("held-out documents in training", list(held & trained.keys()))
-    report.check("planted copies of held-out documents in training", list(planted.near.keys() & trained.keys()))
+    # a disguise may have changed more than it should: what counts is how near this reader finds the copy
+    copies = [one for one in planted.near.keys() & trained.keys() if is_near(likes.nearest(texts[one]))]
+    report.check("planted copies of held-out documents in training", copies)
     near = {one: likes.nearest(text) for one, text in trained.items()}
-    found = [one for one, (_, jaccard, contained) in near.items() if jaccard >= 0.5 or contained >= 0.8]
+    found = [one for one, nearest in near.items() if is_near(nearest)]
     report.check("documents like a held-out one in training", found)
     report.told |= {"held out": len(held), "copies planted": dict(Counter(planted.near.values()))}
 
@@ -152,10 +159,11 @@ def _look_for_gone(report: Report, trained: dict[str, str], texts: dict[str, str
     exact = {" ".join(reader.words(texts[one])) for one in gone}
     validation = documents_of_validation(run, "main-documents")
     report.check("removed texts in validation", [t[:40] for t in validation if " ".join(reader.words(t)) in exact])
-    report.check(
-        "files that name a removed document",
-        reader.files_with(run, GONE, besides=TOMBSTONES),
-    )
+    # of a document that was refused, the run does not know the copies: they are in its list of refused rows alone
+    overlaps = reader.table(run, "documents/rejected/overlaps-part-*.parquet")
+    refused = {row["id"] for row in overlaps if row["of"] and row["id"] in planted.twins}
+    named = [hit for hit in reader.files_with(run, GONE, besides=TOMBSTONES) if hit.rpartition(": ")[2] not in refused]
+    report.check("files that name a removed document", named)
     eights = set().union(*(reader.ngrams(texts[one], 8) for one in gone))
     excerpts = reader.table(run, "documents/rejected/part-*.parquet")
     shown = [row["excerpt"] for row in excerpts if reader.ngrams(row["excerpt"] or "", 8) & eights]
@@ -184,15 +192,15 @@ def _look_for_missing(
     false = []
     for one in sorted(missing):
         reason = refused[one]["reason"] if one in refused else "none"
-        _, jaccard, contained = held.nearest(texts[one])
-        if reason.startswith("near") and (jaccard >= 0.5 or contained >= 0.8):
+        if reason.startswith("near") and is_near(held.nearest(texts[one])):
             continue
         gone.append(one)
         false.append(f"{one}: {reason}")
     of_gone = reader.Likes({one: texts[one] for one in {*planted.gone_ids, *(urls[u] for u in planted.gone_urls)}})
     false = [told for told, one in zip(false, gone, strict=True) if of_gone.nearest(texts[one])[1] < SHARED_BY_COPIES]
     report.check("documents missing without a reason", false)
-    wrong = [one for one in planted.stays if one not in trained and one not in planted.by_hash and one not in copies]
+    gone_too = planted.stays.keys() - trained.keys() - set(planted.by_hash) - copies.keys()
+    wrong = [one for one in gone_too if not is_near(held.nearest(texts[one]))]
     report.check("planted documents missing though they should stay", wrong)
     report.told |= {
         "planted to stay": dict(Counter(planted.stays.values())),

@@ -117,10 +117,10 @@ def table(run: Path, pattern: str) -> list[dict[str, Any]]:
 
 
 def files_with(run: Path, pattern: str, besides: tuple[str, ...]) -> list[str]:
-    """The files in which a pattern is found, with what is found first."""
+    """The files in which a pattern is found, with each thing found."""
     known = re.compile(pattern)
-    found = ((name, known.search(text)) for name, text in strings_of_files(run) if name not in besides)
-    return [f"{name}: {hit.group()}" for name, hit in found if hit]
+    found = ((name, known.findall(text)) for name, text in strings_of_files(run) if name not in besides)
+    return sorted({f"{name}: {hit}" for name, hits in found for hit in hits})
 
 
 def strings_of_files(run: Path) -> Iterator[tuple[str, str]]:

@@ -111,7 +111,8 @@ def plant(rows: Sequence[dict[str, str]], n: int, seed: int = 11) -> Planted:
 
 def is_prose(text: str) -> bool:
     """Whether a text is long, and mostly words between blanks: of others a change of a few blanks changes more."""
-    return len(text.split()) >= LONG and 0.8 < len(re.findall(r"\w+", text)) / len(text.split()) < 1.3
+    tokens = text.split(" ")
+    return len(tokens) >= LONG and 0.8 < len(re.findall(r"\w+", text)) / len(tokens) < 1.3
 
 
 def is_held(doc_id: str) -> bool:
@@ -183,19 +184,25 @@ def _inside(host: str, text: str, rng: random.Random, filler: Words) -> str:
     return " ".join([*words[:half], *others, "::", text, "::", *words[half:], *others])
 
 
+def _new_id(kind: str, number: int, rng: random.Random) -> str:
+    """A name that is found wherever it stands, and that the hash does not hold out."""
+    names = (f"{kind}-{number}-{rng.randrange(16**6):06x}" for _ in iter(int, 1))
+    return next(name for name in names if not is_held(name))
+
+
 def _plant_gone(planted: Planted, chosen: list[dict[str, str]], rng: random.Random, filler: Words) -> None:
     """Documents to be removed, half of them by URL, each with copies that dedup finds."""
     ways = disguises(rng, filler)
     kinds = ("word for word", "a few words changed", "spaces", "case", "unicode", "punctuation")
     for number, row in enumerate(chosen):
-        row["id"] = f"gone-{number}-{rng.randrange(16**6):06x}"
+        row["id"] = _new_id("gone", number, rng)
         row["url"] = f"https://gone.example/{number}/{rng.randrange(16**6):06x}"
         if number % 2:
             planted.gone_ids.append(row["id"])
         else:
             planted.gone_urls.append(row["url"])
         name = rng.choice(kinds)
-        doc_id = f"twin-{number}-{rng.randrange(16**6):06x}"
+        doc_id = _new_id("twin", number, rng)
         # a single word, so that no more than 5 of its shingles differ
         changed = _edited(row["text"], rng, filler, 0.0) if name == kinds[1] else ways[name](row["text"])
         planted.twins[doc_id] = name

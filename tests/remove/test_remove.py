@@ -299,7 +299,8 @@ def test_near_copies_of_held_out_documents_go_with_them_and_never_come_back(tmp_
     for wanted in (ids("h"), ids("near-h"), Wanted(frozenset({"http://near.org"}), by_url=True)):
         with copied_in_place(tmp_path, saved):
             found = remove(tmp_path, wanted)
-            assert (found.named, found.copies, found.held) == (0, 0, 1)
+            assert (found.named, found.copies, found.held, found.unknown) == (0, 0, 1, [])
+            assert found.refused == (wanted.keys != {"h"})
             assert held_ids(run) == ["d7"]
             assert {row.id for row in read_tombstones(run).rows} == {"h", "near-h"}
             assert left_of(run, "near-h") == left_of(run, "h") == []

@@ -107,7 +107,14 @@ def test_names_are_recognised_in_strings(tmp_path, text, step, found):
 def test_finished_steps_leave_the_files_that_are_named(tiny_run):
     run = open_run(tiny_run)
     optional = {names.REJECTED_ROWS, names.STRIPPED_PARAGRAPHS, names.TOKENIZER_CONFIG, names.TAIL}
-    optional |= {names.HOLDOUT, names.OVERLAPS, names.NEAR_COPIES, names.REMOVED_DOCS}
+    optional |= {
+        names.HOLDOUT,
+        names.HELD_VECTORS,
+        names.NEAR_HELD,
+        names.OVERLAPS,
+        names.NEAR_COPIES,
+        names.REMOVED_DOCS,
+    }
     optional |= {names.LINKS, names.LINK_SHARES, names.LINK_WEIGHTS, names.LINK_ALIKE, names.LINK_VECTORS}
     for step in names.STEPS:
         matching = {name: run.names(step, name) for name in names.FILES[step]}

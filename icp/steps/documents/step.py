@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icp.config import Config, CorpusConfig
+from icp.config.apart_models import HoldoutConfig
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
@@ -80,7 +81,9 @@ def config_keys(config: Config) -> tuple[str, ...]:
     """The keys that change the bytes of documents; which files are read stands in `corpus_identity`."""
     others = ["max_rejected", "include", "ignore"]
     others += [name for name in ("derive", "strip_repeated") if not getattr(config.corpus, name)]
-    apart = [name for name in ("holdout", "decontaminate") if getattr(config, name).is_set]
+    # vectors are made of documents: what they keep out, the step graph leaves out
+    holdout = [f"holdout.{name}" for name in HoldoutConfig.model_fields if name != "cosine"]
+    apart = [*(holdout if config.holdout.is_set else ()), *(["decontaminate"] if config.decontaminate.is_set else ())]
     return (*(f"corpus.{name}" for name in CorpusConfig.model_fields if name not in others), *apart)
 
 

@@ -9,7 +9,8 @@ come rows per part, which are settled on together and finished per part. A trans
 Own vectors are checked and copied file by file, then found by id.
 
 Models of the corpus leave ``frozen.npz``, what they took from all documents; a run that extends this one embeds its new
-documents by it, and *carry* takes over the vectors of the others.
+documents by it, and *carry* takes over the vectors of the others. Where `holdout.cosine` is set, *held* gives held-out
+documents vectors as well (`icp.steps.embeddings.held`).
 """
 
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ from icp.steps.embeddings.by_id import (
 )
 from icp.steps.embeddings.failed import check_failed, past_failures
 from icp.steps.embeddings.frozen import carry, leave_frozen
+from icp.steps.embeddings.held import embed_held, held_parts, held_source
 from icp.steps.embeddings.survivors import not_finite, survivor_batches, transformer_settings, wanted, write_rows
 from icp.steps.embeddings.two_pass import finished, of_corpus, project, read, settle, weigh
 
@@ -135,7 +137,7 @@ def _sources(config: Config) -> list[tuple[str, str]]:
 
 
 def _all_sources(config: Config) -> list[tuple[str, str]]:
-    return [*_sources(config), *extended_source(config, "embeddings")]
+    return [*_sources(config), *extended_source(config, "embeddings"), *held_source(config)]
 
 
 STEP = Step(
@@ -152,8 +154,15 @@ STEP = Step(
         Phase("copy", own_parts, copy_vectors, scratch=True),
         Phase("index", _own_one, index_vectors, scratch=True),
         Phase("embed", new_parts, embed),
+        Phase("held", held_parts, embed_held),
         Phase("facts", one_part, state_facts),
     ),
     sources=_all_sources,
-    reads=("corpus.max_rejected", "embed", "seed", "extends"),  # of a model that knows no setting, none changes bytes
+    reads=(
+        "corpus.max_rejected",
+        "embed",
+        "seed",
+        "extends",
+        "holdout",
+    ),  # of a model that knows no setting, none changes bytes
 )

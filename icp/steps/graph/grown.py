@@ -11,16 +11,19 @@ from icp.engine.step import PartOutput
 from icp.run.arrays import load_nodes, mapped, survivors
 from icp.run.context import Context
 from icp.run.extended import carried, extended
-from icp.run.names import DUPLICATES
+from icp.run.names import DUPLICATES, NEAR_HELD
 
 
 def carry(context: Context, part: str, output: PartOutput) -> None:
     """Take over the lists of removed documents of the run extended."""
     base = extended(context)
     assert base is not None
-    for name, path, record in carried(base, "graph", (DUPLICATES,)):
+    for name, path, record in carried(base, "graph", (DUPLICATES, NEAR_HELD)):
         output.carry(name, path, record)
-    output.count("semantic_duplicates", base.manifest("graph").counts["semantic_duplicates"])
+    counts = base.manifest("graph").counts
+    output.count("semantic_duplicates", counts["semantic_duplicates"])
+    if "near_held" in counts:
+        output.count("near_held", counts["near_held"])
 
 
 def stay_before(context: Context) -> NDArray[np.bool_]:

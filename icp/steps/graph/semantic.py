@@ -28,6 +28,7 @@ from icp.run.tables import read_rows
 from icp.steps.graph.arrays import load, raw_neighbors, save
 from icp.steps.graph.crowds import similarities_of, too_large, unlisted_pairs
 from icp.steps.graph.grown import stay_before, to_judge, with_before
+from icp.steps.graph.held import are_near_held
 from icp.texts import text_buffers
 
 LOOKED_AT = 0.5
@@ -116,10 +117,12 @@ def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
     docs, pairs, config = survivors(context), load(context, "pairs"), context.config.graph
     jaccards = compared(context, "jaccards")
     similarities = load(context, "similarities").astype(np.float64)
-    alike = np.flatnonzero(similarities >= config.duplicate_similarity)
+    is_out = are_near_held(context)
+    alike = np.flatnonzero((similarities >= config.duplicate_similarity) & ~is_out[pairs].any(axis=1))
     removing = alike[keep_leaders(pairs[alike], jaccards[alike], config.duplicate_jaccard, docs.size)]
     kept = stay_before(context)
     kept[pairs[removing, 1]] = False
+    kept[is_out] = False
     _write_duplicates(context, output, docs[pairs[removing]], jaccards[removing], similarities[removing])
     apart = kept_apart(context)
     apart[alike] = True

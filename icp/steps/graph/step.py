@@ -5,10 +5,11 @@ ascending; duplicates/part-*.parquet (doc, duplicate_of, jaccard, similarity, ki
 lower and higher, sorted; indptr.npy int64, indices.npy int32, weights.npy float16: CSR over nodes.
 
 Phases: *pairs* too alike, *shingles* of their texts, *jaccard* of each; where words keep pairs apart, the same for
-those that no list of neighbours holds (*versions*); *nodes* (`icp.steps.graph.semantic`); *floor* of the similarities;
-*sources* of the rows; *links* of each entry of `graph.edges` and *mix* of them all, which holds all links; *select*,
-the neighbours of the nodes of a part, sorted by neighbour, so that *union* reads the edges into a part as one stretch
-of each file; *facts*, the parts joined. No other phase holds all edges.
+those that no list of neighbours holds (*versions*); *held*, who is too near to a held-out document; *nodes*
+(`icp.steps.graph.semantic`); *floor* of the similarities; *sources* of the rows; *links* of each entry of `graph.edges`
+and *mix* of them all, which holds all links; *select*, the neighbours of the nodes of a part, sorted by neighbour, so
+that *union* reads the edges into a part as one stretch of each file; *facts*, the parts joined. No other phase holds
+all edges.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from icp.run.names import CONFLICTS, INDICES, INDPTR, WEIGHTS
 from icp.run.nodes import node_bounds, node_rows
 from icp.steps.graph.arrays import load, paths, save
 from icp.steps.graph.grown import carry
+from icp.steps.graph.held import find_near_held, held_parts
 from icp.steps.graph.link_files import links_source
 from icp.steps.graph.links import entries, find_links
 from icp.steps.graph.mixing import mix, mixed_one, tell, with_links
@@ -204,7 +206,7 @@ def _keys(config: Config) -> tuple[str, ...]:
     unsaid += [name for name, usual in (("edges", ()), ("similarity", True)) if getattr(config.graph, name) == usual]
     unsaid.append("import")  # which the step neighbors depends on
     keys = (f"graph.{name}" for name in type(config.graph).model_fields if name not in unsaid)
-    return ("dedup.ngram", *keys, "seed")
+    return ("dedup.ngram", *keys, "seed", *(["holdout.cosine"] if config.holdout.compares_vectors else ()))
 
 
 def _sources(config: Config) -> list[tuple[str, str]]:
@@ -225,6 +227,7 @@ STEP = Step(
         Phase("versions", one_if_words, find_versions, scratch=True),
         Phase("version-shingles", parts_if_words, partial(make_shingles, of=VERSIONS), scratch=True),
         Phase("version-jaccard", parts_if_words, partial(compare_texts, of=VERSIONS), scratch=True),
+        Phase("held", held_parts, find_near_held),
         Phase("nodes", one_part, choose_nodes),
         Phase("floor", one_part, find_floor),
         Phase("sources", _one_if_by_source, find_sources, scratch=True),
@@ -235,5 +238,5 @@ STEP = Step(
         Phase("facts", one_part, join_parts),
     ),
     sources=_sources,
-    reads=("graph", "extends"),
+    reads=("graph", "extends", "holdout"),
 )
