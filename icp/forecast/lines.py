@@ -10,6 +10,7 @@ from icp.engine.executor import ProcessExecutor
 from icp.errors import ConfigError
 from icp.forecast.calibration import calibrate, stored_rates
 from icp.forecast.estimate import MIB, Size, StepForecast, amount, disk_at_most, forecast, warnings
+from icp.forecast.passes import of_all_passes
 from icp.forecast.rates import Rates
 from icp.forecast.sizes import corpus_size
 from icp.machine import Machine, this_machine
@@ -76,7 +77,8 @@ def forecast_lines(
     config: Config, rates: Rates, size: Size, machine: Machine, *, workers: int, exact: bool = True
 ) -> Iterator[str]:
     """The table of the steps, totals, and what will not fit; `exact`: the documents were counted, not estimated."""
-    rows = forecast(rates, size, config, workers=workers, threads=min(workers, machine.cores))
+    one_pass = forecast(rates, size, config, workers=workers, threads=min(workers, machine.cores))
+    rows = list(of_all_passes(one_pass, config.pack.epochs))
     yield (
         f"forecast    {_documents(size.n_docs, exact)}, about {size.n_tokens:,} tokens, "
         f"{amount(size.n_bytes)} of text, {counted(size.n_parts, 'part')}; {counted(workers, 'worker')}"

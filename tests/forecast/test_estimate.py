@@ -22,6 +22,7 @@ from icp.forecast.estimate import (
     forecast,
     warnings,
 )
+from icp.forecast.passes import of_all_passes
 from icp.forecast.rates import Line
 from icp.pack import partitions
 from icp.pipeline import load_step
@@ -163,3 +164,16 @@ def test_tables_name_phases_that_are_there():
 
 def test_amounts_are_readable():
     assert [amount(n) for n in (0, 1023, 1024, 1536 * 2**20)] == ["0 bytes", "1,023 bytes", "1.0 KiB", "1.5 GiB"]
+
+
+def test_later_passes_are_planned_by_one_task_and_written_as_often():
+    seconds = {"windows: shared": Line(per_doc=0.0036), "shards: shared": Line(per_doc=0.0036)}
+    once = forecast(planted(seconds), SIZE, CONFIG, workers=5, threads=5)
+    found = {row.step: row for row in of_all_passes(once, 3)}
+    assert found["windows"].core_hours == found["shards"].core_hours == pytest.approx(3.0)
+    assert found["windows"].hours == pytest.approx(0.2 + 2.0)
+    assert found["windows"].one_process_hours == pytest.approx(2.0)
+    assert found["shards"].hours == pytest.approx(0.6)
+    assert found["shards"].files == 3 * once[-1].files
+    assert [found[row.step] for row in once if row.step not in ("windows", "shards")] == once[:-2]
+    assert list(of_all_passes(once, 1)) == once
