@@ -26,6 +26,7 @@ from icp.run.reader import Run, read_groups
 from icp.steps.documents.apart import references_by_length
 from icp.steps.documents.evaluation import evaluation_texts
 from icp.steps.documents.lines import listed_ids
+from icp.steps.documents.reports import read_reports
 from icp.texts import key_of
 
 SAMPLE = 100
@@ -39,8 +40,10 @@ def check_apart(run: Run, found: Breaches) -> str:
         told.append(_check_holdout(run, found))
     if run.config.holdout.compares_vectors:
         told.append(check_vectors(run, found))
-    if run.config.decontaminate.is_set:
+    if run.config.decontaminate.input:
         told.append(_check_evaluation(run, found))
+    if run.config.decontaminate.reports:
+        told.append(_check_reported(run, found))
     if run.config.corpus.exclude is not None:
         told.append(_check_listed(run, run.config.corpus.exclude, "corpus.exclude", found))
     return "; ".join(told)
@@ -86,6 +89,20 @@ def _check_evaluation(run: Run, found: Breaches) -> str:
             found.add_all("documents with text of an evaluation set in training", rows, _at(name, first, names))
     n_texts = sum(len(one.names) for one in known)
     return f"none holds {config.ngram} words in a row of {n_texts:,} strings of evaluation sets"
+
+
+def _check_reported(run: Run, found: Breaches) -> str:
+    try:
+        reports = read_reports(run.config.decontaminate)
+    except InputError as error:
+        return f"decontaminate.reports are not there to be looked at ({error})"
+    for name in run.names("documents", DOCUMENTS):
+        first = 0
+        for table in read_groups(run.path("documents", name), ("id", "file", "row")):
+            rows = np.unique(np.array([at for at, _ in reports.found_in(table)], np.int64))
+            found.add_all("documents reported as contaminated", rows, _at(name, first, table["id"].to_pylist()))
+            first += table.num_rows
+    return f"none is named by {reports.n_named:,} hits of decontaminate.reports"
 
 
 def _check_listed(run: Run, path: str, key: str, found: Breaches) -> str:

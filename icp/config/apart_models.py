@@ -41,13 +41,14 @@ class DecontaminateConfig(Section):
     fields: tuple[str, ...] = ()
     ngram: int = Field(13, ge=5, le=16)
     least_words: int = Field(8, ge=3, le=16)
+    reports: tuple[str, ...] = ()
 
-    @field_validator("input", "fields", mode="before")
+    @field_validator("input", "fields", "reports", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
-    @field_validator("input")
+    @field_validator("input", "reports")
     @classmethod
     def _without_credentials(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_plain(address) for address in value)
@@ -60,8 +61,8 @@ class DecontaminateConfig(Section):
 
     @property
     def is_set(self) -> bool:
-        """Whether there is any evaluation set."""
-        return bool(self.input)
+        """Whether there is any evaluation set, or report of another tool."""
+        return bool(self.input or self.reports)
 
 
 def _plain(address: str) -> str:

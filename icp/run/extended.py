@@ -26,6 +26,7 @@ from icp.run.records import MANIFEST, FileRecord, Manifest, check_size, read_man
 MAY_DIFFER = (
     "run", "extends", "corpus", "export", "pack.documents", "dedup.import", "dedup.import_share", "tokenizer.import",
     "graph.edges", "graph.import",
+    "decontaminate.reports",
 )  # fmt: skip
 """What may differ between a run and the one that it extends; files of vectors may, too. Edges are all made anew."""
 OF_PACKS = ("order", "tokenizer", "pack")

@@ -30,6 +30,7 @@ from icp.run.tables import open_writer
 from icp.steps.documents.evaluation import TOGETHER, evaluation_texts
 from icp.steps.documents.lines import listed_ids
 from icp.steps.documents.read_tasks import STEP_NAME, read_parts
+from icp.steps.documents.reports import check_places, read_reports
 from icp.steps.documents.stages import groups_of
 from icp.texts import Texts, key_of
 
@@ -53,6 +54,9 @@ def evaluation_parts(context: Context) -> list[str]:
 def index_evaluation(context: Context, part: str, output: PartOutput) -> None:
     """Leave the n-grams of the evaluation sets; a text of fewer words is looked for whole, down to a least size."""
     config = context.config.decontaminate
+    check_places(context.config, read_reports(config))
+    if not config.input:
+        return
     found = list(evaluation_texts(config))
     looked_for = references_by_length(found, config)
     by_itself = {name for one in looked_for for name in one.names}
@@ -92,6 +96,7 @@ def hold_out(context: Context, part: str, output: PartOutput) -> None:
         is_clean = np.ones(chosen.num_rows, np.bool_)
         for _, overlaps in found_in(evaluation, folded(chosen["text"])):
             is_clean[overlaps.text] = False
+        is_clean[[at for at, _ in read_reports(context.config.decontaminate).found_in(chosen)]] = False
         groups.append(chosen.filter(pa.array(is_clean)))
     table = pa.concat_tables(groups) if groups else None
     if table is not None and table.num_rows:

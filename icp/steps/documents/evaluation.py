@@ -29,6 +29,8 @@ def evaluation_files(config: DecontaminateConfig) -> list[InputFile]:
 
     Raises: InputError, ConfigError, for what is not there, and for other kinds of files.
     """
+    if not config.input:
+        return []
     try:
         files = corpus_files(CorpusConfig(input=config.input))
     except (InputError, ConfigError) as error:

@@ -20,12 +20,14 @@ from icp.run.tables import write_parts
 from icp.steps.documents.apart import EVALUATION, HELD, found_in, held_ids, is_held, known
 from icp.steps.documents.grown import HELD_ELSEWHERE
 from icp.steps.documents.read_tasks import part_bytes_of, read_parts
+from icp.steps.documents.reports import read_reports
 from icp.steps.documents.rows import EXCERPT, REJECTED
 from icp.steps.documents.stages import groups_of, rejected_before, write_tables
 from icp.steps.documents.telling import listed_in_corpus
 from icp.texts import Texts, key_of
 
 CONTAMINATED, NEAR = "text of an evaluation set", "near to a held-out document"
+REPORTED = "reported as contaminated"
 OVERLAP = pa.schema(
     [
         ("file", pa.string()),
@@ -61,6 +63,8 @@ def sift(context: Context, part: str, output: PartOutput) -> None:
     output.count("documents", -sifted.n_held)
     output.count("held_out", sifted.n_held)
     output.info["listed"] = sorted(sifted.listed)
+    if context.config.decontaminate.reports:
+        output.info["reported"] = sorted(sifted.reported)
     for reason, n in sifted.counts.items():
         output.count("documents", -n)
         output.count("rejected", n)
@@ -78,8 +82,15 @@ def told_apart(context: Context) -> tuple[list[str], list[str]]:
     config = context.config
     warnings, notes = list[str](), list[str]()
     for record in context.records("evaluation").values():
-        warnings += _told_of_evaluation(record.info, config.decontaminate.least_words)
+        warnings += _told_of_evaluation(record.info, config.decontaminate.least_words) if record.info else ()
     records = context.records("sift").values()
+    if config.decontaminate.reports:
+        n_hits = read_reports(config.decontaminate).n_named
+        n_met = len({number for record in records for number in record.info["reported"]})
+        told = f"decontaminate.reports: {n_met:,} of {n_hits:,} hits are of documents of the corpus, which are refused"
+        (notes if n_met == n_hits else warnings).append(
+            told if n_met == n_hits else f"{told}; the others name no document that was read"
+        )
     if config.holdout.ids is not None:
         met = {value for record in records for value in record.info["listed"]}
         found, is_whole = listed_in_corpus(config.holdout.ids, "holdout.ids", met, "held out")
@@ -116,6 +127,8 @@ class _Sifted:
         }
         self.n_held = 0
         self.listed: set[int] = set()
+        self.reported: set[int] = set()
+        self._reports = read_reports(context.config.decontaminate)
         self.counts: dict[str, int] = {}
         self.refused: list[pa.Table] = []
         self.overlaps: list[pa.Table] = []
@@ -126,6 +139,7 @@ class _Sifted:
             texts = folded(group["text"])
             is_in = np.ones(group.num_rows, np.bool_)
             self._refuse(group, texts, CONTAMINATED, is_in)
+            self._refuse_reported(group, is_in)
             if self._config.holdout.is_set:
                 held = is_held(self._config, group["id"])
                 self._note_listed(group["id"])
@@ -150,6 +164,19 @@ class _Sifted:
         self._leave_out(group, rows, reason)
         is_in[rows] = False
 
+    def _refuse_reported(self, group: pa.Table, is_in: NDArray[np.bool_]) -> None:
+        """Take rows that other tools reported out of `is_in`, and keep what they reported."""
+        hits = list(self._reports.found_in(group))
+        if not hits:
+            return
+        self.reported.update(hit.number for _, hit in hits)
+        rows = np.array([at for at, _ in hits], np.int64)
+        of, scores = [hit.of for _, hit in hits], [hit.score for _, hit in hits]
+        none = [None] * len(hits)
+        self.overlaps.append(_listed(group, rows, (of, none, none, scores), REPORTED))
+        self._leave_out(group, np.unique(rows[is_in[rows]]), REPORTED)
+        is_in[rows] = False
+
     def _leave_out(self, group: pa.Table, rows: NDArray[np.int64], reason: str) -> None:
         if rows.size:
             self.counts[reason] = self.counts.get(reason, 0) + rows.size
@@ -172,15 +199,18 @@ def _told(
 ) -> tuple[NDArray[np.int64], pa.Table]:
     """The rows of a group that overlap, and what with."""
     rows, of = overlaps.text[where], [names[k] for k in overlaps.reference[where]]
+    figures = (of, overlaps.shared[where], overlaps.jaccard[where], overlaps.containment[where])
+    return rows, _listed(group, rows, figures, reason)
+
+
+def _listed(group: pa.Table, rows: NDArray[np.int64], figures: tuple[Any, ...], reason: str) -> pa.Table:
+    """Rows of a group as `OVERLAP` lists them; `figures`: what they share with, and its last three columns."""
     at = pa.array(rows)
-    columns = [
-        group["file"].take(at), group["row"].take(at), group["id"].take(at), [reason] * rows.size, of,
-        overlaps.shared[where], overlaps.jaccard[where], overlaps.containment[where],
-    ]  # fmt: skip
+    columns = [group["file"].take(at), group["row"].take(at), group["id"].take(at), [reason] * rows.size, *figures]
     found = pa.table(columns, schema=OVERLAP)
     if URL in group.column_names:
         found = found.append_column(group.schema.field(URL), group[URL].take(at))
-    return rows, found
+    return found
 
 
 def _refused(group: pa.Table, rows: NDArray[np.int64], reason: str) -> pa.Table:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icp.config import Config, CorpusConfig
-from icp.config.apart_models import HoldoutConfig
+from icp.config.apart_models import DecontaminateConfig, HoldoutConfig
 from icp.engine.step import PartOutput, Phase, Step, one_part
 from icp.errors import ArtifactError, InputError
 from icp.run.context import Context
@@ -39,6 +39,7 @@ from icp.steps.documents.input_files import corpus_files
 from icp.steps.documents.kept_fields import convert, is_json
 from icp.steps.documents.read_tasks import STEP_NAME, list_files, read_files, read_parts
 from icp.steps.documents.refusals import check_refused, check_seen
+from icp.steps.documents.reports import report_identity
 from icp.steps.documents.rows import DOCUMENT, document_keys
 from icp.steps.documents.sift import sift, sift_parts, told_apart
 from icp.steps.documents.stages import is_piece, rejected_of, stages
@@ -72,6 +73,7 @@ def corpus_identity(config: Config) -> list[tuple[str, str]]:
             rows.append((path, f"{file_identity(path)}, compared by key"))
     if config.decontaminate.is_set:
         rows += [(file.path, f"{file.size} bytes, {file.stamp}") for file in evaluation_files(config.decontaminate)]
+        rows += report_identity(config.decontaminate)
     if "language" in config.corpus.derive.values():
         rows.append(("language detector", detector_version()))
     return rows + tombstone_identity(run_folder(config.run)) + extended_source(config, STEP_NAME)
@@ -83,7 +85,8 @@ def config_keys(config: Config) -> tuple[str, ...]:
     others += [name for name in ("derive", "strip_repeated") if not getattr(config.corpus, name)]
     # vectors are made of documents: what they keep out, the step graph leaves out
     holdout = [f"holdout.{name}" for name in HoldoutConfig.model_fields if name != "cosine"]
-    apart = [*(holdout if config.holdout.is_set else ()), *(["decontaminate"] if config.decontaminate.is_set else ())]
+    evaluation = [f"decontaminate.{name}" for name in DecontaminateConfig.model_fields if name != "reports"]
+    apart = [*(holdout if config.holdout.is_set else ()), *(evaluation if config.decontaminate.is_set else ())]
     return (*(f"corpus.{name}" for name in CorpusConfig.model_fields if name not in others), *apart)
 
 

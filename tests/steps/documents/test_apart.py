@@ -246,3 +246,78 @@ def test_kept_fields_of_what_is_kept_apart_are_those_of_documents(corpus, tmp_pa
     near = [row for path in names for row in pq.read_table(path).to_pylist()]
     assert near
     assert all(row["url"] == f"https://a.org/{row['id']}" for row in near)
+
+
+def test_what_other_tools_report_is_refused_and_listed_with_their_name(corpus, tmp_path, caplog):
+    decon = [
+        {"training_file": "a.jsonl", "training_line": 4, "eval_key": "mmlu", "eval_line": 17, "eval_dataset": "mmlu",
+         "contamination_score": 0.93, "method": "simple", "doc_id": 5},
+        {"training_file": "a.jsonl", "training_line": 4, "eval_key": "sciq", "eval_line": 1},
+        {"training_file": "b.jsonl.gz", "training_line": 0, "eval_dataset": "gsm8k_test"},
+        {"training_file": "b.jsonl", "training_line": 99_999, "eval_key": "mmlu"},
+        {"training_file": "elsewhere.jsonl", "training_line": 0, "eval_key": "mmlu"},
+    ]  # fmt: skip
+    dolma = [
+        {"id": "d9", "attributes": {"bff_spans": [[0, 10, 0.0], [10, 20, 0.8]], "other": []}},
+        {"id": "d10", "attributes": {"bff_spans": [[0, 10, 0.0]], "score": 0}},
+        {"id": "d11", "attributes": {"score": 0.25}},
+        {"id": "nobody", "attributes": {"score": 1}},
+    ]
+    (tmp_path / "decon.jsonl").write_bytes(jsonl(decon))
+    (tmp_path / "dolma.jsonl").write_bytes(jsonl(dolma) + b'{"id": "d12"}\n')
+    (tmp_path / "ids.txt").write_text("d9\nd13\n")
+    section = {"reports": [str(tmp_path / "decon.jsonl"), str(tmp_path / "dolma*")]}
+    with caplog.at_level("WARNING"):
+        tables, manifest = documents_of(tmp_path, decontaminate=section, holdout={"ids": str(tmp_path / "ids.txt")})
+    hits = {(row["id"], row["of"], row["containment"]) for row in tables["rejected/overlaps-"] if row["reason"] != NEAR}
+    assert hits == {
+        ("d4", "decon: mmlu:17", 0.93),
+        ("d4", "decon: sciq:1", None),
+        ("d90", "decon: gsm8k_test", None),
+        ("d9", "dolma: bff_spans", 0.8),
+        ("d11", "dolma: score", 0.25),
+        ("d12", "report: an evaluation set", None),
+    }
+    assert manifest.counts["rejected.reported as contaminated"] == 5
+    assert {row["id"] for row in tables["holdout/"]} == {"d13"}  # what is reported is not held out either
+    kept = {row["id"] for row in tables[""]}
+    assert not kept & {"d4", "d90", "d9", "d11", "d12"}
+    assert "d10" in kept
+    assert "6 of 9 hits are of documents of the corpus, which are refused; the others name no document" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"training_file": "a.jsonl"}', "row 0 names no document; decontaminate.reports takes lines with"),
+        ('{"id": "a", "attributes": {"x": "much"}}', "attribute x is neither a list of"),
+        ("[1]", "row 0 is no JSON object; a report must be whole"),
+    ],
+)
+def test_reports_in_no_known_form_are_refused(corpus, tmp_path, line, message):
+    (tmp_path / "report.jsonl").write_text(line + "\n")
+    with pytest.raises(InputError, match=message):
+        documents_of(tmp_path, decontaminate={"reports": str(tmp_path / "report.jsonl")})
+
+
+def test_a_report_of_a_file_whose_name_two_files_have_is_refused(corpus, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/a.jsonl").write_bytes(jsonl([{"id": "x", "text": "some other text"}]))
+    (tmp_path / "report.jsonl").write_bytes(jsonl([{"training_file": "a.jsonl", "training_line": 0}]))
+    files = {"input": [str(tmp_path / "a.jsonl"), str(tmp_path / "other/a.jsonl")], "max_rejected": 1}
+    config = tiny_config(tmp_path, corpus=files, decontaminate={"reports": str(tmp_path / "report.jsonl")})
+    with pytest.raises(InputError, match=r"both .*a.jsonl and .*other/a.jsonl have that name"):
+        make_run(config)
+
+
+def test_verify_finds_reported_documents_in_training(corpus, tmp_path):
+    from icp.audit import verify_run
+
+    (tmp_path / "report.jsonl").write_bytes(jsonl([{"id": "d4"}, {"training_file": "a.jsonl", "training_line": 5}]))
+    files = {"input": [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")], "max_rejected": 0.1}
+    section = {"reports": str(tmp_path / "report.jsonl")}
+    run = make_run(tiny_config(tmp_path, corpus=files, decontaminate=section))
+    assert all(finding.kept for finding in verify_run(run))
+    (tmp_path / "report.jsonl").write_bytes(jsonl([{"id": "d6"}, {"training_file": "a.jsonl", "training_line": 7}]))
+    broken = [finding.text for finding in verify_run(run) if finding.promise == 8 and not finding.kept]
+    assert "documents reported as contaminated: 2" in broken[0]
