@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icp.audit.findings import PLACES, Breaches
 from icp.audit.segments import TokenFiles
-from icp.audit.unlisted import by_cosine, by_words
+from icp.audit.unlisted import by_cosine, by_words, overlooked
 from icp.audit.windows import WindowTally
 from icp.run.names import (
     CONFLICTS,
@@ -107,7 +107,8 @@ def check_conflicts(
         found.add("conflicts that share a window", f"{len(broken):,}, the plan's manifest says {stated}")
     found.add_all("windows that mix group_by values", np.concatenate([conflicts[:0, 0], *tally.mixed]), str)
     group_by = run.config.pack.group_by
-    groups = f"no window mixes values of {', '.join(group_by)}" if group_by else "group_by is empty"
+    groups = overlooked(run, np.concatenate([conflicts[:0], *tally.some]), tokens.nodes, conflicts)
+    groups += "; " + (f"no window mixes values of {', '.join(group_by)}" if group_by else "group_by is empty")
     if not len(broken):
         return f"no window holds two of {len(conflicts):,} conflicting pairs; {groups}"
     docs = tokens.nodes[broken[:PLACES]].tolist()

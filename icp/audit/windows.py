@@ -15,6 +15,7 @@ from icp.audit.passes import read_passes
 from icp.audit.segments import Layout, TokenFiles, WindowPart, read_parts
 from icp.audit.sources import check_sources, read_sources
 from icp.audit.tails import read_tail
+from icp.audit.unlisted import to_look_at
 from icp.data import RowParts
 from icp.pack.floor import floor_tokens
 from icp.run.names import CONFLICTS, DOCUMENTS, PATH_RANK, PLAN, SURVIVORS, WINDOWS, of_part
@@ -39,6 +40,7 @@ class WindowTally:
         weighted, weight: sum over subjects of their mean similarity, and their number, repeated ones as often.
         appearances: (n_nodes,) int32, windows in which each node stands, those of what comes again not counted.
         together: (n, 2) int64, node and window, of nodes that have a conflict.
+        some: (n, 2) int64, see `to_look_at`.
         mixed: (n,) int64, windows of documents that `group_by` keeps apart.
         below: windows of fewer tokens than `pack.least_fill` asks for.
     """
@@ -48,6 +50,7 @@ class WindowTally:
     weighted: float = 0.0
     weight: float = 0.0
     together: list[NDArray[np.int64]] = field(default_factory=list)
+    some: list[NDArray[np.int64]] = field(default_factory=list)
     mixed: list[NDArray[np.int64]] = field(default_factory=list)
     below: int = 0
 
@@ -57,9 +60,7 @@ class _Members:
     """Documents of windows, each once a window, sorted by window.
 
     Attributes:
-        window: (n,) int64, rank of the window in its part.
-        node: (n,) int64.
-        tokens: (n,) int64, with specials.
+        window, node, tokens: (n,) int64, rank of the window in its part; specials are among the tokens.
         bounds: (n_windows + 1,) int64.
     """
 
@@ -77,9 +78,7 @@ def check_windows(
     Where a document is cut (`form`) is of promise 4, all else (`found`) of promise 5.
     """
     conflicts = np.asarray(run.array("graph", CONFLICTS, ndim=2), dtype=np.int64)
-    involved = np.unique(conflicts)
-    survivors = run.array("dedup", SURVIVORS)
-    rows = np.searchsorted(survivors, tokens.nodes)
+    rows = np.searchsorted(run.array("dedup", SURVIVORS), tokens.nodes)
     vectors, sources = vectors_of(run), read_sources(run, tokens.nodes)
     groups = field_groups(run.paths("documents", DOCUMENTS), tokens.nodes, run.config.pack.group_by)
     tail = read_tail(run, layout, tokens)
@@ -104,7 +103,8 @@ def check_windows(
         tally.weighted += float((weights * of_member).sum())
         tally.weight += float(weights.sum())
         tally.mixed.append(part.windows["window"][mixed_windows(members.bounds, groups[members.node])])
-        here = np.isin(members.node, involved)
+        tally.some.append(to_look_at(run, part.windows, members.window, members.node))
+        here = np.isin(members.node, conflicts)
         tally.together.append(np.stack((members.node[here], part.windows["window"][members.window[here]]), axis=1))
     return tally, conflicts
 

@@ -1,14 +1,18 @@
 """`graph.conflict_jaccard` and `.conflict_containment`: versions of one page share no window."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny import make_run, tiny_config, write_jsonl
 
 from icp.audit import verify_run
+from icp.audit.unlisted import overlooked
 from icp.data import PackPlan
 from icp.dedup.shingles import shingle_hashes
+from icp.run.reader import open_run
 from icp.steps.windows.floors import windows_with
 
 
@@ -136,3 +140,32 @@ def test_many_versions_of_one_page_share_no_window(tmp_path):
     assert [finding.line() for finding in verify_run(run) if not finding.kept] == []
     figures = json.loads((run / "stats.json").read_text())["packs"]["main"]["windows"]
     assert figures["conflicts_broken"] == figures["near_copy_windows"] == 0
+
+
+def test_verify_tells_of_versions_that_conflicts_lack(made):
+    """Whoever keeps nobody apart by words shares windows with versions; an audit with a band of words finds them."""
+    run, _, figures = made(conflict_jaccard=1.0)
+    assert figures["near_copy_windows"] > 0
+    line = [finding.text for finding in verify_run(run) if finding.promise == 7][-1]
+    assert re.search(r"none of [\d,]+ other pairs in \d+ windows? are as alike, and none of \d+ compared share", line)
+    opened = open_run(run)
+    graph = opened.config.graph.model_copy(update={"conflict_jaccard": 0.5})
+    opened = replace(opened, config=opened.config.model_copy(update={"graph": graph}))
+    nodes, plan = (
+        np.load(run / "graph/nodes.npy"),
+        [np.load(run / f"packs/main/plan/{n}.npy") for n in ("window", "doc")],
+    )
+    some = np.stack(plan, axis=1)
+    told = overlooked(opened, some, nodes, np.empty((0, 2), np.int64))
+    shown = re.search(r"none of ([\d,]+) other pairs in (\d+) windows? are as alike, and (\d+) of (\d+) compared", told)
+    assert shown, told
+    pairs = {
+        tuple(sorted((one, other)))
+        for window in set(plan[0].tolist())
+        for one in plan[1][plan[0] == window].tolist()
+        for other in plan[1][plan[0] == window].tolist()
+        if one != other
+    }
+    assert int(shown[1].replace(",", "")) == len(pairs)
+    texts = [row["text"] for row in pages()]
+    assert int(shown[3]) == sum(shares(texts[nodes[a]], texts[nodes[b]])[0] >= 0.5 for a, b in pairs) > 0
