@@ -60,7 +60,7 @@ $(TEST_ENV)/.tools: $(TEST_ENV)/.ready
 	@for tool in $(TOOLS); do command -v $$tool > /dev/null || echo "no $$tool: its tests are skipped"; done
 	@touch $@
 
-# speed claims of the documents (but those of Spark and shards), with peers and versions; an hour or two. ONLY= some sections (tests/bench/table.py --list)
+# speed claims of the documents (but those of Spark and shards), with peers and versions; a quarter of an hour on two cores. ONLY= some sections (tests/bench/table.py --list)
 bench: $(BENCH_ENV)/.ready
 	PYTHONPATH=$(CURDIR) $(BENCH_ENV)/bin/python tests/bench/table.py $(DATA) --out docs/bench-table.md $(if $(ONLY),--only $(ONLY))
 

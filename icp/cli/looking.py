@@ -170,8 +170,8 @@ def doctor(as_json: bool, wants_licences: bool, **options: Any) -> None:
 @click.option("--json", "json_path", type=PLACE, metavar="FILE", help="All figures, into a file.")
 @click.option("--train", is_flag=True, help="Train tiny models too, a quarter of an hour on two cores; needs torch.")
 @click.option("--trunks", type=click.IntRange(2), help="Of --train: models to begin with, 3 by default.")
-@click.option("--trunk-tokens", type=click.IntRange(1), help="Of --train: for each, 1,200,000 by default.")
-@click.option("--branch-tokens", type=click.IntRange(1), help="Of --train: for each kind of windows, 250,000.")
+@click.option("--trunk-tokens", type=click.IntRange(1), help="Of --train: for each, 600,000 by default.")
+@click.option("--branch-tokens", type=click.IntRange(1), help="Of --train: for each kind of windows, 200,000.")
 @FORCE
 @shared_options
 def probe(run_folder: str, pack_name: str, json_path: str | None, force: bool, **options: Any) -> None:

@@ -127,13 +127,15 @@ def redealt(plan: PackPlan, batch: int, capacity: int, *, seed: int) -> PackPlan
     return PackPlan(*np.concatenate([np.empty((4, 0), dtype=np.int64), *parts], axis=1))
 
 
-def cut_along(order: NDArray[np.int32], lengths: NDArray[np.int64], capacity: int) -> PackPlan:
-    """Documents one after another along an order, cut where windows end."""
+def cut_along(
+    order: NDArray[np.int32], lengths: NDArray[np.int64], capacity: int, *, method: str = "path-cut"
+) -> PackPlan:
+    """Documents one after another along an order, cut where windows end; or by another method without a graph."""
     edgeless = DocGraph(
         np.zeros(order.size + 1, dtype=np.int64), np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float16)
     )
     pointless = np.zeros((order.size, 1), dtype=np.float32)
-    return plan_windows(edgeless, pointless, order, lengths, seq_len=capacity, method="path-cut")
+    return plan_windows(edgeless, pointless, order, lengths, seq_len=capacity, method=method)
 
 
 def _joined(plan: PackPlan, begin: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

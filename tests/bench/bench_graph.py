@@ -3,9 +3,10 @@
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 1 \
         python tests/bench/bench_graph.py [--vectors A.npy B.npy] [--sizes 0,100000] [--peers hnsw,ivf,batch,exact]
 
-Without --vectors: lexical vectors of ../shared/data/linked-docs and arxiv-abstracts. Size 0: the real rows as they are.
-Times are CPU seconds, training included; recall on the same sampled rows for all; memory is anonymous memory at its
-peak above that before the search, our vectors being memory-mapped float16. Needs faiss-cpu for the peers.
+Without --vectors: lexical vectors of linked-docs and arxiv-abstracts in --data, by default ../shared/data. Size 0: the
+real rows as they are. Times are CPU seconds, training included; recall on the same sampled rows for all; memory is
+anonymous memory at its peak above that before the search, our vectors being memory-mapped float16. Needs faiss-cpu for
+the peers.
 """
 
 import argparse
@@ -22,7 +23,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SAMPLE = 2000
 
 
-def real_rows(paths):
+def real_rows(data, paths):
     """The vectors of the files one after another, or lexical ones of two corpora: (n, dim) float32, norm 1."""
     if paths:
         return unit(np.concatenate([np.load(path).astype(np.float32) for path in paths]))
@@ -32,7 +33,7 @@ def real_rows(paths):
     import icp
 
     names = ("linked-docs", "arxiv-abstracts")
-    tables = [pq.read_table(DATA / f"{name}.parquet", columns=["text"]) for name in names]
+    tables = [pq.read_table(data / f"{name}.parquet", columns=["text"]) for name in names]
     columns = [table["text"].cast(pa.large_string()) for table in tables]
     return icp.embed_documents(pa.chunked_array([c for column in columns for c in column.chunks]), model="lexical")
 
@@ -227,6 +228,7 @@ def measure_steps(path, folder, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the development corpora")
     parser.add_argument("--vectors", nargs="*", default=[])
     parser.add_argument("--sizes", default="0")
     parser.add_argument("--peers", default="hnsw,ivf,batch,exact")
@@ -245,7 +247,7 @@ def main():
         faiss.cvar.distance_compute_blas_threshold = 20
     from icp.knn.search import search_neighbors
 
-    rows, times = real_rows(options.vectors), []
+    rows, times = real_rows(options.data, options.vectors), []
     for method in options.methods.split(";"):  # compiled, and FAISS warm, before anything is timed
         search_neighbors(rows[:2000], method=method.partition(":")[0])
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores", flush=True)

@@ -322,6 +322,7 @@ def main() -> None:
     parser.add_argument("--sets", default="linked-docs,quickstart,arxiv-abstracts")
     parser.add_argument("--seq-lens", default="", help="instead of 2048, 8192, 32768, for linked-docs 131072 too")
     parser.add_argument("--methods", default="", help="only methods whose name holds one of these words, and the base")
+    parser.add_argument("--embeddings", default="hybrid,minilm", help="in which windows are planned and judged")
     parser.add_argument("--agree", type=float, default=AGREE, help="least Jaccard of near-copies; 0: no conflicts left")
     parser.add_argument("--vectors", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--scratch", type=Path, default=Path(), help="where lengths and grown vectors are kept")
@@ -338,8 +339,8 @@ def main() -> None:
     warm()
     for name in args.sets.split(","):
         embeddings = {
-            "hybrid": vectors_of(args.data, name, {}, "hybrid"),
-            "minilm": vectors_of(args.data, name, given, "minilm"),
+            model: vectors_of(args.data, name, given if model == "minilm" else {}, model)
+            for model in args.embeddings.split(",")
         }
         documents = load_documents(args.data, name, embeddings, args.scratch, args.agree)
         seq_lens = [int(size) for size in args.seq_lens.split(",") if size] or SEQ_LENS.get(name, USUAL_SEQ_LENS)
@@ -353,7 +354,7 @@ def main() -> None:
                     stretches(documents, key, view, seq_len)
         if "growth" in wanted and name == args.sets.split(",")[0]:
             sizes = [int(size) for size in args.sizes.split(",")]
-            kept.add("growth", growth(documents, documents.rows["minilm"], args.scratch, sizes))
+            kept.add("growth", growth(documents, list(documents.rows.values())[-1], args.scratch, sizes))
     if args.check:
         check(kept.rows["table"], kept.rows["growth"])
 

@@ -56,12 +56,16 @@ BENCHES = {
     "luxical": Bench(
         "against Luxical, taught by MiniLM on the same texts",
         "bench_embed.py",
-        "{data} --only luxical --corpus quickstart linked-docs --vectors {work}/vectors",
+        "{data} --only luxical --corpus quickstart --rounds 1 --vectors {work}/vectors",
     ),
-    "neighbours": Bench("all-pairs neighbours against FAISS", "bench_graph.py", "--sizes 0,100000"),
+    "neighbours": Bench(
+        "all-pairs neighbours against FAISS", "bench_graph.py", "--data {data} --sizes 0,100000 --peers batch,hnsw"
+    ),
     "path": Bench("the path against its bounds and Algorithm 1", "bench_path.py", "{data} --only bounds"),
     "windows": Bench(
-        "windows against the paper's and peers", "bench_windows.py", "{data} --only table --scratch {work}"
+        "windows against the paper's and peers",
+        "bench_windows.py",
+        "{data} --only table --sets quickstart,linked-docs --seq-lens 8192 --embeddings hybrid --scratch {work}",
     ),
     "scale": Bench(
         "the whole pipeline from 10,000 to 100,000 documents", "bench_scale.py", "{data} {work} --docs 10000,100000", 2

@@ -50,8 +50,8 @@ class Budget:
         processes: each trains on one thread; the figures do not depend on them.
     """
 
-    trunk_tokens: int = 1_200_000
-    branch_tokens: int = 250_000
+    trunk_tokens: int = 600_000
+    branch_tokens: int = 200_000
     trunks: int = 3
     targets: int = 128
     batch: int = 2
@@ -107,7 +107,7 @@ def train_run(context: Context, reader: TextReader, budget: Budget) -> Trial:
     from icp.probe.trial.held_out import clusters_of, hold_out
     from icp.probe.trial.model import Shape, n_parameters, new_weights
     from icp.probe.trial.pool import open_pool
-    from icp.probe.trial.scoring import classes_of
+    from icp.probe.trial.scoring import classes_of, nats_by_frequency
     from icp.probe.trial.verdict import LEAST_CLUSTERS, Outcome
 
     if PACK_METHODS[context.config.pack.method].repeats:
@@ -135,6 +135,7 @@ def train_run(context: Context, reader: TextReader, budget: Budget) -> Trial:
         clusters,
         by_source,
         budget.seed,
+        nats_by_frequency(held.targets),
     )
     losses = tuple(
         {"trunk": trunk, **{name: loss for name, (_, loss) in found.items()}}

@@ -32,9 +32,11 @@ BRANCH_SHARE = 4
 """One training document of so many goes to the branches, at most."""
 LEAST_DOCUMENTS = 8
 AGAIN, OURS_MASKED, BEST_FIT_MASKED = "this pack, again", "this pack, masked", "best-fit, masked"
+PIECES_MASKED = "its pieces, masked"
+"""The pieces of this pack, as it cut them, in windows by size alone: under masks the same texts as this pack's."""
 SAME_ROWS = {AGAIN: OURS, OURS_MASKED: OURS, BEST_FIT_MASKED: BEST_FIT}
 """Branches that read the windows of another: in another order of steps, or under document masks."""
-MASKED = (OURS_MASKED, BEST_FIT_MASKED)
+MASKED = (OURS_MASKED, PIECES_MASKED, BEST_FIT_MASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def _branch_rows(pool: Pool, docs: NDArray[np.int64], *, seed: int, trunk: int) 
     ids = pool.ids(docs)
     plans = plans_by_name(_makers(pool, docs, np.array([own.size for own in ids], dtype=np.int64), seed, trunk))
     del plans[PATH_CUT]
+    plans[PIECES_MASKED] = by_size(plans[OURS], PROBE.generator(seed, ORDER_BY, trunk, 2))
     rows = {name: rows_of(plan, ids) for name, plan in plans.items()}
     rows |= {name: rows[other] for name, other in SAME_ROWS.items()}
     return {name: _shuffled(rows[name], seed, trunk, again=name == AGAIN) for name in (RANDOM, *rows)}
@@ -149,6 +152,14 @@ def _makers(pool: Pool, docs: NDArray[np.int64], lengths: NDArray[np.int64], see
         sources=sources,
         random=PROBE.generator(seed, ORDER_BY, trunk, 1).permutation(docs.size).astype(np.int32),
     )
+
+
+def by_size(plan: PackPlan, generator: np.random.Generator) -> PackPlan:
+    """The pieces of a plan, none cut again, in other windows: the first with room, by size, in an order by chance."""
+    order = generator.permutation(plan.doc.size).astype(np.int32)
+    dealt = cut_along(order, np.asarray(plan.stop - plan.start), WINDOW, method="best-fit")
+    piece = np.asarray(dealt.doc)
+    return PackPlan(plan.doc[piece], plan.start[piece], plan.stop[piece], dealt.window)
 
 
 def rows_of(plan: PackPlan, ids: list[NDArray[np.int16]]) -> Rows:

@@ -9,7 +9,7 @@ from icp.probe.arms import OURS, RANDOM
 from icp.probe.trial import Trial
 from icp.probe.trial.held_out import CONTEXT_NAMES
 from icp.probe.trial.scoring import CLASSES
-from icp.probe.trial.verdict import ALL, BEYOND, GAIN, MEASURES, Difference, Outcome
+from icp.probe.trial.verdict import ALL, BEYOND, GAIN, LEAST, MEASURES, Difference, Outcome
 
 
 def lines_of(trial: Trial) -> Iterator[str]:
@@ -33,9 +33,9 @@ def lines_of(trial: Trial) -> Iterator[str]:
         yield f"  {f'gain, {tokens} tokens ({_share(outcome, tokens):.1%} of all)':52} " + _shown(
             outcome.difference(GAIN, OURS, RANDOM, tokens)
         )
-    yield "what must not differ"
+    yield f"what must not differ; nothing: the interval lies within {LEAST} of zero"
     for name, null in outcome.nulls.items():
-        yield f"  {name:52} {_shown(null)}{'' if not null.sign else '  DIFFERS'}"
+        yield f"  {name:52} {_shown(null)}  {_word(null)}"
     yield ""
     yield "loss after each context, mean of trunks; gain and closed book less those of random windows"
     yield f"{'':20} " + " ".join(f"{name:>11}" for name in CONTEXT_NAMES) + f" {GAIN:>28} {'closed book':>28}"
@@ -106,6 +106,12 @@ def _set_up(trial: Trial) -> Iterator[str]:
 def _share(outcome: Outcome, tokens: str) -> float:
     real = float((~np.isnan(outcome.trunks[0][0])).sum())
     return float(np.mean([classes[tokens].sum() / real for classes in outcome.classes]))
+
+
+def _word(null: Difference) -> str:
+    if null.sign:
+        return "DIFFERS"
+    return "nothing" if null.is_nothing else "not resolved"
 
 
 def _plain(found: Difference) -> dict[str, object]:

@@ -1,8 +1,11 @@
-"""A tiny language model: two layers of attention whose keys lean on the token before, so that one layer can copy.
+"""A tiny language model that copies from its first step: half of its heads begin as induction heads.
 
 In: token ids, weights by name. Out: logits. torch is imported here; `icp.probe.trial.require_torch` asks for it first.
-Source: rotary positions (arXiv 2104.09864), squared ReLU (arXiv 2109.08668), keys shifted by one as a short cut to
-induction heads (arXiv 2209.11895).
+An induction head (arXiv 2209.11895) finds where the present token stood before and expects what followed it there. A
+model of this size takes millions of tokens to come by one, sooner or later from start to start; here keys may lean on
+the token before, so that one layer can do it, and the heads that copy look for equal tokens from the beginning. All
+branches begin with the same heads; what they may learn is when to trust them.
+Source: rotary positions (arXiv 2104.09864), heads without them (arXiv 2305.19466), squared ReLU (arXiv 2109.08668).
 """
 
 import math
@@ -18,6 +21,10 @@ SHARPNESS = 2.6
 """Attention's scale for queries and keys of norm one a dimension, over the root of a head's size."""
 LONGEST_TURN = 2000
 """Base of the slowest rotation, in tokens; a quarter of the dimensions does not turn at all."""
+LEAN = -2.0
+"""Logit of a copying head's share of the key's own token, the rest being of the token before."""
+COPY = 0.5
+"""What a copying head writes of the token it found, at the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Shape:
 
 
 def new_weights(shape: Shape, seed: int) -> Weights:
-    """Weights before training; tied embeddings, matrices that write into the stream are zero."""
+    """Weights before training; tied embeddings; what writes into the stream is zero but for heads that copy."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(rows: int, columns: int, deviation: float) -> Any:
@@ -52,7 +59,22 @@ def new_weights(shape: Shape, seed: int) -> Weights:
         weights[f"{layer}.up"] = normal(hidden, dim, 0.6 / math.sqrt(dim))
         weights[f"{layer}.down"] = torch.zeros(dim, hidden)
         weights[f"{layer}.shift"] = torch.zeros(shape.heads, 1, 1)
+        for head in range(shape.heads // 2, shape.heads):
+            _let_copy(weights, layer, head, shape, generator)
     return weights
+
+
+def _let_copy(weights: Weights, layer: int, head: int, shape: Shape, generator: Any) -> None:
+    """Let a head find the token before by the token that is there, and write the one that it finds."""
+    size = shape.dim // shape.heads
+    query, key, value = (
+        slice(part * shape.dim + head * size, part * shape.dim + (head + 1) * size) for part in range(3)
+    )
+    qkv = weights[f"{layer}.qkv"]
+    found = torch.linalg.qr(torch.randn(shape.dim, size, generator=generator))[0]
+    qkv[key], qkv[value] = qkv[query], found.T
+    weights[f"{layer}.out"][:, query] = COPY * found
+    weights[f"{layer}.shift"][head] = LEAN
 
 
 def n_parameters(weights: Weights) -> int:
@@ -67,7 +89,7 @@ def logits(weights: Weights, shape: Shape, ids: Any, piece: Any = None, *, skip:
         piece: (b, t) int64, the document of each token, which then sees none but its own; None: it sees all before it.
         skip: first places without logits.
     """
-    turns = _turns(ids.shape[1], shape.dim // shape.heads // 2)
+    turns = _turns(ids.shape[1], shape)
     x = _normed(weights["embedding"][ids])
     for layer in range(shape.layers):
         part = {name.partition(".")[2]: w for name, w in weights.items() if name.startswith(f"{layer}.")}
@@ -112,8 +134,11 @@ def _turned(x: Any, turns: tuple[Any, Any]) -> Any:
     return torch.cat((left * cosine - right * sine, left * sine + right * cosine), -1)
 
 
-def _turns(n_tokens: int, half: int) -> tuple[Any, Any]:
+def _turns(n_tokens: int, shape: Shape) -> tuple[Any, Any]:
+    """Cosines and sines, (heads, n_tokens, half a head); heads that copy do not turn."""
+    half = shape.dim // shape.heads // 2
     rates = 1 / LONGEST_TURN ** (torch.arange(half) / half)
     rates[half - half // 4 :] = 0
-    angles = torch.outer(torch.arange(n_tokens).float(), rates)
+    angles = torch.outer(torch.arange(n_tokens).float(), rates).repeat(shape.heads, 1, 1)
+    angles[shape.heads // 2 :] = 0
     return angles.cos(), angles.sin()

@@ -51,6 +51,13 @@ def classes_of(targets: list[Target], trunk: NDArray[np.float32]) -> dict[str, N
     return {COPIED: copied & real, REST: real & ~copied, KEY: key & real}
 
 
+def nats_by_frequency(targets: list[Target]) -> float:
+    """Nats a token that the targets take if each token is expected as often as it comes in them, after any other."""
+    counts = np.bincount(np.concatenate([target.ids[1:] for target in targets]))
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
 def _real(targets: list[Target]) -> NDArray[np.bool_]:
     sizes = np.array([target.ids.size for target in targets])
     return np.arange(1, TARGET_TOKENS)[None] < sizes[:, None]

@@ -66,6 +66,23 @@ def loss_of_repeats(weights):
     return torch.nn.functional.cross_entropy(found.flatten(0, 1), wanted.flatten()).item()
 
 
+def test_copying_is_there_from_the_first_step():
+    shape = Shape()
+    first, second = half_losses(new_weights(shape, 3), shape)
+    assert first > np.log(shape.vocabulary) - 0.1
+    assert second < first - 1
+
+
+def half_losses(weights, shape):
+    """Nats a token of windows of chance, and of the same once more behind them."""
+    half = torch.randint(1, shape.vocabulary, (4, 200), generator=torch.Generator().manual_seed(0))
+    ids = torch.cat((half, half), 1)
+    nats = torch.nn.functional.cross_entropy(
+        logits(weights, shape, ids[:, :-1]).transpose(1, 2), ids[:, 1:], reduction="none"
+    )
+    return nats[:, :199].mean().item(), nats[:, 200:].mean().item()
+
+
 def test_copying_is_learnt_from_open_windows_and_not_from_masked_ones():
     rows = repeated_rows(2400, 0)
     with repeatable():

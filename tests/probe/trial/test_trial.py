@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_a_copy_of_a_held_out_document_is_found_and_others_are_not(pool, held):
 def test_every_kind_of_windows_holds_the_same_tokens_once(material):
     assert set(material.branches) == {
         *(RANDOM, OURS, PAPER, SAME_SOURCE, BEST_FIT),
-        *(branches.AGAIN, branches.OURS_MASKED, branches.BEST_FIT_MASKED),
+        *(branches.AGAIN, branches.OURS_MASKED, branches.PIECES_MASKED, branches.BEST_FIT_MASKED),
     }
     counted = {name: Counter(rows.ids[rows.piece >= 0].tolist()) for name, rows in material.branches.items()}
     assert all(found == counted[RANDOM] for found in counted.values())
@@ -142,6 +143,18 @@ def test_a_short_corpus_is_read_several_times_in_other_orders(pool, held):
 def test_a_budget_of_no_documents_is_refused(pool, held):
     with pytest.raises(ConfigError, match="its branches 2, at least 8 are needed; give --trunk-tokens"):
         branches.draw_material(pool, held, (30_000, 900), trunk=0, seed=0)
+
+
+def test_its_pieces_are_the_same_texts_in_other_windows(material):
+    ours, others = (windows_of(material.branches[name]) for name in (OURS, branches.PIECES_MASKED))
+    assert sorted(chain.from_iterable(ours)) == sorted(chain.from_iterable(others))
+    assert len(set(ours) & set(others)) < len(ours) / 2
+
+
+def windows_of(rows):
+    """The pieces of each window, sorted."""
+    pairs = zip(rows.ids, rows.piece, strict=True)
+    return [tuple(sorted(ids[piece == n].tobytes() for n in range(piece.max() + 1))) for ids, piece in pairs]
 
 
 def test_this_pack_is_shuffled_anew_for_its_null(material):
