@@ -44,7 +44,8 @@ class Cost:
 def run_command(command: Sequence[str]) -> tuple[Cost, list[tuple[float, float]]]:
     """A child's cost, it and its children counted; and at which time the largest of them held how many MiB."""
     started, seen = time.monotonic(), []
-    process = os.spawnvp(os.P_NOWAIT, command[0], list(command))
+    silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]  # its summary names folders of this machine
+    process = os.posix_spawnp(command[0], list(command), os.environ, file_actions=silent)
     while True:
         done, status, usage = os.wait4(process, os.WNOHANG)
         if done:

@@ -167,7 +167,8 @@ class Outcome:
         if gain < 0 or beyond < 0:
             return "a model of this size uses related text less after this pack's windows"
         if not gain:
-            return "not resolved: this pack's windows teach the use of related text no more than random ones"
+            more = f"no more than random ones, or by less than {LEAST} nats a token"
+            return f"not resolved: this pack's windows teach the use of related text {more}"
         if not beyond:
             return f"uses related text more than after random windows; beyond {self.control} windows: not resolved"
         cost = "" if self.after_related(OURS).sign < 0 else ", but the loss after related text is not resolved to fall"
