@@ -168,7 +168,7 @@ def doctor(as_json: bool, wants_licences: bool, **options: Any) -> None:
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Windows of a step of training.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of samples and controls.")
 @click.option("--json", "json_path", type=PLACE, metavar="FILE", help="All figures, into a file.")
-@click.option("--train", is_flag=True, help="Train tiny models too, a quarter of an hour on two cores; needs torch.")
+@click.option("--train", is_flag=True, help="Train tiny models too, ten minutes on two cores; needs torch.")
 @click.option("--trunks", type=click.IntRange(2), help="Of --train: models to begin with, 3 by default.")
 @click.option("--trunk-tokens", type=click.IntRange(1), help="Of --train: for each, 600,000 by default.")
 @click.option("--branch-tokens", type=click.IntRange(1), help="Of --train: for each kind of windows, 200,000.")

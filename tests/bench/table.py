@@ -59,7 +59,9 @@ BENCHES = {
         "{data} --only luxical --corpus quickstart --rounds 1 --vectors {work}/vectors",
     ),
     "neighbours": Bench(
-        "all-pairs neighbours against FAISS", "bench_graph.py", "--data {data} --sizes 0,100000 --peers batch,hnsw --nprobe 40"
+        "all-pairs neighbours against FAISS",
+        "bench_graph.py",
+        "--data {data} --sizes 0,100000 --peers batch,hnsw --nprobe 40",
     ),
     "path": Bench("the path against its bounds and Algorithm 1", "bench_path.py", "{data} --only bounds"),
     "windows": Bench(

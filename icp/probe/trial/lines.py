@@ -36,6 +36,9 @@ def lines_of(trial: Trial) -> Iterator[str]:
     yield f"what must not differ; nothing: the interval lies within {LEAST} of zero"
     for name, null in outcome.nulls.items():
         yield f"  {name:52} {_shown(null)}  {_word(null)}"
+    yield "what is left of the gain under masks: its pieces in other steps, and fewer cuts"
+    for name, part in outcome.under_masks.items():
+        yield f"  {name:52} {_shown(part)}"
     yield ""
     yield "loss after each context, mean of trunks; gain and closed book less those of random windows"
     yield f"{'':20} " + " ".join(f"{name:>11}" for name in CONTEXT_NAMES) + f" {GAIN:>28} {'closed book':>28}"
@@ -60,6 +63,7 @@ def tree_of(trial: Trial) -> dict[str, object]:
         "trunks": [_trunk(trial, number, ready) for number, ready in enumerate(outcome.readiness())],
         "primary": {name: _plain(found) for name, found in outcome.primary.items()},
         "nulls": {name: _plain(found) for name, found in outcome.nulls.items()},
+        "under_masks": {name: _plain(found) for name, found in outcome.under_masks.items()},
         "less_random": {name: _less_random(outcome, name) for name in outcome.scores[0] if name != RANDOM},
         "tokens": {name: _share(outcome, name) for name in CLASSES},
     }

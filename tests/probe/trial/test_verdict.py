@@ -97,17 +97,19 @@ def test_a_difference_that_is_too_small_to_matter_is_nothing():
     assert (wide.sign, wide.is_nothing) == (0, False)
 
 
-@pytest.mark.parametrize("branch", [OURS_MASKED, PIECES_MASKED])
-def test_a_difference_under_masks_between_the_same_texts_gives_no_verdict(branch):
-    assert "left under document masks" in planted({**GAINED, (branch, RELATED): -0.05}).verdict()
-
-
 def test_under_masks_fewer_cuts_may_gain_and_this_pack_may_not():
-    same = {(OURS_MASKED, RELATED): -0.05, (PIECES_MASKED, RELATED): -0.05}
-    assert "left under document masks" in planted({**GAINED, **same}).verdict()
+    assert "left under document masks" in planted({**GAINED, (OURS_MASKED, RELATED): -0.05}).verdict()
     cuts = planted({**GAINED, (BEST_FIT_MASKED, RELATED): -0.05})
     assert cuts.nulls["gain, best-fit, both masked"].sign == -1
     assert cuts.verdict().startswith("uses related text more")
+
+
+def test_what_is_left_under_masks_is_of_steps_and_of_cuts():
+    left = {(OURS_MASKED, RELATED): -0.05, (BEST_FIT_MASKED, RELATED): -0.05}
+    outcome = planted({**GAINED, **left})
+    steps, cuts = (outcome.under_masks[name] for name in ("steps", "cuts"))
+    assert (steps.sign, cuts.sign) == (1, -1)
+    assert steps.value + cuts.value == pytest.approx(outcome.nulls["gain, best-fit, both masked"].value, abs=1e-6)
 
 
 def test_what_one_trunk_alone_shows_is_not_resolved():
