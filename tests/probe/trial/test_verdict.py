@@ -86,7 +86,7 @@ def test_equals_whose_trainings_differ_are_called_equal_in_95_of_100_trials():
         equal += not any(null.sign for null in nulls)
         agreed += any((null.low > 0 or null.high < 0) and np.ptp(np.sign(null.trunks)) == 0 for null in nulls)
     assert equal >= 95
-    assert agreed > 20, "intervals and agreement alone would do: LEAST is not needed"
+    assert agreed > 5, "intervals and agreement alone would do: LEAST is not needed"
 
 
 def test_a_difference_that_is_too_small_to_matter_is_nothing():
