@@ -6,7 +6,7 @@ In: a `Search`, the item that leaves. Out: the best step so far, in ``search.scr
 from icp.kernels._jit import bare_kernel
 from icp.kernels.pack_bonds import comes, enters, enters_at_most, exchange, exchange_at_most, joins, replaces
 from icp.kernels.pack_state import WHOLE
-from icp.kernels.pack_step import MAX_MEMBERS, UNKNOWN, Join, Leave, Search, keep_best, penalty
+from icp.kernels.pack_step import MAX_MEMBERS, UNKNOWN, Join, Leave, Search, keep_best, penalties, penalty
 from icp.kernels.pack_worth import clashes, dot_items, dot_window, is_free, pull, tie, value
 
 SWAP_COST = 0.35  # steps that cost more in penalty than this hardly ever gain
@@ -24,7 +24,9 @@ def propose_move(search: Search, leave: Leave, join: Join) -> float:
     gain = leave.left + value(join.pairs, state.count[b] + join.grows) - leave.worth - join.worth
     gain += (1 - join.grows) * rules.whole_again
     gain += joins(items, state, search.bonds, leave.item, b)
-    cost = leave.less + penalty(rules, state.filled[b] + items.tokens[leave.item]) - leave.paid - join.paid
+    tokens = items.tokens[leave.item]
+    filled = state.filled[leave.window] - tokens, state.filled[b] + tokens
+    cost = penalties(search, leave, b, filled, -1) - leave.paid - join.paid
     keep_best(search.scratch, gain - cost, (b, -1), (-1, -1))
     return gain
 
@@ -58,7 +60,7 @@ def propose_swaps(search: Search, leave: Leave, join: Join, n_members: int) -> N
     for place in range(n_members):
         j = scratch.member[place]
         more = tokens[j] - tokens[i]
-        cost = penalty(rules, filled_a + more) + penalty(rules, filled_b - more) - paid
+        cost = penalties(search, leave, b, (filled_a + more, filled_b - more), j) - paid
         if cost >= SWAP_COST or ((bounds[j] < bounds[j + 1] or kind[j] != WHOLE) and clashes(items, state, j, a)):
             continue
         toward, grows = dot_window(vectors, j, scaled, a) * unit, 1
@@ -82,7 +84,7 @@ def propose_chains(search: Search, leave: Leave, join: Join, n_members: int) -> 
     """Try to move the item in, and a member on to a window of one of its own neighbours."""
     items, state, rules, scratch = search.items, search.state, search.rules, search.scratch
     i, b = leave.item, join.window
-    spent, count = leave.less - leave.paid - join.paid, state.count[b] - 1 + join.grows
+    spent, count = -leave.paid - join.paid, state.count[b] - 1 + join.grows
     ties, tie_version, version = state.tie, state.tie_version, state.version[b]
     for place in range(n_members):
         j = scratch.member[place]
@@ -90,7 +92,8 @@ def propose_chains(search: Search, leave: Leave, join: Join, n_members: int) -> 
             continue
         if scratch.to_leaver[place] == UNKNOWN:
             scratch.to_leaver[place] = dot_items(items.vectors, i, j) / items.scale2[0]
-        cost = penalty(rules, state.filled[b] + items.tokens[i] - items.tokens[j]) + spent
+        filled = state.filled[leave.window] - items.tokens[i], state.filled[b] + items.tokens[i] - items.tokens[j]
+        cost = penalties(search, leave, b, filled, j) + spent
         shared = (items.weight[i] + join.grows * items.weight[j]) * scratch.to_leaver[place]
         tied = ties[j] if tie_version[j] == version else tie(items, state, j)
         base = value(join.pairs - tied - shared, count)

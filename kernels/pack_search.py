@@ -10,6 +10,7 @@ from icp.kernels._jit import bare_kernel, kernel
 from icp.kernels.pack_bonds import look_for_bonds, new_bonds
 from icp.kernels.pack_moves import CHAIN_GAIN, list_members, propose_chains, propose_move, propose_pairs, propose_swaps
 from icp.kernels.pack_pieces import join_pieces
+from icp.kernels.pack_reach import find_reach, new_reach, pass_on
 from icp.kernels.pack_state import Items, State, put_in, refresh, take_out
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search, join_of, leave_of
 from icp.kernels.pack_worth import clashes, dot_window, is_free, pull
@@ -46,7 +47,7 @@ def search_windows(items: Items, state: State, rules: Rules, schedule: NDArray[n
         np.empty(1, np.float64),
         np.empty(4, np.int64),
     )
-    search = Search(items, state, rules, scratch, new_bonds(n, n_windows))
+    search = Search(items, state, rules, scratch, new_bonds(n, n_windows), new_reach(n_windows))
     changed = np.zeros(n_windows, np.int64)
     visited = np.full(n, -1, np.int64)
     stats = np.zeros((schedule.size, 2), np.int64)
@@ -89,6 +90,9 @@ def _visit(search: Search, i: int, clock: int) -> bool:
     if n_near == 0:
         return False
     look_for_bonds(search.items, search.state, search.bonds, i)
+    search.reach.count[0] = 0
+    if rules.hard and rules.least > 0:
+        find_reach(search.items, search.state, search.reach, search.state.window[i], rules.least)
     leave = leave_of(search, i)
     for place in range(n_near):
         join = join_of(search, place)
@@ -160,6 +164,8 @@ def _take_step(search: Search, i: int, changed: NDArray[np.int64], clock: int) -
         if window >= 0:
             refresh(items, state, window)
             changed[window] = clock
+    if search.rules.hard and max(state.filled[a], state.filled[b]) > search.rules.seq_len:
+        pass_on(items, state, search.reach, b, search.rules.seq_len, changed, clock)
 
 
 @kernel

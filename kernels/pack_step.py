@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from icp.kernels._jit import bare_kernel
 from icp.kernels.pack_bonds import Bonds
-from icp.kernels.pack_state import Items, State
+from icp.kernels.pack_reach import Reach, fits
+from icp.kernels.pack_state import WHOLE, Items, State
 from icp.kernels.pack_worth import tie, value
 
 FORBIDDEN = 1e300
@@ -30,6 +31,7 @@ class Rules(NamedTuple):
         swap_windows, chain_windows: how many of the best windows around an item are tried for swaps and for chains.
         pairs: try one item for two as well.
         whole_again: gain of each piece that is joined to another of its document.
+        least: fewest tokens of a piece, where windows that share cut documents may pass on tokens; 0: they may not.
     """
 
     seq_len: int
@@ -41,6 +43,7 @@ class Rules(NamedTuple):
     chain_windows: int
     pairs: bool
     whole_again: float
+    least: int
 
 
 class Scratch(NamedTuple):
@@ -75,10 +78,11 @@ class Search(NamedTuple):
     rules: Rules
     scratch: Scratch
     bonds: Bonds
+    reach: Reach
 
 
 class Leave(NamedTuple):
-    """An item and its window: value now and without it, pairs without it, penalty now and without it."""
+    """An item and its window: value now and without it, pairs without it, penalty now."""
 
     item: int
     window: int
@@ -86,7 +90,6 @@ class Leave(NamedTuple):
     left: float
     pairs: float
     paid: float
-    less: float
 
 
 class Join(NamedTuple):
@@ -113,6 +116,18 @@ def penalty(rules: Rules, filled: int) -> float:
 
 
 @bare_kernel
+def penalties(search: Search, leave: Leave, b: int, filled: tuple[int, int], j: int) -> float:
+    """What the window left and window `b` cost when they hold so many tokens, after the item and `j`, or none, went."""
+    rules, items = search.rules, search.items
+    cost = penalty(rules, filled[0]) + penalty(rules, filled[1])
+    if cost >= FORBIDDEN and search.reach.count[0] > 0:
+        whole = items.kind[leave.item] == WHOLE and (j < 0 or items.kind[j] == WHOLE)
+        if whole and fits(search.reach, b, filled, rules.seq_len):
+            return 0.0
+    return cost
+
+
+@bare_kernel
 def leave_of(search: Search, i: int) -> Leave:
     """What it means that item `i` leaves its window."""
     items, state, rules = search.items, search.state, search.rules
@@ -125,7 +140,6 @@ def leave_of(search: Search, i: int) -> Leave:
         value(pairs, state.count[a] - 1),
         pairs,
         penalty(rules, state.filled[a]),
-        penalty(rules, state.filled[a] - items.tokens[i]),
     )
 
 

@@ -17,6 +17,7 @@ from icp.kernels import (
     pack_pieces,
     pack_pour,
     pack_pour_step,
+    pack_reach,
     pack_repair,
     pack_search,
     pack_state,
@@ -24,6 +25,7 @@ from icp.kernels import (
     pack_worth,
 )
 from icp.kernels.pack_bonds import new_bonds
+from icp.kernels.pack_reach import new_reach
 from icp.kernels.pack_state import LONG, MOST_LOOSE, PIECE, WHOLE, Items
 from icp.kernels.pack_step import MAX_MEMBERS, Rules, Scratch, Search
 
@@ -37,6 +39,7 @@ MODULES = (
     pack_pieces,
     pack_pour,
     pack_pour_step,
+    pack_reach,
     pack_repair,
     pack_search,
     pack_state,
@@ -185,13 +188,13 @@ def home(rng, made, i):
     return int(rng.choice(open_ones))
 
 
-def rules(problem, *, hard=False, penalty=1.0, linear=0.3, two_sided=True, pairs=True, whole_again=0.15):
+def rules(problem, *, hard=False, penalty=1.0, linear=0.3, two_sided=True, pairs=True, whole_again=0.15, least=0):
     """What a search may do: softly by a capacity that is often exceeded, hard by one that is not."""
     filled = [0] * len(problem.window_group)
     for i, window in enumerate(problem.window):
         filled[window] += problem.tokens[i]
     capacity = max(CAPACITY, *filled) if hard else CAPACITY
-    return Rules(capacity, np.full(1, penalty), hard, linear, two_sided, 20, 20, pairs, whole_again)
+    return Rules(capacity, np.full(1, penalty), hard, linear, two_sided, 20, 20, pairs, whole_again, least)
 
 
 def search_of(items, state, rules):
@@ -207,7 +210,7 @@ def search_of(items, state, rules):
         np.full(1, -1e30),
         np.full(4, -1, np.int64),
     )
-    return Search(items, state, rules, scratch, new_bonds(items.doc.size, n_windows))
+    return Search(items, state, rules, scratch, new_bonds(items.doc.size, n_windows), new_reach(n_windows))
 
 
 # What follows is the definition: every pair of members anew, nothing kept.

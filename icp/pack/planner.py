@@ -6,6 +6,7 @@ one piece, or in partitions where there are many.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from icp.pack.partition_plan import Division, plan_divided
 from icp.pack.partitions import NOTHING, is_divided, n_windows, segments_of
 from icp.pack.problem import Corpus, Pieces
 from icp.pack.rounds import begin_windows, finish_windows
+from icp.pack.worth import plan_worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,12 @@ class Tails:
 
 LEAST_FILL = 0.9
 """Windows of tails are at least so full (unless `min_fill` is lower), however many windows long documents fill."""
+
+FEW_DOCS = 4096
+"""Documents up to which several plans are made, and the best is taken."""
+
+DEARER = (1.4, 2.0, 1.2, 1.7)
+"""What cuts cost in further plans, as a multiple of what they do in the first."""
 
 
 def plan_related(corpus: Corpus, lengths: NDArray[np.int64], threads: int = 1) -> PackPlan:
@@ -116,12 +124,26 @@ def fill_of_tails(corpus: Corpus, lengths: NDArray[np.int64], tails: NDArray[np.
 
 
 def _in_one_piece(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:
-    pieces = finish_windows(corpus, begin_windows(corpus, docs, tokens, threads), threads)
+    """The best of some plans of few documents, which differ by chance; of more, one plan."""
     fill = corpus.min_fill
-    excess = n_windows(pieces) / max(1, int(tokens.sum() / (fill * corpus.capacity)))
+    wanted = max(1, int(tokens.sum() / (fill * corpus.capacity)))
+    several = docs.size <= FEW_DOCS and not corpus.whole
+    ways = [corpus, *(replace(corpus, dearer=dearer) for dearer in DEARER if several)]
+    plans = [_planned(way, docs, tokens, threads) for way in ways]
+    excess = n_windows(plans[0]) / wanted
     if docs.size <= rounds.STRETCH_DOCS and excess > 1 and fill < 1 and not corpus.groups.any():
         # what found no room took windows of its own: plan so many fewer, once; of many windows one more is nothing
-        fuller = replace(corpus, min_fill=min(1.0, fill * excess))
-        again = finish_windows(fuller, begin_windows(fuller, docs, tokens, threads), threads)
-        pieces = min(again, pieces, key=n_windows)
-    return pieces
+        fuller = min(1.0, fill * excess)
+        plans += [_planned(replace(way, min_fill=fuller), docs, tokens, threads) for way in ways]
+    return _best(corpus, plans, wanted)
+
+
+def _best(corpus: Corpus, plans: list[Pieces], wanted: int) -> Pieces:
+    """The plan that is worth most of those with the fewest windows; up to `wanted` of them are few enough."""
+    counts = [max(n_windows(plan), wanted) for plan in plans]
+    fewest = [plan for plan, count in zip(plans, counts, strict=True) if count == min(counts)]
+    return max(fewest, key=partial(plan_worth, corpus)) if len(fewest) > 1 else fewest[0]
+
+
+def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:
+    return finish_windows(corpus, begin_windows(corpus, docs, tokens, threads), threads)

@@ -67,6 +67,7 @@ class Corpus:
         min_fill: wanted share of a window that is tokens.
         whole: no document is cut.
         cut_cost: similarity that a piece must be worth.
+        dearer: what cuts cost when windows are poured, as a multiple of the usual.
         scale: by which vectors are multiplied before they are rounded to int8.
     """
 
@@ -84,6 +85,7 @@ class Corpus:
     min_fill: float = 1.0
     whole: bool = False
     cut_cost: float = 0.0
+    dearer: float = 1.0
     scale: float = 1.0
 
 

@@ -53,7 +53,7 @@ def plan_stretch(
         return _whole_round(corpus, pieces, group, AGAIN_SCHEDULE if again else WHOLE_SCHEDULE)
     items, state = _started(corpus, pieces, group)
     fill_empty(items, state, corpus.capacity)
-    rules = Rules(corpus.capacity, np.zeros(1), False, 0.3, True, 8, 3, False, corpus.cut_cost)
+    rules = Rules(corpus.capacity, np.zeros(1), False, 0.3, True, 8, 3, False, corpus.cut_cost, 0)
     search_windows(items, state, rules, SOFT_SCHEDULES[again] * pieces.doc.size / (USUAL_DOCS * group.size))
     pieces = _fit_pieces(corpus, items, state)
     for _ in range(MORE_POURS):
@@ -89,7 +89,7 @@ def _started(corpus: Corpus, pieces: Pieces, window_group: NDArray[np.int32]) ->
 
 def _plan_whole(corpus: Corpus, items: Items, state: State, schedule: tuple[tuple[float, int], ...]) -> None:
     two_sided = corpus.min_fill < NARROW_FILL
-    rules = Rules(corpus.capacity, np.zeros(1), False, 1.0, two_sided, 8, 3, False, 0.0)
+    rules = Rules(corpus.capacity, np.zeros(1), False, 1.0, two_sided, 8, 3, False, 0.0, 0)
     for penalty, sweeps in schedule:
         search_windows(items, state, rules, np.full(sweeps, penalty))
         if penalty < AGAIN_SCHEDULE[0][0]:
@@ -106,7 +106,9 @@ def search_pieces(corpus: Corpus, pieces: Pieces) -> Pieces:
     window = pieces.window.copy()
     window_group = group_of_windows(corpus, pieces)
     swaps, chains = (20, 6) if corpus.whole else (12, 3)
-    rules = Rules(corpus.capacity, np.zeros(1), True, 0.0, False, swaps, chains, corpus.whole, corpus.cut_cost)
+    rules = Rules(
+        corpus.capacity, np.zeros(1), True, 0.0, False, swaps, chains, corpus.whole, corpus.cut_cost, corpus.least
+    )
     search_windows(items, new_state(items, window, window_group), rules, np.zeros(HARD_SWEEPS))
     return remaining(corpus, items, window)
 
@@ -124,7 +126,7 @@ def _fit_whole(corpus: Corpus, items: Items, state: State) -> Pieces:
 
 
 def _fit_pieces(corpus: Corpus, items: Items, state: State) -> Pieces:
-    prices = PRICES._replace(root=PRICES.root * (1 + 2 * items.bond[0]) if corpus.cut_cost else 0.0)
+    prices = PRICES._replace(root=PRICES.root * corpus.dearer * (1 + 2 * items.bond[0]) if corpus.cut_cost else 0.0)
     item, window, tokens = pack_pour.pour_overflow(items, state, corpus.capacity, corpus.least, prices)
     fitted = _fitted(corpus, items, state)
     rows = np.flatnonzero(fitted >= 0)  # those that were joined to others stand in none

@@ -124,7 +124,8 @@ def test_links_alone_decide_order_and_windows(sound, alone, corpus, tmp_path):
         "packs/main/plan/window.npy",
     ):
         np.testing.assert_array_equal(np.load(made / name), np.load(wanted / name))
-    assert linked_share(alone) > 1.2 * linked_share(sound) > 0
+    # the links of the file lead to other topics: beside similarities they hardly bring documents together
+    assert linked_share(alone) > max(0.3, 1.2 * linked_share(sound))
     assert broken(made) == ""
 
 

@@ -139,10 +139,10 @@ def total_in(problem, items, state, rules):
 
 @both
 @settings(max_examples=40, deadline=None)
-@given(seeds, st.booleans(), st.booleans())
-def test_a_search_keeps_what_must_be_kept(mode, seed, hard, joins):
+@given(seeds, st.booleans(), st.booleans(), st.integers(0, 2))
+def test_a_search_keeps_what_must_be_kept(mode, seed, hard, joins, least):
     given_one = problem(seed, n_docs=8)
-    allowed = rules(given_one, hard=hard, whole_again=0.15 if joins else 0.0)
+    allowed = rules(given_one, hard=hard, whole_again=0.15 if joins else 0.0, least=least)
     with running(mode):
         items, state = given_one.start()
         for _ in range(4):
@@ -154,6 +154,33 @@ def test_a_search_keeps_what_must_be_kept(mode, seed, hard, joins):
             check_state(given_one, items, state)
             if hard:
                 assert state.filled.max() <= allowed.seq_len
+            for i, tokens in enumerate(given_one.tokens):
+                assert items.tokens[i] >= min(tokens, least) or state.window[i] < 0
+
+
+@both
+def test_documents_of_unlike_size_change_places_where_windows_share_one_that_is_cut(mode):
+    vectors = np.array([[3, 0, 0], [0, 3, 0], [1, 1, 1], [1, 1, 1], [3, 0, 0], [0, 3, 0]], np.int8)
+    made = Problem(
+        [0, 1, 2, 2, 3, 4],
+        vectors,
+        [5, 3, 8, 8, 6, 4],
+        [1.0, 1.0, 0.5, 0.5, 1.0, 1.0],
+        [[4, 2], [5, 3], [3, -1], [2, -1], [0, 2], [1, 3]],
+        set(),
+        [0] * 6,
+        [0, 1, 0, 1, 1, 0],
+        [0, 0],
+    )  # 0 and 4 are alike, and 1 and 5; items 2 and 3 are a document that is cut; both windows are full
+    with running(mode):
+        for least, together in ((0, False), (2, True)):
+            items, state = made.start()
+            allowed = rules(made, hard=True, whole_again=0.0, least=least)._replace(seq_len=17)
+            pack_search.search_windows(items, state, allowed, np.zeros(4))
+            assert bool(state.window[0] == state.window[4]) is together
+            assert bool(state.window[1] == state.window[5]) is together
+            assert state.filled.tolist() == [17, 17]
+            assert sorted(items.tokens[[2, 3]].tolist()) == ([6, 10] if together else [8, 8])
 
 
 @settings(max_examples=100, deadline=None)

@@ -30,7 +30,7 @@ def plain_python():
 
 
 def made_rules(hard=False, two_sided=False):
-    return Rules(10, np.full(1, 2.0), hard, 0.5, two_sided, 8, 3, False, 0.0)
+    return Rules(10, np.full(1, 2.0), hard, 0.5, two_sided, 8, 3, False, 0.0, 0)
 
 
 @pytest.mark.parametrize(("filled", "hard", "two_sided", "cost"), [
@@ -57,8 +57,8 @@ def test_what_leaves_and_what_joins_is_that_of_the_definition(seed):
         out = changed(given_one, plan, {i: -1})
         leave = pack_step.leave_of(search, i)
         assert (leave.item, leave.window) == (i, a)
-        prices = [price_of(allowed, filled_of(each, a)) for each in (plan, out)]
-        expected = [worth_of(given_one, plan, a), worth_of(given_one, out, a), pairs_of(given_one, out, a), *prices]
+        price = price_of(allowed, filled_of(plan, a))
+        expected = [worth_of(given_one, plan, a), worth_of(given_one, out, a), pairs_of(given_one, out, a), price]
         assert list(leave[2:]) == pytest.approx(expected, abs=1e-9)
         for b in range(len(given_one.window_group)):
             if b == a or not may_enter(given_one, plan, i, b):

@@ -146,7 +146,7 @@ def figures_step() -> Step:
 
 STEP = Step(
     name="windows",
-    format=5,
+    format=6,
     inputs=("documents", "dedup", "embeddings", "graph", "tokens", "order"),
     keys=_keys,
     phases=(
