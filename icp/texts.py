@@ -19,6 +19,7 @@ BLOCK_BYTES = 1 << 24
 """Bytes of text that go through a kernel at once (a longer text: its own); words and pieces take several times that."""
 
 _AROUND = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _WHOLE = re.compile(r"-?[0-9]+\.0+")
 
 
@@ -154,3 +155,11 @@ def key_of(doc_id: str) -> str:
     characters around, and ``3.0`` as ``3``, since a column of integers with a gap is written so."""
     value = unicodedata.normalize("NFC", doc_id).strip(_AROUND)
     return value.partition(".")[0] if _WHOLE.fullmatch(value) else value
+
+
+def url_key(url: str) -> str:
+    """A URL as it is compared with those to be removed: without scheme, fragment, slash at the end, its host in lower
+    case, so that a page is one whether it was fetched by http or https."""
+    rest = _SCHEME.sub("", key_of(url).partition("#")[0])
+    host, slash, path = rest.partition("/")
+    return f"{host.lower().removesuffix(':443').removesuffix(':80')}{slash}{path}".rstrip("/")

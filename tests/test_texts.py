@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from icp.errors import InputError
-from icp.texts import text_buffers
+from icp.texts import text_buffers, url_key
 
 
 def as_list(texts):
@@ -89,3 +89,10 @@ def test_texts_are_taken_in_any_order():
     texts = text_buffers(STRINGS)
     assert as_list(texts.take(np.array([3, 0, 1, 3]))) == ["漢字 😀", "one", "", "漢字 😀"]
     assert as_list(texts.take(np.zeros(0, np.int64))) == []
+
+
+def test_a_url_is_one_by_http_and_by_https():
+    for url in ("http://A.org/x", "https://a.org/x/", "HTTPS://a.org:443/x#top", "a.org/x", " http://a.org:80/x"):
+        assert url_key(url) == "a.org/x"
+    assert url_key("http://a.org/X?q=1") == "a.org/X?q=1"
+    assert url_key("http://a.org/") == url_key("https://a.org") == "a.org"

@@ -41,7 +41,7 @@ from icp.run.names import (
 from icp.run.reader import Run, open_run, pack_names, read_groups
 from icp.run.records import MANIFEST, read_mapping
 from icp.run.removed import among, names_one, read_tombstones, removed_docs
-from icp.texts import key_of, text_buffers
+from icp.texts import key_of, text_buffers, url_key
 
 DOCUMENTS_FOLDER = "documents"
 SEARCHED = (".json", ".jsonl", ".yaml", ".md", ".html", ".txt", ".csv", ".log")
@@ -103,7 +103,8 @@ def _check_documents(run: Run, where: str, sought: Sought, found: Breaches, seen
                 place = f"{where}documents/{name}"
                 _note_ids(table["id"].to_pylist(), sought.keys, place, found)
                 if "url" in columns:
-                    _note_ids(table["url"].to_pylist(), sought.urls, place, found)
+                    values = [url_key(str(value)) if value else "" for value in table["url"].to_pylist()]
+                    _note_ids(values, sought.urls, place, found)
                 digests = text_digests(text_buffers(table["text"]))
                 hits = [row for row, one in enumerate(digests) if one.tobytes() in sought.texts]
                 note(found, "texts of removed documents", hits, place)
@@ -172,5 +173,5 @@ def _search(run: Run, where: str, sought: Sought, found: Breaches, seen: Seen) -
         if path.suffix not in SEARCHED or name == f"{DOCUMENTS_FOLDER}/{MANIFEST}" or path.stat().st_size > LARGEST:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        if names_one(text, sought.keys | sought.urls):
+        if names_one(text, sought.keys, sought.urls):
             found.add("files that name a removed document", f"{where}{name}")

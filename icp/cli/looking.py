@@ -97,10 +97,12 @@ def _prove_removed(run_folder: str, removed: str) -> None:
     from icp.audit import Sought, verify_removed
     from icp.remove import read_wanted
     from icp.run.opening import fresh_folder
+    from icp.texts import url_key
 
     wanted = read_wanted(removed)
+    urls = frozenset(url_key(key) for key in wanted.keys if "://" in key)
     with fresh_folder(run_folder) as folder:
-        _tell(run_folder, verify_removed(folder, Sought(keys=wanted.keys, texts=wanted.texts)))
+        _tell(run_folder, verify_removed(folder, Sought(wanted.keys, wanted.texts, urls)))
 
 
 def _audit(run_folder: str, pack_name: str) -> None:

@@ -16,7 +16,7 @@ from icp.dedup.minhash import text_digests
 from icp.errors import InputError
 from icp.steps.documents.lines import line_blocks, listed_ids
 from icp.steps.documents.rows import LONGEST_LINE
-from icp.texts import key_of, text_buffers
+from icp.texts import key_of, text_buffers, url_key
 
 URL = "url"
 """The kept field that a list of URLs is compared with."""
@@ -24,7 +24,7 @@ URL = "url"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a user names: `keys` as `icp.texts.key_of` gives them, of ids, or of URLs if `by_url`; hashes of `texts`, if
+    """What a user names: `keys`, by `icp.texts.key_of` of ids, by `url_key` of URLs if `by_url`; hashes of `texts`, if
     the list has a column ``text``."""
 
     keys: frozenset[str]
@@ -47,7 +47,7 @@ def read_wanted(path: str, *, by_url: bool = False) -> Wanted:
     keys: set[str] = set()
     texts: set[bytes] = set()
     for value, text in rows:
-        keys.add(key_of(str(value)))
+        keys.add(url_key(str(value)) if by_url else key_of(str(value)))
         if isinstance(text, str):
             texts.update(digests_of([text]))
     keys.discard("")

@@ -22,7 +22,7 @@ from icp.run.names import DOCUMENTS, HOLDOUT, OVERLAPS
 from icp.run.reader import Run, read_columns, read_groups
 from icp.run.removed import among, read_tombstones, removed_docs
 from icp.steps.documents.sift import NEAR
-from icp.texts import key_of, text_buffers
+from icp.texts import key_of, text_buffers, url_key
 
 _QUOTED = re.compile(r'"([^"]{1,4096})"')
 
@@ -102,6 +102,7 @@ def find_gone(run: Run, wanted: Wanted) -> Gone:
 def _named_docs(run: Run, wanted: Wanted) -> tuple[NDArray[np.int64], set[str]]:
     """Rows of the documents that a list names, ascending, and the keys of the list that were met."""
     column, docs, met, first = URL if wanted.by_url else "id", [], set(), 0
+    as_key = url_key if wanted.by_url else key_of
     for name in run.names("documents", DOCUMENTS):
         path = run.path("documents", name)
         if wanted.by_url and URL not in pq.read_schema(path).names:
@@ -110,7 +111,7 @@ def _named_docs(run: Run, wanted: Wanted) -> tuple[NDArray[np.int64], set[str]]:
             )
         for table in read_groups(path, (column,)):
             for row, value in enumerate(table.column(0).to_pylist()):
-                key = key_of(str(value)) if value is not None and value != "" else None
+                key = as_key(str(value)) if value is not None and value != "" else None
                 if key is not None and key in wanted.keys:
                     docs.append(first + row)
                     met.add(key)
@@ -155,7 +156,7 @@ def _find_held(run: Run, gone: Gone, wanted: Wanted, met: set[str]) -> frozenset
         for table in read_groups(path, columns):
             out = gone.is_held(table)
             if len(columns) > 2:
-                urls = [key_of(str(one or "")) for one in table[URL].to_pylist()]
+                urls = [url_key(str(one or "")) for one in table[URL].to_pylist()]
                 out |= np.array([url in wanted.keys for url in urls], np.bool_)
                 met |= wanted.keys.intersection(urls)
             chosen = table.filter(pa.array(out))
@@ -182,13 +183,13 @@ def _held_copies(run: Run, gone: Gone, known: frozenset[str]) -> frozenset[str]:
 
 def _refused(run: Run, wanted: Wanted) -> dict[str, str]:
     """Keys of refused rows that a list names, of those whose id is known, each with the key by which it is named."""
-    column, found = URL if wanted.by_url else "id", {}
+    column, as_key, found = (URL, url_key, {}) if wanted.by_url else ("id", key_of, {})
     for name in run.names("documents", OVERLAPS):
         if column in pq.read_schema(run.path("documents", name)).names:
             table = read_columns(run.path("documents", name), ("id", column))
             for doc_id, named_by in zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True):
-                if doc_id and named_by and key_of(str(named_by)) in wanted.keys:
-                    found[key_of(doc_id)] = key_of(str(named_by))
+                if doc_id and named_by and as_key(str(named_by)) in wanted.keys:
+                    found[key_of(doc_id)] = as_key(str(named_by))
     return found
 
 

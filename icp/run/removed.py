@@ -19,7 +19,7 @@ from icp.errors import ArtifactError
 from icp.run.forms import ADVICE
 from icp.run.names import COMMIT, REMOVAL, REMOVED_DOCS, TOKENS, TOMBSTONES, subfolders, tokens_folder
 from icp.run.records import MANIFEST, hash_file, read_manifest
-from icp.texts import key_of
+from icp.texts import key_of, url_key
 
 _WORD = re.compile(r"[^\s'\"(),;<>]+")
 _SHORTEST = 4
@@ -124,10 +124,12 @@ def among(docs: NDArray[np.integer], chosen: NDArray[np.int64]) -> NDArray[np.bo
     return np.asarray(chosen[at] == docs)
 
 
-def names_one(text: str, keys: frozenset[str]) -> bool:
-    """Whether one of some ids stands in a text as a word of its own; numbers and very short ids are not told apart."""
-    words = (word.rstrip(":.") for word in _WORD.findall(text))
-    return any(key_of(word) in keys for word in words if len(word) >= _SHORTEST and not word.isdigit())
+def names_one(text: str, keys: frozenset[str], urls: frozenset[str] = frozenset()) -> bool:
+    """Whether one of some ids or URLs stands in a text as a word of its own; numbers and very short ids are not told
+    apart."""
+    words = [word for word in (one.rstrip(":.") for one in _WORD.findall(text)) if len(word) >= _SHORTEST]
+    named = any(key_of(word) in keys for word in words if not word.isdigit())
+    return named or bool(urls and any(url_key(word) in urls for word in words if "://" in word))
 
 
 def write_tombstones(path: Path, rows: Sequence[Tombstone]) -> None:

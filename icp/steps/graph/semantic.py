@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from icp.dedup.shingles import shingle_sets
 from icp.engine.step import PartOutput
+from icp.errors import InputError
 from icp.kernels.knn_graph import jaccard_pairs, keep_leaders
 from icp.run.arrays import survivors
 from icp.run.context import Context, document_parts
@@ -123,6 +124,8 @@ def choose_nodes(context: Context, part: str, output: PartOutput) -> None:
     kept = stay_before(context)
     kept[pairs[removing, 1]] = False
     kept[is_out] = False
+    if is_out.any() and not kept.any():
+        raise InputError("holdout.cosine leaves no document for training; raise it")
     _write_duplicates(context, output, docs[pairs[removing]], jaccards[removing], similarities[removing])
     apart = kept_apart(context)
     apart[alike] = True
