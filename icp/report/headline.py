@@ -41,7 +41,11 @@ def _document_cards(partly: Partly, corpus: Corpus) -> list[dict[str, str]]:
         kinds = {name: int((corpus.fate == at).sum()) for at, name in enumerate(FATES)}
         told = ", ".join(f"{kinds[name]:,} {name}" for name in FATES[1:] if kinds[name])
         found.append(_card("duplicates removed", f"{n_removed:,}", told or "no copies found"))
-        found.append(_card("documents kept", f"{corpus.n_docs - n_removed:,}", _how_often(partly)))
+        others = _counts(partly, "graph")
+        left_out = {"near to held-out ones": others.get("near_held", 0), "on request": others.get("removed", 0)}
+        n_kept = corpus.n_docs - n_removed - sum(left_out.values())
+        told = "".join(f"; {n:,} left out, {why}" for why, n in left_out.items() if n)
+        found.append(_card("documents kept", f"{n_kept:,}", _how_often(partly) + told))
     return found
 
 

@@ -234,3 +234,15 @@ def test_the_card_of_kept_documents_says_how_often_each_is_read(tiny_run, pack, 
     partly.run = replace(partly.run, config=parse_config(tree))
     found = {card["name"]: card for card in cards(partly, load_corpus(partly))}
     assert told in found["documents kept"].values()
+
+
+def test_the_card_of_kept_documents_counts_those_that_are_left_out_of_the_graph(tiny_run):
+    partly = open_partly(tiny_run, pack="main")
+    found = {card["name"]: card for card in cards(partly, load_corpus(partly))}
+    kept = int(found["documents kept"]["value"].replace(",", ""))
+    graph = partly.run.manifests["graph"]
+    fewer = replace(graph, counts={**graph.counts, "near_held": 3, "removed": 2})
+    partly.run = replace(partly.run, manifests={**partly.run.manifests, "graph": fewer})
+    found = {card["name"]: card for card in cards(partly, load_corpus(partly))}
+    assert int(found["documents kept"]["value"].replace(",", "")) == kept - 5
+    assert found["documents kept"]["below"].endswith("; 3 left out, near to held-out ones; 2 left out, on request")
