@@ -4,13 +4,15 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 
 from icp.errors import InputError
@@ -163,3 +165,18 @@ def url_key(url: str) -> str:
     rest = _SCHEME.sub("", key_of(url).partition("#")[0])
     host, slash, path = rest.partition("/")
     return f"{host.lower().removesuffix(':443').removesuffix(':80')}{slash}{path}".rstrip("/")
+
+
+def id_hashes(ids: Iterable[Any]) -> NDArray[np.uint64]:
+    """A hash of every id, written as text: (n,) uint64."""
+    return np.fromiter((xxhash.xxh3_64_intdigest(str(one).encode()) for one in ids), np.uint64)
+
+
+def packed_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, packed with gzip, zstd or bz2 as its name says, or not; raises OSError or ArrowException."""
+    rest = b""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            *lines, rest = (rest + block).split(b"\n")
+            yield from lines
+    yield rest

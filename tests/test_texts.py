@@ -4,9 +4,11 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 
+from icp import texts
 from icp.errors import InputError
-from icp.texts import text_buffers, url_key
+from icp.texts import id_hashes, packed_lines, text_buffers, url_key
 
 
 def as_list(texts):
@@ -96,3 +98,18 @@ def test_a_url_is_one_by_http_and_by_https():
         assert url_key(url) == "a.org/x"
     assert url_key("http://a.org/X?q=1") == "a.org/X?q=1"
     assert url_key("http://a.org/") == url_key("https://a.org") == "a.org"
+
+
+def test_ids_are_hashed_as_they_are_written():
+    assert id_hashes(iter(["a", 7])).tolist() == [xxhash.xxh3_64_intdigest(b"a"), xxhash.xxh3_64_intdigest(b"7")]
+    assert id_hashes([]).dtype == np.uint64
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst", ".bz2"])
+@pytest.mark.parametrize("content", [b"", b"one", b"one\ntwo\n", b"\n\none\r\ntwo \xff", b"x" * 40 + b"\n" + b"y" * 7])
+def test_lines_of_packed_files_are_those_of_plain_ones(tmp_path, monkeypatch, suffix, content):
+    monkeypatch.setattr(texts, "BLOCK_BYTES", 5)
+    path = tmp_path / f"a.jsonl{suffix}"
+    with pa.output_stream(str(path), compression="detect") as stream:
+        stream.write(content)
+    assert list(packed_lines(path)) == content.split(b"\n")

@@ -70,6 +70,11 @@ def connected(n: int, files: Iterable[Found]) -> NDArray[np.int64]:
     return labels
 
 
+def connected_pairs(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) int64: the smallest of 0..n-1 that each one is connected to by pairs (m, 2) int64."""
+    return connected(n, [(np.ascontiguousarray(pairs).reshape(-1), np.arange(0, pairs.size, 2))])
+
+
 def label_sizes(labels: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """(BINS,) int64: how many of these labels of `n` positions lie in each of equal stretches."""
     sizes = np.zeros(BINS, np.int64)

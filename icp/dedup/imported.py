@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 from numpy.typing import NDArray
 
 from icp.config.addresses import expanded
 from icp.errors import InputError
+from icp.texts import id_hashes, packed_lines
 
 OF_ID = "duplicate_of"
 IDS = ("id", "_curator_dedup_id")
@@ -96,26 +96,6 @@ def read_found(path: Path) -> Iterator[Found]:
         yield Grouped(np.concatenate((ids, groups)), np.tile(groups, 2)) if names[1] == OF_ID else Grouped(ids, groups)
 
 
-def id_hashes(ids: Iterable[Any]) -> NDArray[np.uint64]:
-    """A hash of every id, as `icp.embed.by_id` hashes them: (n,) uint64."""
-    return np.fromiter((xxhash.xxh3_64_intdigest(str(one).encode()) for one in ids), np.uint64)
-
-
-def connected_labels(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) int64: the least member of what each of n rows is connected to by pairs (m, 2) int64."""
-    label = np.arange(n, dtype=np.int64)
-    while True:
-        least = np.minimum(label[pairs[:, 0]], label[pairs[:, 1]])
-        before = label.copy()
-        np.minimum.at(label, label[pairs[:, 0]], least)
-        np.minimum.at(label, label[pairs[:, 1]], least)
-        np.minimum.at(label, pairs[:, 0], least)
-        np.minimum.at(label, pairs[:, 1], least)
-        label = label[label]
-        if np.array_equal(label, before):
-            return label
-
-
 def covered(
     owners: NDArray[np.int64], spans: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -163,19 +143,16 @@ def _parquet_blocks(path: Path) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
 def _json_blocks(path: Path) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     names, found, number = tuple[str, ...](), list[Any](), 0
     try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            for line in stream.read().splitlines():
-                number += 1
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                names = names or _columns(path, row)
-                if len(names) == 1 and len(row) != 1:
-                    raise InputError(
-                        f"{path}: line {number}: has {', '.join(row)[:200]}, others {names[0]} alone; {HOW}"
-                    )
-                if None not in (values := tuple(row[name] if name in IDS else row.get(name) for name in names)):
-                    found.append(values)
+        for line in packed_lines(path):
+            number += 1
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            names = names or _columns(path, row)
+            if len(names) == 1 and len(row) != 1:
+                raise InputError(f"{path}: line {number}: has {', '.join(row)[:200]}, others {names[0]} alone; {HOW}")
+            if None not in (values := tuple(row[name] if name in IDS else row.get(name) for name in names)):
+                found.append(values)
     except InputError:
         raise
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, pa.ArrowException) as error:

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 from numpy.typing import NDArray
 
 from icp.config.addresses import expanded
 from icp.errors import InputError
-from icp.texts import cleaned_id
+from icp.texts import cleaned_id, id_hashes
 
 BLOCK_ROWS = 1 << 13
 HOW = "give Parquet with a column id and one of lists of floats, or NAME.npy beside NAME.ids.txt (one id a line)"
@@ -58,11 +57,6 @@ def convert_file(path: Path) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.fl
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         n_read += len(ids)
         yield id_hashes(ids), (rows / np.where(lengths == 0, 1.0, lengths)).astype(np.float16)
-
-
-def id_hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
-    """A hash of every id: (n,) uint64."""
-    return np.fromiter((xxhash.xxh3_64_intdigest(name.encode()) for name in ids), np.uint64, len(ids))
 
 
 def merge_hashes(names: Sequence[str], hashes: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:

@@ -24,7 +24,7 @@ from icp.config import Config, parse_config
 from icp.engine.executor import Executor
 from icp.errors import ArtifactError
 from icp.forecast.machine import rates_path
-from icp.forecast.rates import Line, PhaseRate, Rates, StepRate, fit
+from icp.forecast.rates import Line, PhaseRate, Rates, StepRate, fit, n_plans
 from icp.machine import processor
 from icp.pipeline import build_graph, pack
 from icp.run import records
@@ -171,6 +171,7 @@ def rates_of(samples: list[Sample], settings: dict[str, Any], seconds: float) ->
         for phase in found[-1].costs:
             costs = [manifest.costs.get(phase, {}) for manifest in found]
             took, wrote = ([cost.get(name, 0.0) for cost in costs] for name in (clock, "bytes"))
+            took = [one / n_plans(step, phase, n, settings) for one, n in zip(took, n_docs, strict=True)]
             phases.append(PhaseRate(step, phase, bool(costs[-1]["serial"]), fitted(took), fitted(wrote)))
         left = fitted([sum(file.bytes for file in manifest.files.values()) for manifest in found])
         read = fitted([manifest.counts.get("vector_bytes_read", 0) for manifest in found])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from icp.config import Config
-from icp.forecast.rates import PhaseRate, Rates, StepRate
+from icp.forecast.rates import PhaseRate, Rates, StepRate, n_plans
 from icp.machine import Machine, open_files
 from icp.plurals import counted
 
@@ -152,15 +152,15 @@ def _exchanged(step: str, size: Size) -> float:
 
 def _seconds(phase: PhaseRate, rates: Rates, size: Size) -> float:
     """Processor seconds of a phase; from the size of the largest sample on, its growth counts."""
-    if (phase.step, phase.phase) in BOUNDED:
+    if (name := (phase.step, phase.phase)) in BOUNDED:
         return phase.seconds.at(rates.n_docs, rates.n_docs * rates.bytes_per_doc)
-    name = phase.step, phase.phase
     power, level = GROWTH.get(name, 1.0), LEVEL.get(name, size.n_docs)
     if name == ("neighbors", "search") and rates.settings.get("graph.method") == "exact":
         power, level = EXACT_GROWTH, size.n_docs
     growth: float = max(1.0, min(size.n_docs, level) / rates.n_docs) ** (power - 1)
     once = phase.seconds.constant * (1 if phase.serial else size.n_parts)
-    return once + growth * phase.seconds.varying(size.n_docs, size.n_bytes)
+    one = once + growth * phase.seconds.varying(size.n_docs, size.n_bytes)
+    return one * n_plans(*name, size.n_docs, rates.settings)
 
 
 def _written(phase: PhaseRate, size: Size) -> float:

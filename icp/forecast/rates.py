@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from icp.errors import ArtifactError
 
 LEAST = 1e-9
+FEW_DOCS, PLANS = 4096, 5
+"""Documents up to which so many plans of windows are made, as `icp.pack.planner` has it, which is slow to import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,12 @@ class Rates:
             return cls(**{**tree, "phases": tuple(phases), "steps": tuple(steps)})
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"not rates of a calibration ({error!r})") from None
+
+
+def n_plans(step: str, phase: str, n_docs: int, settings: Mapping[str, Any]) -> int:
+    """How many plans a phase makes of so many documents: rates are of one."""
+    several = settings.get("pack.method") == "windows" and settings.get("pack.split") != "never"
+    return PLANS if (step, phase) == ("windows", "plan") and several and n_docs <= FEW_DOCS else 1
 
 
 def fit(n_docs: Sequence[float], n_bytes: Sequence[float], values: Sequence[float]) -> Line:

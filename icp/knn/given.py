@@ -23,7 +23,7 @@ from icp.errors import InputError
 from icp.kernels.knn_expand import score_candidates
 from icp.knn.methods import Found
 from icp.knn.vectors import empty_keys
-from icp.texts import cleaned_id
+from icp.texts import cleaned_id, packed_lines
 
 KEY = "graph.import"
 LISTS = ("neighbors", "neighbours", "neighbor_ids", "neighbors_ids", "nearest")
@@ -146,30 +146,21 @@ def _of_parquet(path: Path) -> Iterator[list[Any]]:
 def _of_jsonl(path: Path) -> Iterator[list[Any]]:
     name, found, number = "", list[Any](), 0
     try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            for line in _lines(stream):
-                number += 1
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                name = name or _column(path, list(row))
-                found.append((row["id"], row.get(name)))
-                if len(found) == BATCH_ROWS:
-                    yield found
-                    found = []
+        for line in packed_lines(path):
+            number += 1
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            name = name or _column(path, list(row))
+            found.append((row["id"], row.get(name)))
+            if len(found) == BATCH_ROWS:
+                yield found
+                found = []
     except InputError:
         raise
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise InputError(f"{path}: line {number}: {str(error)[:200]}; {HOW}") from None
     yield found
-
-
-def _lines(stream: Any) -> Iterator[bytes]:
-    rest = b""
-    while block := stream.read(1 << 22):
-        *lines, rest = (rest + block).split(b"\n")
-        yield from lines
-    yield rest
 
 
 def _of_npy(path: Path) -> Iterator[Listed]:

@@ -126,8 +126,8 @@ def figures_of(
     room = n_windows * (capacity + window_specials)
     filled = int(members.tokens.sum()) + n_windows * window_specials
     return WindowFigures(
-        _ordered_sum((share * mean)[rows]) / n_subjects,
-        _ordered_sum((share * largest)[rows]) / n_subjects,
+        ordered_sum((share * mean)[rows]) / n_subjects,
+        ordered_sum((share * largest)[rows]) / n_subjects,
         filled / room if room else 0.0,
         int(np.count_nonzero(appearances > 1)),
         int(np.maximum(appearances - 1, 0).sum()),
@@ -135,7 +135,7 @@ def figures_of(
     )
 
 
-def _ordered_sum(values: NDArray[np.float64]) -> float:
+def ordered_sum(values: NDArray[np.float64]) -> float:
     """The sum, one after another: numpy's own changes its order with the processor."""
     return float(np.cumsum(values)[-1]) if values.size else 0.0
 

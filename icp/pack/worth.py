@@ -6,11 +6,11 @@ In: pieces in windows. Out: a number, which follows what deflate saves by contex
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icp.kernels.pack_state import new_state
 from icp.pack.problem import Corpus, Pieces, make_items, merged
 from icp.pack.quantising import largest_scale
+from icp.pack.similarity import ordered_sum
 
 MEAN, NEAREST, CUT = 0.4, 0.6, 0.7
 """What counts the mean cosine of a document to the others of its window, that to the nearest of its neighbours there,
@@ -29,13 +29,8 @@ def plan_worth(corpus: Corpus, pieces: Pieces) -> float:
     items = make_items(scaled, pieces.doc, pieces.tokens)
     items.bond[0] = 1.0  # so that the nearest are looked for, however few a window holds
     state = new_state(items, pieces.window.copy(), np.zeros(int(pieces.window.max(initial=-1)) + 1, np.int32))
-    mean = _sum(state.pairs / np.maximum(state.count - 1, 1))
+    mean = ordered_sum(state.pairs / np.maximum(state.count - 1, 1))
     cut = np.flatnonzero(items.doc[1:] == items.doc[:-1])
     smaller = np.minimum(items.tokens[cut], items.tokens[cut + 1])
-    price = CUT * _sum(np.sqrt(smaller / 1000)) if corpus.cut_cost else 0.0
-    return MEAN * mean + NEAREST * _sum(items.weight * state.best) - price
-
-
-def _sum(values: NDArray[np.float64]) -> float:
-    """The sum, one after another: numpy's own changes its order with the processor."""
-    return float(np.cumsum(values)[-1]) if values.size else 0.0
+    price = CUT * ordered_sum(np.sqrt(smaller / 1000)) if corpus.cut_cost else 0.0
+    return MEAN * mean + NEAREST * ordered_sum(items.weight * state.best) - price

@@ -3,13 +3,15 @@
 In: ids of documents/, the lists of removed documents. Out: hashes, sorted, and the document that stands for each.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from icp.embed.by_id import id_hashes
 from icp.run.context import Context, document_paths, part_paths
 from icp.run.names import DUPLICATES
 from icp.run.tables import read_column
+from icp.texts import id_hashes
 
 
 def docs_of_ids(context: Context, steps: tuple[str, ...]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -18,7 +20,7 @@ def docs_of_ids(context: Context, steps: tuple[str, ...]) -> tuple[NDArray[np.ui
     A document that another tool removed, and did not say of what it is a copy, stands for itself.
     """
     columns = (read_column(path, "id").to_pylist() for path in document_paths(context))
-    hashes = np.concatenate([np.zeros(0, np.uint64), *(id_hashes([str(one) for one in column]) for column in columns)])
+    hashes = np.concatenate([np.zeros(0, np.uint64), *map(id_hashes, columns)])
     target = np.arange(hashes.size)
     for step in steps:
         stands_for = np.arange(hashes.size)
@@ -44,7 +46,9 @@ def ranks(docs: NDArray[np.int64], kept: NDArray[np.int64]) -> NDArray[np.int64]
     return np.asarray(np.where(kept[place] == docs, place, -1), np.int64)
 
 
-def found_ids(hashes: NDArray[np.uint64], values: NDArray[np.int64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
+def found_ids(
+    hashes: NDArray[np.integer[Any]], values: NDArray[np.int64], wanted: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
     """(n,) int64: the value of each wanted hash, -1 if it is not among `hashes`, which ascend."""
     if not hashes.size:
         return np.full(wanted.size, -1, np.int64)

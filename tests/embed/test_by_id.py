@@ -5,6 +5,7 @@ import pytest
 
 from icp.embed import by_id
 from icp.errors import InputError
+from icp.texts import id_hashes
 
 
 def save(folder, vectors, ids, name="v"):
@@ -23,12 +24,12 @@ def test_npy_rows_become_unit_rows_and_zero_stays(dtype, tmp_path):
     hashes, rows = read(save(tmp_path, np.array([[3, 4], [0, 0]], dtype), ["a", "b"]))
     assert rows.dtype == np.float16
     assert rows == pytest.approx(np.array([[0.6, 0.8], [0, 0]]), abs=1e-3)
-    assert hashes.tolist() == by_id.id_hashes(["a", "b"]).tolist()
+    assert hashes.tolist() == id_hashes(["a", "b"]).tolist()
 
 
 def test_ids_of_a_list_are_cleaned(tmp_path):
     path = save(tmp_path, np.eye(3, dtype=np.float32), ["\ufeffa", ' "b" ', "c\r"])
-    assert read(path)[0].tolist() == by_id.id_hashes(["a", "b", "c"]).tolist()
+    assert read(path)[0].tolist() == id_hashes(["a", "b", "c"]).tolist()
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2), pa.large_list(pa.float32())])
@@ -44,11 +45,11 @@ def test_parquet_gives_what_npy_gives(kind, tmp_path, monkeypatch):
 
 def test_numbers_as_ids_are_their_text(tmp_path):
     pq.write_table(pa.table({"id": [7, 8], "v": [[1.0], [2.0]]}), tmp_path / "v.parquet")
-    assert read(tmp_path / "v.parquet")[0].tolist() == by_id.id_hashes(["7", "8"]).tolist()
+    assert read(tmp_path / "v.parquet")[0].tolist() == id_hashes(["7", "8"]).tolist()
 
 
 def test_ids_are_looked_up_over_all_files():
-    hashes = [by_id.id_hashes(["c", "a"]), by_id.id_hashes([]), by_id.id_hashes(["b"])]
+    hashes = [id_hashes(["c", "a"]), id_hashes([]), id_hashes(["b"])]
     index = by_id.merge_hashes(["x", "y", "z"], hashes)
     assert by_id.find_rows(index, ["a", "b", "c", "none"]).tolist() == [1, 2, 0, -1]
     assert by_id.find_rows(by_id.merge_hashes([], []), ["a"]).tolist() == [-1]
@@ -56,7 +57,7 @@ def test_ids_are_looked_up_over_all_files():
 
 def test_a_repeated_id_is_refused():
     with pytest.raises(InputError, match=r"one row 1 and two row 0 have the same id"):
-        by_id.merge_hashes(["one", "two"], [by_id.id_hashes(["a", "b"]), by_id.id_hashes(["b"])])
+        by_id.merge_hashes(["one", "two"], [id_hashes(["a", "b"]), id_hashes(["b"])])
 
 
 def test_a_vector_that_is_not_finite_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from forecast_rates import CONFIG, MACHINE, SIZE, planted
 
 from icp.forecast import estimate
+from icp.forecast.calibration import Sample, rates_of
 from icp.forecast.estimate import (
     BASE_MIB,
     BOUNDED,
@@ -23,9 +24,11 @@ from icp.forecast.estimate import (
     warnings,
 )
 from icp.forecast.passes import of_all_passes
-from icp.forecast.rates import Line
-from icp.pack import partitions
+from icp.forecast.rates import FEW_DOCS, PLANS, Line
+from icp.pack import partitions, planner
 from icp.pipeline import load_step
+from icp.run.names import BUILD_STEPS, PACK_STEPS
+from icp.run.records import Manifest
 
 
 def row(step, seconds, *, size=SIZE, workers=1, threads=1, settings=None):
@@ -177,3 +180,44 @@ def test_later_passes_are_planned_by_one_task_and_written_as_often():
     assert found["shards"].files == 3 * once[-1].files
     assert [found[row.step] for row in once if row.step not in ("windows", "shards")] == once[:-2]
     assert list(of_all_passes(once, 1)) == once
+
+
+def test_of_few_documents_several_plans_of_windows_are_made():
+    assert (planner.FEW_DOCS, 1 + len(planner.DEARER)) == (FEW_DOCS, PLANS)
+    named, settings = {"windows: one": Line(per_doc=0.0036)}, {"pack.method": "windows", "pack.split": "minimal"}
+
+    def hours(n_docs, **other):
+        rates = planted(named, settings=settings | other)
+        phases = tuple(
+            replace(phase, phase="plan") if (phase.step, phase.phase) == ("windows", "one") else phase
+            for phase in rates.phases
+        )
+        rows = forecast(replace(rates, phases=phases), replace(SIZE, n_docs=n_docs), CONFIG, workers=1, threads=1)
+        return next(row.core_hours for row in rows if row.step == "windows")
+
+    assert hours(FEW_DOCS) == pytest.approx(0.0036 * FEW_DOCS * PLANS / 3600)
+    assert hours(FEW_DOCS + 1) == pytest.approx(0.0036 * (FEW_DOCS + 1) / 3600)
+    for other in ({"pack.method": "path-cut"}, {"pack.split": "never"}):
+        assert hours(FEW_DOCS, **other) == pytest.approx(0.0036 * FEW_DOCS / 3600)
+
+
+def test_rates_are_of_one_plan():
+    """Two samples on each side of the bound, whose plans took 2 milliseconds a document and plan."""
+    samples = []
+    for n_docs in (1000, FEW_DOCS, FEW_DOCS + 1000, 20_000):
+        took = 0.002 * n_docs * (PLANS if n_docs <= FEW_DOCS else 1)
+        samples.append(
+            Sample(n_docs, 1000 * n_docs, {step: sampled(step, took) for step in (*BUILD_STEPS, *PACK_STEPS)})
+        )
+    rates = rates_of(samples, {"pack.method": "windows", "pack.split": "minimal"}, 1.0)
+    plan = next(rate.seconds for rate in rates.phases if (rate.step, rate.phase) == ("windows", "plan"))
+    for n_docs in (1000, 20_000):
+        assert plan.at(n_docs, 1000 * n_docs) == pytest.approx(0.002 * n_docs)
+
+
+def sampled(step, took):
+    """The manifest of a step whose one phase took so long."""
+    cost = {"cpu_seconds": took, "seconds": took, "bytes": 0.0, "serial": 1.0, "parts": 1, "peak_rss_mib": 1.0}
+    basis = {"config": {"embed.model": "hybrid"}, "inputs": {}}
+    counts = {"documents_in": 1000}
+    return Manifest(step, 1, "", basis, {}, counts, {}, {}, 0.0, 0.0, {}, costs={"plan": cost})

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.dedup.imported import Grouped, Listed, Marked, connected_labels, import_files, read_found
+from icp.dedup.components import connected_pairs
+from icp.dedup.imported import Grouped, Listed, Marked, import_files, read_found
 from icp.dedup.imported_places import NUMBERED, read_places
 from icp.dedup.verdicts import Verdict, follow_twins
 from icp.engine.step import PartOutput, one_part
@@ -76,7 +77,7 @@ def merged(context: Context, twins: NDArray[np.int64], verdict: Verdict) -> NDAr
         duplicate_of[removed.docs] = removed.keepers
     n = duplicate_of.size
     own = np.where(duplicate_of < 0, np.arange(n), duplicate_of)
-    label = connected_labels(n, own[load_array(context, PAIRS_FILE)])  # copies of dedup's own stand with what is kept
+    label = connected_pairs(n, own[load_array(context, PAIRS_FILE)])  # copies of dedup's own stand with what is kept
     rank = np.empty(n, np.int64)
     rank[preferred(context)] = np.arange(n)
     kept = np.flatnonzero(duplicate_of == np.arange(n))

@@ -10,12 +10,15 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from icp.dedup.imported import Found, Grouped, Marked, connected_labels, covered, id_hashes
+from icp.dedup.components import connected_pairs
+from icp.dedup.imported import Found, Grouped, Marked, covered
 from icp.dedup.imported_places import Placed
 from icp.engine.step import PartOutput
 from icp.run.context import Context, document_paths, part_paths
+from icp.run.ids import found_ids
 from icp.run.names import REJECTED_ROWS
 from icp.run.tables import read_column, read_groups
+from icp.texts import id_hashes
 
 KEY = "dedup.import"
 NONE = np.zeros(0, np.int64)
@@ -136,7 +139,7 @@ class Numbers:
         self._warn_of_refused({*np.concatenate((pairs[:, 0], of_index[:, 0], gone[:, 0], clustered[:, 0])).tolist()})
         copies = self._of(pairs.reshape(-1, 2)).reshape(-1, 2)
         copies = copies[(copies >= 0).all(axis=1)]
-        label, is_gone = connected_labels(self._docs.size, copies), np.zeros(self._docs.size, np.bool_)
+        label, is_gone = connected_pairs(self._docs.size, copies), np.zeros(self._docs.size, np.bool_)
         is_gone[label[_there(self._of(of_index))]] = True
         going = np.concatenate((_there(self._of(gone)), np.flatnonzero(is_gone[label])))
         docs = self._of(clustered[:, :2])
@@ -145,12 +148,8 @@ class Numbers:
 
     def _of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) int64: the document of each file and row, (n, 2) int64; -1 if there is none."""
-        wanted = (places[:, 0] << 32) | places[:, 1]
-        if not self._place.size:
-            return np.full(wanted.size, -1, np.int64)
-        at = np.minimum(np.searchsorted(self._place, wanted), self._place.size - 1)
-        is_there = (self._place[at] == wanted) & (places[:, 0] < 2**31)
-        return np.where(is_there, self._docs[at], -1)
+        found = found_ids(self._place, self._docs, (places[:, 0] << 32) | places[:, 1])
+        return np.where(places[:, 0] < 2**31, found, -1)
 
     def _coded(self, at: int) -> NDArray[np.int64]:
         path = document_paths(self._context)[at]

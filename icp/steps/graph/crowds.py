@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.data import Rows, take
-from icp.kernels.dedup_union_find import join_buckets
+from icp.dedup.components import connected_pairs
 from icp.kernels.knn_graph import candidate_similarities
 from icp.plurals import counted
 from icp.run.arrays import load_nodes, mapped, survivor_vectors, survivors
@@ -55,7 +55,7 @@ def pairs_within(linked: NDArray[np.int64], *, least: int, most: int) -> tuple[N
     once = np.unique(linked.max(axis=1) * size + linked.min(axis=1))
     rows, places = np.unique(np.stack((once // size, once % size), axis=1), return_inverse=True)
     places = places.reshape(-1).astype(np.int64)
-    labels = join_buckets(places, np.arange(0, places.size, 2), rows.size)
+    labels = connected_pairs(rows.size, places.reshape(-1, 2))
     is_full = np.bincount(places, minlength=rows.size) >= least
     order = np.argsort(labels, kind="stable")
     bounds = np.flatnonzero(np.diff(labels[order], prepend=-1, append=-1))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from icp.config.addresses import expanded
 from icp.config.graph_models import EdgesConfig
 from icp.errors import InputError
+from icp.texts import packed_lines
 
 BATCH_ROWS = 1 << 14
 HOW = "give Parquet or JSON lines with an id in source, an id or a list of ids in target, and weight if you like"
@@ -99,18 +100,17 @@ def _of_json_lines(path: Path, entry: EdgesConfig) -> Iterator[dict[str, Ids]]:
     names = [*_wanted(entry), *([] if entry.columns.weight else ["weight"])]
     batch: dict[str, Ids] = {name: [] for name in names}
     try:
-        with path.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict) or any(name not in row for name in _wanted(entry)):
-                    raise InputError(f"{path}: line {number + 1} has no {' or '.join(_wanted(entry))}; {HOW}")
-                for name in names:
-                    batch[name].append(row.get(name, 1.0))
-                if len(batch[names[0]]) == BATCH_ROWS:
-                    yield batch
-                    batch = {name: [] for name in names}
-    except (OSError, ValueError, RecursionError) as error:
+        for number, line in enumerate(packed_lines(path), 1):
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict) or any(name not in row for name in _wanted(entry)):
+                raise InputError(f"{path}: line {number} has no {' or '.join(_wanted(entry))}; {HOW}")
+            for name in names:
+                batch[name].append(row.get(name, 1.0))
+            if len(batch[names[0]]) == BATCH_ROWS:
+                yield batch
+                batch = {name: [] for name in names}
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as JSON lines ({error}); {HOW}") from None
     yield batch

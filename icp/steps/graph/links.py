@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from icp.config.addresses import expanded
 from icp.config.graph_models import EdgesConfig
 from icp.dedup.dates import is_datable, seconds_of
-from icp.embed.by_id import id_hashes
 from icp.engine.step import PartOutput
 from icp.errors import InputError
 from icp.run.arrays import load_nodes
@@ -24,6 +23,7 @@ from icp.run.ids import docs_of_ids, found_ids, ranks
 from icp.run.tables import read_column, read_schema
 from icp.steps.graph.arrays import save
 from icp.steps.graph.link_files import HOW, read_links
+from icp.texts import id_hashes
 
 SHOWN = 3
 

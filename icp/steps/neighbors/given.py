@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icp.config import Config
-from icp.embed.by_id import id_hashes
 from icp.engine.step import PartOutput, one_part
 from icp.errors import InputError
 from icp.knn.given import KEY, beside, list_files, read_lists, score_lists
@@ -21,6 +20,7 @@ from icp.run.context import Context
 from icp.run.ids import docs_of_ids, found_ids, ranks
 from icp.steps.neighbors.rows import embeddings, search_of
 from icp.steps.neighbors.tasks import load, paths, range_of, save
+from icp.texts import id_hashes
 
 SHOWN = 3
 SHIFT = 32

@@ -21,7 +21,7 @@ from icp.failures import too_many
 from icp.run.arrays import mapped
 from icp.run.context import Context
 from icp.run.names import TOKENIZER
-from icp.texts import Texts
+from icp.texts import Texts, id_hashes
 from icp.tokenizer.engines import Encoded
 from icp.tokenizer.imported import beside, read_encoded, token_files, without_ends
 from icp.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -77,7 +77,7 @@ def copy_tokens(context: Context, part: str, output: PartOutput) -> None:
                     f"{tokenizer.vocab_size:,}; name the tokenizer that made them in tokenizer.name"
                 )
             stream.write(found.tokens.astype(tokenizer.dtype).tobytes())
-            hashes.append(by_id.id_hashes(found.ids))
+            hashes.append(id_hashes(found.ids))
             lengths.append(np.diff(found.offsets))
     for name, array in (("hashes", np.concatenate(hashes)), ("lengths", np.concatenate(lengths))):
         with output.path(f"imported/{part}.{name}.npy").open("wb") as stream:

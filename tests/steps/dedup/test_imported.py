@@ -13,8 +13,7 @@ from tiny import quiet, write_jsonl
 
 from icp.audit import verify_run
 from icp.config import parse_config
-from icp.dedup.imported import connected_labels, id_hashes
-from icp.embed import by_id
+from icp.dedup.components import connected_pairs
 from icp.engine.executor import SerialExecutor
 from icp.errors import InputError
 from icp.pipeline import build_graph, pack
@@ -140,8 +139,4 @@ def test_labels_are_the_least_of_what_is_connected(drawn):
     for _ in range(n):
         for a, b in pairs:
             wanted[a] = wanted[b] = min(wanted[a], wanted[b])
-    assert connected_labels(n, np.array(pairs, np.int64).reshape(-1, 2)).tolist() == wanted
-
-
-def test_ids_are_hashed_as_those_of_vectors():
-    assert id_hashes(["a", 7]).tolist() == by_id.id_hashes(["a", "7"]).tolist()
+    assert connected_pairs(n, np.array(pairs, np.int64).reshape(-1, 2)).tolist() == wanted

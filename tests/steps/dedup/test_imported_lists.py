@@ -1,7 +1,6 @@
 """Documents that other tools list or mark to be removed: NeMo Curator, Dolma, datatrove."""
 
 import gzip
-import importlib.util
 import json
 import random
 import struct
@@ -238,7 +237,10 @@ def test_numbers_of_datatrove_mean_files_and_rows(folder):
     numbers(place / "000000.sizes", 3, 2)
     config = config_of(folder, "numbers-run", "[ab].jsonl", near=False, **{"import": str(place / "*")})
     kept, found, _ = dedup_of(config)
-    at = lambda file, row: table[row + 30 * file]["id"]  # noqa: E731
+
+    def at(file, row):
+        return table[row + 30 * file]["id"]
+
     wanted = {at(0, 3): at(0, 4), at(1, 5): at(0, 4), at(0, 17): None, at(1, 0): None}
     imported = {one: of for one, (of, kind) in found.items() if kind == "imported"}
     assert imported == wanted
@@ -254,8 +256,6 @@ def test_numbers_of_datatrove_mean_files_and_rows(folder):
 
 
 def test_what_datatrove_removes_is_removed(folder, tmp_path, monkeypatch):
-    if importlib.util.find_spec("datatrove") is None:
-        pytest.skip("datatrove is not installed")
     from datatrove.data import Document
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupSignature, minhash
     from datatrove.pipeline.dedup.minhash import MinhashConfig

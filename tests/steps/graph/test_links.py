@@ -45,16 +45,16 @@ def write_links(path, rows, **columns):
     if path.suffix == ".parquet":
         pq.write_table(pa.table({"source": [r[0] for r in rows], "target": [r[1] for r in rows], **columns}), path)
     else:
-        path.write_text(
-            "".join(json.dumps(dict(zip(("source", "target", "weight"), r, strict=False))) + "\n" for r in rows)
-        )
+        lines = (json.dumps(dict(zip(("source", "target", "weight"), r, strict=False))) + "\n" for r in rows)
+        with pa.output_stream(str(path), compression="detect") as stream:
+            stream.write("".join(lines).encode())
     return str(path)
 
 
 FOUR = unit([[1, 0, 0], [0.8, 0.6, 0], [0, 0, 1], [0, 1, 0]])
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "jsonl.gz", "jsonl.zst"])
 def test_links_are_mixed_by_the_rule(tmp_path, suffix):
     # 0-1 are alike (.8) and linked, 0-2 are linked alone, both ways; 1-3 are alike alone (.6)
     path = write_links(tmp_path / f"links.{suffix}", [("d0", "d1"), ("d0", "d2"), ("d2", "d0"), ("d3", "d3")])
