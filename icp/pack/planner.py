@@ -5,6 +5,8 @@ windows first; what is left of them, and all others, are planned by stretches of
 one piece, or in partitions where there are many.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -129,12 +131,12 @@ def _in_one_piece(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.in
     wanted = max(1, int(tokens.sum() / (fill * corpus.capacity)))
     several = docs.size <= FEW_DOCS and not corpus.whole
     ways = [corpus, *(replace(corpus, dearer=dearer) for dearer in DEARER if several)]
-    plans = [_planned(way, docs, tokens, threads) for way in ways]
+    plans = _all_planned(ways, docs, tokens, threads)
     excess = n_windows(plans[0]) / wanted
     if docs.size <= rounds.STRETCH_DOCS and excess > 1 and fill < 1 and not corpus.groups.any():
         # what found no room took windows of its own: plan so many fewer, once; of many windows one more is nothing
         fuller = min(1.0, fill * excess)
-        plans += [_planned(replace(way, min_fill=fuller), docs, tokens, threads) for way in ways]
+        plans += _all_planned([replace(way, min_fill=fuller) for way in ways], docs, tokens, threads)
     return _best(corpus, plans, wanted)
 
 
@@ -143,6 +145,14 @@ def _best(corpus: Corpus, plans: list[Pieces], wanted: int) -> Pieces:
     counts = [max(n_windows(plan), wanted) for plan in plans]
     fewest = [plan for plan, count in zip(plans, counts, strict=True) if count == min(counts)]
     return max(fewest, key=partial(plan_worth, corpus)) if len(fewest) > 1 else fewest[0]
+
+
+def _all_planned(
+    ways: Sequence[Corpus], docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int
+) -> list[Pieces]:
+    """A plan for each way, as many at a time as there are threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda way: _planned(way, docs, tokens, threads), ways))
 
 
 def _planned(corpus: Corpus, docs: NDArray[np.int64], tokens: NDArray[np.int64], threads: int) -> Pieces:

@@ -88,3 +88,7 @@ def test_fewer_windows_go_before_worth_down_to_what_is_wanted(topics):
     assert planner._best(corpus, [pieces, fewer, fewest], 2) is fewest
     best = max((pieces, fewer, fewest), key=lambda each: plan_worth(corpus, each))
     assert planner._best(corpus, [pieces, fewer, fewest], 5) is best
+
+
+def test_threads_change_no_plan_of_few_documents(topics):
+    assert rows_of(planned(topics, min_fill=0.9, threads=3)) == rows_of(planned(topics, min_fill=0.9))
