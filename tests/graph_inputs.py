@@ -13,6 +13,7 @@ from icp.config import parse_config
 from icp.engine import run_step
 from icp.engine.executor import SerialExecutor
 from icp.pipeline import context_of
+from icp.steps.graph import step as graph
 from icp.steps.neighbors import step as neighbors
 
 
@@ -64,6 +65,18 @@ def make_vectors(run, vectors, *, texts=None, parts=(), dropped=(), seed=0, colu
 def do(step, context):
     """Run one step in this process; its manifest."""
     return run_step(step, context, SerialExecutor(), quiet)
+
+
+def build(run, vectors, **options):
+    """A context whose graph is finished, see `make_vectors`, and the manifest of the step."""
+    context = make_vectors(run, vectors, **options)
+    do(neighbors.STEP, context)
+    return context, do(graph.STEP, context)
+
+
+def load(context, *names):
+    """Arrays of the graph."""
+    return [np.load(context.folder("graph") / f"{name}.npy", allow_pickle=False) for name in names]
 
 
 def joined(context, step, name):

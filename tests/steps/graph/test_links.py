@@ -4,11 +4,12 @@ import json
 from dataclasses import replace
 from datetime import date
 
+import graph_inputs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from graph_inputs import do, joined, make_vectors, topics, unit
+from graph_inputs import do, joined, load, make_vectors, topics, unit
 from made import finish
 
 from icp.embed.by_links import link_vectors
@@ -23,13 +24,7 @@ ARRAYS = ("nodes", "conflicts", "indptr", "indices", "weights", "links", "link_s
 
 def build(run, vectors, **options):
     options.setdefault("columns", {"id": [f"d{doc}" for doc in range(len(vectors) + len(options.get("dropped", ())))]})
-    context = make_vectors(run, vectors, **options)
-    do(NEIGHBORS, context)
-    return context, do(STEP, context)
-
-
-def load(context, *names):
-    return [np.load(context.folder("graph") / f"{name}.npy", allow_pickle=False) for name in names]
+    return graph_inputs.build(run, vectors, **options)
 
 
 def edges_of(context):

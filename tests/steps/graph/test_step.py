@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from graph_inputs import do, joined, make_vectors, topics, unit
+from graph_inputs import build, do, joined, load, make_vectors, topics, unit
 from made import finish
 
 from icp.dedup.shingles import shingle_hashes
@@ -12,16 +12,6 @@ from icp.steps.graph.step import STEP, random_pairs
 from icp.steps.neighbors.step import STEP as NEIGHBORS
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-
-
-def build(run, vectors, **options):
-    context = make_vectors(run, vectors, **options)
-    do(NEIGHBORS, context)
-    return context, do(STEP, context)
-
-
-def load(context, *names):
-    return [np.load(context.folder("graph") / f"{name}.npy", allow_pickle=False) for name in names]
 
 
 def duplicates(context):
